@@ -1,8 +1,31 @@
 #pragma once
-// What Swift cannot import: variadic system calls, macros, and batches of socket writes.
+// What Swift cannot import or should not spell out: socket set-up in one call, and batches of socket writes.
+// Every function answers a negative errno on failure.
 #include <netinet/in.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-int martlet_set_nonblocking(int fd);
+// A listening TCP socket, non-blocking, close-on-exec, SO_REUSEADDR and SO_REUSEPORT; IPv6 takes IPv4 too.
+int martlet_tcp_listen(const struct sockaddr *address, socklen_t length, int backlog);
+
+// Starts a non-blocking connect; the descriptor becomes writable when it is decided.
+int martlet_tcp_connect(const struct sockaddr *address, socklen_t length);
+
+// Accepts one connection, non-blocking and close-on-exec, with TCP_NODELAY set.
+int martlet_tcp_accept(int listener, struct sockaddr_storage *peer);
+
+// Bounds what the kernel hides: send buffer and unsent bytes, both in bytes.
+void martlet_tcp_bound_output(int fd, int send_buffer, int unsent_low_water);
+
+// The pending error of a socket (SO_ERROR), as a positive errno or 0.
+int martlet_socket_error(int fd);
+
+// The local (peer = 0) or remote address of a socket.
+int martlet_socket_name(int fd, int peer, struct sockaddr_storage *name);
+
+// One vectored write that never blocks and never raises SIGPIPE.
+long martlet_send(int fd, const struct iovec *parts, int count);
+
+// Names the calling thread for debuggers and /proc; at most 15 bytes count.
+void martlet_name_thread(const char *name);

@@ -1,0 +1,52 @@
+internal import CShims
+package import MartletPrimitives
+
+/// Scratch space for one vectored write. What it points at must stay alive and unchanged until the write returns: it is
+/// filled and used within one call, from queues that keep their slices until they are told that the bytes have left.
+package struct IOVector: ~Copyable {
+  /// More parts than this gain nothing: a socket buffer is full long before.
+  package static let capacity = 128
+
+  internal let parts = UnsafeMutablePointer<iovec>.allocate(capacity: capacity)
+  package private(set) var count = 0
+  /// Bytes that all parts hold together.
+  package private(set) var byteCount = 0
+
+  package var isFull: Bool { count == Self.capacity }
+
+  /// Adds the bytes of `slice` behind its first `offset`; false when there is no room for another part.
+  @discardableResult package mutating func append(_ slice: Slice, from offset: Int = 0) -> Bool {
+    guard count < Self.capacity else { return false }
+    guard offset < slice.count else { return true }
+    slice.withUnsafeBytes { bytes in
+      parts[count] = iovec(
+        iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress.unsafelyUnwrapped + offset), iov_len: bytes.count - offset)
+    }
+    count += 1
+    byteCount += slice.count - offset
+    return true
+  }
+
+  internal mutating func removeAll() {
+    count = 0
+    byteCount = 0
+  }
+
+  deinit { parts.deallocate() }
+}
+
+/// Where a connection's bytes come from besides its own replies: a cursor into a ring of wire slices that many viewers share.
+package protocol OutputSource: AnyObject {
+  /// The last write ended inside a message, so that nothing else may be sent before its rest.
+  var isMidMessage: Bool { get }
+  /// Adds what is ready to go, from where the last `advance` left off.
+  func gather(into vector: inout IOVector, _ scope: GatherScope)
+  /// `count` bytes of what was gathered have left.
+  func advance(by count: Int)
+}
+
+package enum GatherScope: Sendable {
+  /// Only what completes the message that was cut short.
+  case restOfMessage
+  case all
+}

@@ -1,0 +1,331 @@
+internal import CShims
+internal import CUV
+internal import Glibc
+package import MartletPrimitives
+
+/// What a connection tells its protocol driver. All calls come on the loop's thread, never from inside one of the
+/// connection's own methods, except `connectionDidClose`, which `close` calls before it returns.
+package protocol TCPConnectionHandler: AnyObject {
+  /// An outgoing connection is established.
+  func connectionDidOpen(_ connection: TCPConnection)
+  /// Bytes arrived; they are valid during the call only.
+  func connection(_ connection: TCPConnection, didReceive bytes: RawSpan)
+  /// The peer will send no more. The connection stays open for what is still to be written.
+  func connectionDidReachEnd(_ connection: TCPConnection)
+  /// Less than `TCPConnection.lowWater` is buffered again after `write` answered false.
+  func connectionIsWritable(_ connection: TCPConnection)
+  /// The last call: the connection is gone.
+  func connectionDidClose(_ connection: TCPConnection, _ reason: TCPConnection.CloseReason)
+}
+
+extension TCPConnectionHandler {
+  package func connectionDidOpen(_ connection: TCPConnection) {}
+  package func connectionDidReachEnd(_ connection: TCPConnection) { connection.closeAfterFlush() }
+  package func connectionIsWritable(_ connection: TCPConnection) {}
+}
+
+/// One TCP connection on one loop, driven by readiness: libuv says when, this class reads and writes.
+///
+/// Writing has two parts. Replies of this connection alone wait in a queue here. Shared output (a stream's wire ring, a
+/// channel) is pulled from `source` when the replies are gone, straight from the shared slices, so that nothing is queued
+/// per viewer. libuv's own write queue is not used: lag then lives in one place, the source's cursor, and can be skipped.
+package final class TCPConnection {
+  package enum CloseReason: Equatable, Sendable, CustomStringConvertible {
+    case local
+    case peer
+    case failed(SystemError)
+    case serverStopping
+
+    package var description: String {
+      switch self {
+      case .local: "closed by the server"
+      case .peer: "closed by the peer"
+      case .failed(let error): "\(error)"
+      case .serverStopping: "the server is stopping"
+      }
+    }
+  }
+
+  private enum State { case connecting, open, lingering, closed }
+
+  /// `write` answers false above this many buffered bytes …
+  package static let highWater = 256 * 1024
+  /// … and `connectionIsWritable` follows below this many.
+  package static let lowWater = 64 * 1024
+
+  package let remote: SocketAddress
+  package let local: SocketAddress
+  package let context: LoopContext
+  package var handler: (any TCPConnectionHandler)?
+  package var source: (any OutputSource)? { didSet { if source != nil { setNeedsFlush() } } }
+  /// When bytes last arrived, and when the kernel last took some: idle and stuck checks read these lazily.
+  package private(set) var lastRead: Instant
+  package private(set) var lastWrite: Instant
+  package private(set) var bytesReceived = 0, bytesSent = 0
+  /// Bytes of replies that wait here, not counting what the source holds.
+  package private(set) var bufferedBytes = 0
+
+  private let descriptor: Int32
+  private let poll: LoopHandle<uv_poll_t>
+  private let census: ConnectionCensus?
+  private var state: State
+  private var replies = Deque<Slice>()
+  private var replyOffset = 0
+  private var isDirty = false, awaitsWritable = false, isReadingPaused = false
+  private var closesAfterFlush = false, owesWritable = false, sawEnd = false
+
+  /// An accepted connection, already counted in by the census.
+  internal init(
+    accepted descriptor: Int32, remote: SocketAddress, local: SocketAddress, census: ConnectionCensus, in context: LoopContext
+  ) {
+    self.descriptor = descriptor
+    self.remote = remote
+    self.local = local
+    self.census = census
+    self.context = context
+    state = .open
+    lastRead = context.now
+    lastWrite = lastRead
+    poll = LoopHandle()
+    start()
+  }
+
+  /// Begins to connect; the handler hears `connectionDidOpen` or `connectionDidClose`.
+  package init(connectingTo remote: SocketAddress, in context: LoopContext, handler: any TCPConnectionHandler) throws(SystemError) {
+    let descriptor = remote.withSockaddr { martlet_tcp_connect($0, $1) }
+    guard descriptor >= 0 else { throw SystemError("connect to \(remote)", code: -descriptor) }
+    self.descriptor = descriptor
+    self.remote = remote
+    local = SocketAddress(ip: .anyV4, port: 0)
+    census = nil
+    self.context = context
+    self.handler = handler
+    state = .connecting
+    lastRead = context.now
+    lastWrite = lastRead
+    poll = LoopHandle()
+    start()
+  }
+
+  private func start() {
+    uv_poll_init(context.uv, poll.pointer, descriptor)
+    poll.pointer.pointee.data = Unmanaged.passUnretained(self).toOpaque()
+    context.connections[ObjectIdentifier(self)] = self
+    updateInterest()
+  }
+
+  package var isOpen: Bool { state == .open || state == .connecting }
+
+  /// Bounds what the kernel buffers for this peer, so that lag shows where it can be skipped.
+  package func boundKernelOutput(sendBuffer: Int = 1 << 20, unsent: Int = 128 * 1024) {
+    martlet_tcp_bound_output(descriptor, Int32(clamping: sendBuffer), Int32(clamping: unsent))
+  }
+
+  // MARK: Reading
+
+  /// Stops reading, which makes TCP push back on the peer.
+  package func pauseReading() {
+    guard !isReadingPaused else { return }
+    isReadingPaused = true
+    updateInterest()
+  }
+
+  package func resumeReading() {
+    guard isReadingPaused else { return }
+    isReadingPaused = false
+    updateInterest()
+  }
+
+  private func readable() {
+    let count = recv(descriptor, context.readBuffer.baseAddress, context.readBuffer.count, 0)
+    if count < 0 {
+      if errno != EAGAIN && errno != EINTR { fail("read") }
+      return
+    }
+    lastRead = context.now
+    guard count > 0 else { return reachedEnd() }
+    bytesReceived += count
+    guard state == .open else { return }
+    let bytes = UnsafeRawBufferPointer(rebasing: context.readBuffer[..<count])
+    handler?.connection(self, didReceive: bytes.bytes)
+  }
+
+  private func reachedEnd() {
+    if state == .lingering { return close(.local) }
+    sawEnd = true
+    updateInterest()
+    handler?.connectionDidReachEnd(self)
+  }
+
+  // MARK: Writing
+
+  /// Queues a reply; it leaves at the end of the turn, together with everything else that is ready.
+  /// - Returns: false when the peer does not keep up: stop producing until `connectionIsWritable`.
+  @discardableResult package func write(_ bytes: Slice) -> Bool {
+    guard isOpen, !closesAfterFlush, !bytes.isEmpty else { return isOpen }
+    replies.append(bytes)
+    bufferedBytes += bytes.count
+    setNeedsFlush()
+    if bufferedBytes > Self.highWater { owesWritable = true }
+    return !owesWritable
+  }
+
+  @discardableResult package func write(_ bytes: [UInt8]) -> Bool { write(Slice(bytes)) }
+
+  /// The source has something new. Cheap when already known.
+  package func setNeedsFlush() {
+    guard !isDirty, !awaitsWritable, state == .open else { return }
+    isDirty = true
+    context.markDirty(self)
+  }
+
+  internal func flushAtEndOfTurn() {
+    isDirty = false
+    guard state == .open else { return }
+    while !awaitsWritable, state == .open, sendOnce() {}
+    guard state == .open, !awaitsWritable else { return }
+    if closesAfterFlush { beginLinger() }
+  }
+
+  /// One vectored write of a message cut short before, of replies, or of what the source has; false when nothing is left.
+  private func sendOnce() -> Bool {
+    context.vector.removeAll()
+    if let source, source.isMidMessage { source.gather(into: &context.vector, .restOfMessage) }
+    let tail = context.vector.byteCount
+    for index in 0..<min(replies.count, IOVector.capacity) where !context.vector.isFull {
+      context.vector.append(replies[index], from: index == 0 ? replyOffset : 0)
+    }
+    if tail == 0, bufferedBytes == context.vector.byteCount, let source, !closesAfterFlush { source.gather(into: &context.vector, .all) }
+    let ready = context.vector.byteCount
+    guard ready > 0 else { return false }
+    let sent = martlet_send(descriptor, context.vector.parts, Int32(context.vector.count))
+    if sent < 0 {
+      if sent == -Int(EAGAIN) { awaitWritable() } else { close(.failed(SystemError("write", code: Int32(-sent)))) }
+      return false
+    }
+    didSend(sent, tailOfMessage: tail)
+    if sent < ready { awaitWritable() }
+    return true
+  }
+
+  private func didSend(_ sent: Int, tailOfMessage tail: Int) {
+    lastWrite = context.now
+    bytesSent += sent
+    var left = sent
+    if tail > 0 {
+      source?.advance(by: min(left, tail))
+      left -= min(left, tail)
+    }
+    let replied = min(left, bufferedBytes)
+    dropReplies(replied)
+    if left > replied { source?.advance(by: left - replied) }
+    if owesWritable, bufferedBytes < Self.lowWater {
+      owesWritable = false
+      context.atEndOfTurn { [weak self] in
+        guard let self, self.isOpen else { return }
+        self.handler?.connectionIsWritable(self)
+      }
+    }
+  }
+
+  private func dropReplies(_ count: Int) {
+    bufferedBytes -= count
+    var left = count + replyOffset
+    while let first = replies.first, left >= first.count {
+      left -= first.count
+      replies.popFirst()
+    }
+    replyOffset = left
+  }
+
+  private func awaitWritable() {
+    awaitsWritable = true
+    updateInterest()
+  }
+
+  // MARK: Readiness
+
+  private func updateInterest() {
+    guard state != .closed else { return }
+    var events: UInt32 = 0
+    if !isReadingPaused, !sawEnd, state != .connecting { events |= UV_READABLE.rawValue }
+    if awaitsWritable || state == .connecting { events |= UV_WRITABLE.rawValue }
+    // With both directions paused the kernel still reports a reset.
+    if events == 0 { events = UV_DISCONNECT.rawValue }
+    uv_poll_start(poll.pointer, Int32(events)) { handle, status, events in
+      guard let data = handle?.pointee.data else { return }
+      Unmanaged<TCPConnection>.fromOpaque(data).takeUnretainedValue().ready(status: status, events: UInt32(events))
+    }
+  }
+
+  private func ready(status: Int32, events: UInt32) {
+    // Keeps the object alive while its handler closes it.
+    withExtendedLifetime(self) {
+      if status < 0 { return close(.failed(SystemError("poll", code: -status))) }
+      if state == .connecting { return finishConnecting() }
+      if events & UV_WRITABLE.rawValue != 0, awaitsWritable {
+        awaitsWritable = false
+        updateInterest()
+        flushAtEndOfTurn()
+      }
+      if events & UV_READABLE.rawValue != 0, state != .closed, !isReadingPaused { readable() }
+      if events & UV_DISCONNECT.rawValue != 0, state != .closed { close(.peer) }
+    }
+  }
+
+  private func finishConnecting() {
+    let code = martlet_socket_error(descriptor)
+    guard code == 0 else { return close(.failed(SystemError("connect to \(remote)", code: code))) }
+    state = .open
+    updateInterest()
+    handler?.connectionDidOpen(self)
+    setNeedsFlush()
+  }
+
+  // MARK: Closing
+
+  private func fail(_ operation: String) {
+    let code = errno
+    close(code == ECONNRESET ? .peer : .failed(SystemError(operation, code: code)))
+  }
+
+  /// Sends what is queued, tells the peer that nothing follows, waits up to a second for it to agree, then closes. Closing
+  /// at once would make the kernel throw away a refusal that the peer has not read.
+  package func closeAfterFlush() {
+    guard isOpen, !closesAfterFlush else { return }
+    closesAfterFlush = true
+    if state == .connecting { return close(.local) }
+    isReadingPaused = false
+    updateInterest()
+    isDirty = true
+    context.markDirty(self)
+    context.schedule(after: .seconds(10)) { [weak self] in self?.close(.local) }
+  }
+
+  private func beginLinger() {
+    handlerDidClose(.local)
+    if sawEnd { return close(.local) }
+    state = .lingering
+    shutdown(descriptor, Int32(SHUT_WR))
+    context.schedule(after: .seconds(1)) { [weak self] in self?.close(.local) }
+  }
+
+  /// Closes at once; what is queued is lost.
+  package func close(_ reason: CloseReason = .local) {
+    guard state != .closed else { return }
+    state = .closed
+    uv_poll_stop(poll.pointer)
+    poll.close()
+    Glibc.close(descriptor)
+    census?.leave(remote.ip)
+    replies.removeAll()
+    context.connections[ObjectIdentifier(self)] = nil
+    handlerDidClose(reason)
+  }
+
+  private func handlerDidClose(_ reason: CloseReason) {
+    let handler = exchange(&handler, with: nil)
+    source = nil
+    handler?.connectionDidClose(self, reason)
+  }
+}
