@@ -38,6 +38,11 @@ func runtime(_ name: String, _ needs: [String]) -> [Target] {
   module(name, "Runtime", ["Primitives"] + needs)
 }
 
+/// Streams, channels, rooms: what protocols have in common. Loop-bound classes above the I/O line.
+func hub(_ name: String, _ needs: [String]) -> [Target] {
+  module(name, "Hubs", ["Primitives", "IO"] + needs)
+}
+
 /// One of Debian's C libraries as a module map; each has exactly one importer.
 func clib(_ name: String, _ pkgConfig: String, apt: String, brew: String) -> [Target] {
   [
@@ -62,6 +67,7 @@ let layers: [[Target]] = [
   core("Crypto", ["COpenSSL"]),
   core("Codecs"),
   runtime("IO", ["Crypto", "CUV", "CShims"]),
+  hub("Media", ["Codecs"]),
 
 ]
 

@@ -50,3 +50,15 @@ package enum GatherScope: Sendable {
   case restOfMessage
   case all
 }
+
+/// Where a source's bytes go: a TCP connection, or one stream of an HTTP/2 connection.
+package protocol OutputSink: AnyObject {
+  /// Setting it starts the pull.
+  var source: (any OutputSource)? { get set }
+  /// When the peer last took bytes.
+  var lastWrite: Instant { get }
+  /// The source has something new.
+  func setNeedsFlush()
+  /// Keeps the kernel from hiding the peer's lag.
+  func boundKernelOutput()
+}

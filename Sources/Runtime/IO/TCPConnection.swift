@@ -29,7 +29,7 @@ extension TCPConnectionHandler {
 /// Writing has two parts. Replies of this connection alone wait in a queue here. Shared output (a stream's wire ring, a
 /// channel) is pulled from `source` when the replies are gone, straight from the shared slices, so that nothing is queued
 /// per viewer. libuv's own write queue is not used: lag then lives in one place, the source's cursor, and can be skipped.
-package final class TCPConnection {
+package final class TCPConnection: OutputSink {
   package enum CloseReason: Equatable, Sendable, CustomStringConvertible {
     case local
     case peer
@@ -117,9 +117,7 @@ package final class TCPConnection {
   package var isOpen: Bool { state == .open || state == .connecting }
 
   /// Bounds what the kernel buffers for this peer, so that lag shows where it can be skipped.
-  package func boundKernelOutput(sendBuffer: Int = 1 << 20, unsent: Int = 128 * 1024) {
-    martlet_tcp_bound_output(descriptor, Int32(clamping: sendBuffer), Int32(clamping: unsent))
-  }
+  package func boundKernelOutput() { martlet_tcp_bound_output(descriptor, 1 << 20, 128 << 10) }
 
   // MARK: Reading
 

@@ -1,0 +1,161 @@
+package import MartletCodecs
+package import MartletIO
+internal import MartletPrimitives
+
+/// What a viewer's session hears from its reader.
+package protocol RingReaderOwner: AnyObject {
+  /// Nothing more will come; what the ring holds is still being sent.
+  func readerDidEnd(_ reader: RingReader, _ reason: EndReason)
+  /// The session must go.
+  func readerWasKicked(_ reader: RingReader, _ reason: KickReason)
+}
+
+package enum KickReason: Sendable, CustomStringConvertible {
+  case stuck
+  case administrator
+  case expired
+
+  package var description: String {
+    switch self {
+    case .stuck: "took nothing for too long"
+    case .administrator: "closed by an administrator"
+    case .expired: "its permission expired"
+    }
+  }
+}
+
+/// One viewer: a cursor into a ring, pulled by its connection or HTTP/2 stream whenever the socket takes more.
+package final class RingReader: OutputSource {
+  package let ring: WireRing
+  package let client: ClientInfo
+  package weak var owner: (any RingReaderOwner)?
+  package weak var sink: (any OutputSink)?
+
+  /// The next unit, once the viewer has begun.
+  private var cursor: Int?
+  private var sentOpening = false
+  private var sentGeneration = 0
+  /// The item of which a part has been sent.
+  private var partial: Slice?
+  private var partialOffset = 0
+  private var isPaused = false
+  private var hidden: Set<MediaKind> = []
+  private var started: Instant?
+  package private(set) var skips = 0
+
+  package init(ring: WireRing, client: ClientInfo, owner: any RingReaderOwner, sink: any OutputSink) {
+    self.ring = ring
+    self.client = client
+    self.owner = owner
+    self.sink = sink
+  }
+
+  /// Begins to send: the connection pulls from here until `stop`.
+  package func start() {
+    ring.add(self)
+    sink?.boundKernelOutput()
+    sink?.source = self
+  }
+
+  package func stop() {
+    ring.remove(self)
+    if sink?.source === self { sink?.source = nil }
+  }
+
+  /// While paused nothing is sent; afterwards the viewer goes on at the newest join point.
+  package func setPaused(_ paused: Bool) {
+    isPaused = paused
+    if !paused {
+      cursor = nil
+      sink?.setNeedsFlush()
+    }
+  }
+
+  /// Leaves a kind of media out, as RTMP's receiveAudio and receiveVideo ask.
+  package func setHidden(_ kind: MediaKind, _ isHidden: Bool) {
+    if isHidden { hidden.insert(kind) } else { hidden.remove(kind) }
+  }
+
+  internal func streamDidEnd(_ reason: EndReason) { owner?.readerDidEnd(self, reason) }
+
+  package func kick(_ reason: KickReason) { owner?.readerWasKicked(self, reason) }
+
+  internal func isStuck(now: Instant, limit: TimeSpan) -> Bool {
+    guard let sink, let cursor, cursor < ring.head || partial != nil else { return false }
+    return now - sink.lastWrite > limit
+  }
+
+  // MARK: OutputSource
+
+  package var isMidMessage: Bool { partial != nil }
+
+  package func gather(into vector: inout IOVector, _ scope: GatherScope) {
+    if let partial { vector.append(partial, from: partialOffset) }
+    guard scope == .all, !isPaused, reposition() else { return }
+    if !sentOpening { vector.append(ring.opening) }
+    if sentGeneration != ring.generation { vector.append(ring.configuration) }
+    guard var sequence = cursor else { return }
+    while sequence < ring.head, !vector.isFull {
+      let unit = ring.unit(at: sequence)
+      if shows(unit) { vector.append(unit.bytes) }
+      sequence += 1
+    }
+  }
+
+  package func advance(by count: Int) {
+    var left = count
+    if let item = partial {
+      left += partialOffset
+      guard left >= item.count else {
+        partialOffset = left
+        return
+      }
+      left -= item.count
+      partial = nil
+      partialOffset = 0
+    }
+    while left > 0, let item = next() {
+      guard left >= item.count else {
+        partial = item
+        partialOffset = left
+        return
+      }
+      left -= item.count
+    }
+  }
+
+  /// Takes the next item in the order of `gather`.
+  private func next() -> Slice? {
+    if !sentOpening {
+      sentOpening = true
+      if !ring.opening.isEmpty { return ring.opening }
+    }
+    if sentGeneration != ring.generation {
+      sentGeneration = ring.generation
+      if !ring.configuration.isEmpty { return ring.configuration }
+    }
+    while let sequence = cursor, sequence < ring.head {
+      cursor = sequence + 1
+      let unit = ring.unit(at: sequence)
+      if shows(unit) { return unit.bytes }
+    }
+    return nil
+  }
+
+  /// Puts the cursor on a unit that still exists; false when the viewer must wait for the next join point.
+  private func reposition() -> Bool {
+    if let cursor, cursor >= ring.base, !mustRejoin { return true }
+    guard let join = ring.joinPoint else { return false }
+    if let cursor, cursor < ring.base { skips += 1 }
+    cursor = join
+    return true
+  }
+
+  /// A new configuration began before the cursor reached it: the units between belong to the old decoder.
+  private var mustRejoin: Bool {
+    guard sentGeneration != 0, sentGeneration != ring.generation, let cursor else { return false }
+    return cursor < (ring.joinPoint ?? ring.head)
+  }
+
+  private func shows(_ unit: WireUnit) -> Bool { hidden.isEmpty || !hidden.contains(unit.kind) }
+}

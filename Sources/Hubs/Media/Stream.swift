@@ -1,0 +1,176 @@
+package import MartletCodecs
+package import MartletIO
+internal import MartletPrimitives
+
+/// Whatever takes a stream's frames on its home worker besides the wire formats: HLS, a recording, a transcoder.
+package protocol FrameConsumer: AnyObject {
+  /// The tracks are known, or changed. Frames that follow belong to them.
+  func streamDidConfigure(_ stream: Stream)
+  func stream(_ stream: Stream, didReceive frame: Frame)
+  /// The publisher left (and may come back within the grace period).
+  func streamDidPause(_ stream: Stream)
+  /// The stream is gone.
+  func streamDidEnd(_ stream: Stream)
+}
+
+/// A stream on its home worker: one publisher, its tracks, and everything that is made of them.
+///
+///     idle ──publish──▶ live ──publisher leaves──▶ idle (viewers kept) ──grace passes──▶ gone
+///                        └─────takeover: the next publisher continues the time line────┘
+package final class Stream {
+  package let path: StreamPath
+  package private(set) var formats: [TrackFormat] = []
+  package private(set) var publisher: ClientInfo?
+  package private(set) var statistics = StreamStatistics()
+  /// The tracks are complete: muxers may be made.
+  package private(set) var isSettled = false
+  /// Frames of an earlier publication, still on their way when another took over, are not this stream's any more.
+  private var publication: UInt64?
+  /// The tracks that the outputs are configured for.
+  private var configuredFormats: [TrackFormat] = []
+
+  private let context: LoopContext
+  private let configuration: StreamConfiguration
+  private var timeline = Timeline()
+  private var cache: FrameCache
+  private var outputs: [String: StreamOutput] = [:]
+  private var consumers: [any FrameConsumer] = []
+  private var expected: Set<MediaKind> = []
+  private var firstFrame: Instant?
+  private var lastFrame: Instant?
+
+  package init(path: StreamPath, configuration: StreamConfiguration, in context: LoopContext) {
+    self.path = path
+    self.configuration = configuration
+    self.context = context
+    cache = FrameCache(byteLimit: configuration.ring.bytes, frameLimit: configuration.ring.units)
+  }
+
+  package var isLive: Bool { publisher != nil }
+  package var hasVideo: Bool { formats.contains { $0.kind == .video } }
+  /// The frames since the last key frame.
+  package var cachedFrames: [Frame] { cache.frames }
+
+  // MARK: Publishing
+
+  internal func begin(_ client: ClientInfo, publication: UInt64) {
+    if let lastFrame { timeline.republish(after: context.now - lastFrame) }
+    publisher = client
+    self.publication = publication
+    statistics.publishes += 1
+    expected = []
+    formats = []
+    isSettled = false
+    firstFrame = nil
+    cache.removeAll()
+  }
+
+  /// The publisher said which kinds of tracks will come, so that a stream without sound need not wait for it.
+  internal func expect(_ kinds: Set<MediaKind>, from publication: UInt64) {
+    guard publication == self.publication else { return }
+    expected = kinds
+    settleIfComplete()
+  }
+
+  /// Adds a track, or replaces its format. Track numbers are dense and small.
+  internal func setFormat(_ format: TrackFormat, track: UInt8, from publication: UInt64) {
+    guard publication == self.publication, Int(track) <= formats.count, track < 16 else { return }
+    if Int(track) == formats.count {
+      formats.append(format)
+    } else {
+      guard formats[Int(track)] != format else { return }
+      if formats[Int(track)].timescale != format.timescale { timeline.resetTicks(of: track) }
+      formats[Int(track)] = format
+    }
+    cache.removeAll()
+    if isSettled { reconfigure() } else { settleIfComplete() }
+  }
+
+  internal func receive(_ frame: Frame, from publication: UInt64) {
+    guard publication == self.publication, Int(frame.track) < formats.count else { return }
+    let format = formats[Int(frame.track)]
+    let placed = timeline.place(frame, timescale: format.timescale)
+    let now = context.now
+    lastFrame = now
+    if firstFrame == nil { firstFrame = now }
+    statistics.count(placed, format, now: now)
+    cache.append(placed, restarts: frame.isKey && (format.kind == .video || !hasVideo))
+    if !isSettled {
+      settleIfComplete()
+      // The frame is in the cache, from which settling fed the outputs.
+      return
+    }
+    forward(placed)
+  }
+
+  private func forward(_ frame: Frame) {
+    let format = formats[Int(frame.track)]
+    for output in outputs.values { output.send(frame, format) }
+    for consumer in consumers { consumer.stream(self, didReceive: frame) }
+  }
+
+  /// False when another publication has taken over.
+  internal func pause(_ publication: UInt64) -> Bool {
+    guard publication == self.publication else { return false }
+    self.publication = nil
+    publisher = nil
+    for consumer in consumers { consumer.streamDidPause(self) }
+    return true
+  }
+
+  internal func end() {
+    publisher = nil
+    for output in outputs.values { output.end(.unpublished) }
+    outputs.removeAll()
+    for consumer in exchange(&consumers, with: []) { consumer.streamDidEnd(self) }
+  }
+
+  // MARK: Tracks
+
+  private func settleIfComplete() {
+    guard !isSettled, !formats.isEmpty else { return }
+    let kinds = Set(formats.map(\.kind))
+    let isComplete = kinds.isSuperset(of: expected.isEmpty ? [.video, .audio] : expected)
+    // A publisher that announced nothing gets half a second to show its second track.
+    let waited = firstFrame.map { context.now - $0 > .milliseconds(500) } ?? false
+    guard isComplete || waited else { return }
+    isSettled = true
+    // The next publisher of the same tracks continues what viewers decode already.
+    if formats == configuredFormats { cache.frames.forEach(forward) } else { reconfigure() }
+  }
+
+  private func reconfigure() {
+    configuredFormats = formats
+    for output in outputs.values { output.configure(formats, hasVideo: hasVideo, priming: cache.frames) }
+    for consumer in consumers {
+      consumer.streamDidConfigure(self)
+      for frame in cache.frames { consumer.stream(self, didReceive: frame) }
+    }
+  }
+
+  // MARK: Outputs
+
+  /// Feeds `target` with the stream in `format` from now on, beginning with what the GOP cache holds.
+  internal func attach(_ target: any WireTarget, _ format: WireFormat) {
+    if let output = outputs[format.name] { return output.add(target) }
+    let output = StreamOutput(format: format, limits: configuration.ring)
+    outputs[format.name] = output
+    output.add(target)
+    if isSettled { output.configure(formats, hasVideo: hasVideo, priming: cache.frames) }
+  }
+
+  internal func detach(_ target: any WireTarget, _ formatName: String) {
+    guard let output = outputs[formatName] else { return }
+    output.remove(target)
+    if output.isUnused { outputs[formatName] = nil }
+  }
+
+  package func add(_ consumer: any FrameConsumer) {
+    consumers.append(consumer)
+    guard isSettled else { return }
+    consumer.streamDidConfigure(self)
+    for frame in cache.frames { consumer.stream(self, didReceive: frame) }
+  }
+
+  package func remove(_ consumer: any FrameConsumer) { consumers.removeAll { $0 === consumer } }
+}
