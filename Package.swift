@@ -54,6 +54,7 @@ func clib(_ name: String, _ pkgConfig: String, apt: String, brew: String) -> [Ta
 let libraries: [[Target]] = [
   clib("CUV", "libuv", apt: "libuv1-dev", brew: "libuv"),
   clib("COpenSSL", "openssl", apt: "libssl-dev", brew: "openssl@3"),
+  clib("CFFmpeg", "libavcodec libavutil libswscale libswresample", apt: "libavcodec-dev", brew: "ffmpeg"),
   [.target(name: "CShims", path: "Sources/Libraries/CShims")],
 ]
 
@@ -67,12 +68,17 @@ let layers: [[Target]] = [
   core("Crypto", ["COpenSSL"]),
   core("Codecs"),
   runtime("IO", ["Crypto", "CUV", "CShims"]),
+  runtime("Transcode", ["Codecs", "CFFmpeg"]),
   hub("Media", ["Codecs"]),
 
 ]
 
 let package = Package(
   name: "Martlet",
+  traits: [
+    .trait(name: "Transcoding", description: "The demo source, snapshots and bridges that need FFmpeg's libraries."),
+    .default(enabledTraits: ["Transcoding"]),
+  ],
   targets: libraries.flatMap { $0 } + layers.flatMap { $0 } + [
     .target(
       name: "TestSupport", dependencies: ["MartletPrimitives"], path: "Tests/TestSupport", swiftSettings: strict)

@@ -1,0 +1,4 @@
+import MartletTranscode
+import Testing
+
+@Suite struct TestPictureTests {}
