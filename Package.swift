@@ -13,7 +13,9 @@ let strict: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
-func module(_ name: String, _ folder: String, _ needs: [String], tested: Bool = true) -> [Target] {
+func module(
+  _ name: String, _ folder: String, _ needs: [String], tested: Bool = true, vectors: Bool = false
+) -> [Target] {
   // `CUV` is a C library as it stands; `Crypto` is `MartletCrypto`.
   let isC = { (name: String) in name.prefix(2).allSatisfy(\.isUppercase) && name.hasPrefix("C") }
   let dependencies = needs.map { Target.Dependency.target(name: isC($0) ? $0 : "Martlet" + $0) }
@@ -24,13 +26,14 @@ func module(_ name: String, _ folder: String, _ needs: [String], tested: Bool = 
     library,
     .testTarget(
       name: name + "Tests", dependencies: [.target(name: "Martlet" + name), "TestSupport"] + dependencies,
-      path: "Tests/\(name)Tests", swiftSettings: strict),
+      path: "Tests/\(name)Tests", exclude: vectors ? ["Vectors"] : [], swiftSettings: strict),
   ]
 }
 
 /// A state machine or codec below the I/O line.
-func core(_ name: String, _ needs: [String] = []) -> [Target] {
-  module(name, "Protocols", ["Primitives"] + needs)
+/// - Parameter vectors: its tests keep files in a `Vectors` folder, read by path.
+func core(_ name: String, _ needs: [String] = [], vectors: Bool = false) -> [Target] {
+  module(name, "Protocols", ["Primitives"] + needs, vectors: vectors)
 }
 
 /// A module that touches sockets, threads or the clock.
@@ -67,10 +70,10 @@ let layers: [[Target]] = [
   ],
   core("Crypto", ["COpenSSL"]),
   core("Codecs"),
+  core("Containers", ["Codecs"], vectors: true),
   runtime("IO", ["Crypto", "CUV", "CShims"]),
   runtime("Transcode", ["Codecs", "CFFmpeg"]),
   hub("Media", ["Codecs"]),
-
 ]
 
 let package = Package(
