@@ -64,7 +64,8 @@ internal final class StreamOutput {
     self.muxer = muxer
     guard !bytes.isEmpty else { return }
     let isJoinPoint = frame.isKey && (format.kind == .video || !hasVideo && format.kind == .audio)
-    let unit = WireUnit(bytes: bytes, kind: format.kind, isJoinPoint: isJoinPoint, time: frame.milliseconds(timescale: format.timescale))
+    let unit = WireUnit(
+      bytes: bytes, kind: format.kind, isJoinPoint: isJoinPoint, time: MediaTime.rescale(frame.dts, from: format.timescale, to: 1000))
     remember(unit)
     for target in targets { target.append(unit) }
   }

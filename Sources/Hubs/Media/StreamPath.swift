@@ -24,7 +24,8 @@ package struct StreamPath: Hashable, Sendable, CustomStringConvertible {
     guard segments.count >= 2 else { throw .invalid("a stream path is APP/NAME; \"\(trimmed)\" has one segment", at: 0) }
     for segment in segments {
       guard !segment.isEmpty, segment != ".", segment != ".." else { throw .invalid("an empty or dot segment in a stream path", at: 0) }
-      for scalar in segment.unicodeScalars where scalar.value < 0x20 || scalar.value == 0x7F || "\\?#%\"<>|*:".unicodeScalars.contains(scalar) {
+      for scalar in segment.unicodeScalars
+      where scalar.value < 0x20 || scalar.value == 0x7F || "\\?#%\"<>|*:".unicodeScalars.contains(scalar) {
         throw .invalid("a character that a stream path may not hold", at: 0)
       }
     }
@@ -39,7 +40,9 @@ package struct StreamPath: Hashable, Sendable, CustomStringConvertible {
     if let first = segments.first.map(String.init), Self.reservedFirst.contains(first) {
       return "paths below \"\(first)/\" belong to the server"
     }
-    if let last = segments.last.map(String.init), Self.reservedLast.contains(last) { return "paths that end in \"/\(last)\" belong to the server" }
+    if let last = segments.last.map(String.init), Self.reservedLast.contains(last) {
+      return "paths that end in \"/\(last)\" belong to the server"
+    }
     return nil
   }
 }

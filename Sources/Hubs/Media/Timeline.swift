@@ -74,18 +74,11 @@ package struct Timeline: Sendable {
     return step > -Self.maximumStepBack && step < Self.maximumStepAhead
   }
 
-  private static func nanoseconds(_ ticks: Int64, _ timescale: Int32) -> Int64 { scale(ticks, 1_000_000_000, Int64(max(1, timescale))) }
-  private static func ticks(_ nanoseconds: Int64, _ timescale: Int32) -> Int64 { scale(nanoseconds, Int64(max(1, timescale)), 1_000_000_000) }
-
-  /// `value × numerator ÷ denominator` without overflow, saturated.
-  private static func scale(_ value: Int64, _ numerator: Int64, _ denominator: Int64) -> Int64 {
-    let (high, low) = value.multipliedFullWidth(by: numerator)
-    guard high.magnitude < UInt64(denominator) / 2 else { return value < 0 ? .min / 4 : .max / 4 }
-    return denominator.dividingFullWidth((high, low)).quotient
+  private static func nanoseconds(_ ticks: Int64, _ timescale: Int32) -> Int64 {
+    MediaTime.rescale(ticks, from: timescale, to: 1_000_000_000)
   }
-}
 
-extension Frame {
-  /// Decode time in whole milliseconds.
-  package func milliseconds(timescale: Int32) -> Int64 { dts / Int64(max(1, timescale)) * 1000 + dts % Int64(max(1, timescale)) * 1000 / Int64(max(1, timescale)) }
+  private static func ticks(_ nanoseconds: Int64, _ timescale: Int32) -> Int64 {
+    MediaTime.rescale(nanoseconds, from: 1_000_000_000, to: timescale)
+  }
 }

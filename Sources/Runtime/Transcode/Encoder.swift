@@ -20,6 +20,7 @@
     internal init(
       _ name: String, options: KeyValuePairs<String, String> = [:], prepare: (inout AVCodecContext) -> Void
     ) throws(FFmpegError) {
+      Self.quiet
       guard let codec = avcodec_find_encoder_by_name(name), let context = avcodec_alloc_context3(codec), let packet = av_packet_alloc(),
         let frame = av_frame_alloc()
       else { throw FFmpegError("FFmpeg has no encoder \(name)") }
@@ -31,6 +32,9 @@
       for (key, value) in options { av_opt_set(context.pointee.priv_data, key, value, 0) }
       try FFmpegError.check("open \(name)", avcodec_open2(context, codec, nil))
     }
+
+    /// FFmpeg's libraries write to standard error; what matters comes back as an error code.
+    private static let quiet: Void = av_log_set_level(AV_LOG_ERROR)
 
     /// Parameter sets in the codec's own form.
     internal var extradata: [UInt8] {
@@ -78,8 +82,9 @@
     internal func makeWritable() throws(FFmpegError) { try FFmpegError.check("allocate a picture", av_frame_make_writable(frame)) }
 
     deinit {
-      var (context, packet, frame): (UnsafeMutablePointer<AVCodecContext>?, UnsafeMutablePointer<AVPacket>?, UnsafeMutablePointer<AVFrame>?) =
-        (context, packet, frame)
+      var (context, packet, frame):
+        (UnsafeMutablePointer<AVCodecContext>?, UnsafeMutablePointer<AVPacket>?, UnsafeMutablePointer<AVFrame>?) =
+          (context, packet, frame)
       avcodec_free_context(&context)
       av_packet_free(&packet)
       av_frame_free(&frame)

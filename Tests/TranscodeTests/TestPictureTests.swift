@@ -1,4 +1,0 @@
-import MartletTranscode
-import Testing
-
-@Suite struct TestPictureTests {}
