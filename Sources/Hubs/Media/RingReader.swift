@@ -4,6 +4,9 @@ internal import MartletPrimitives
 
 /// What a viewer's session hears from its reader.
 package protocol RingReaderOwner: AnyObject {
+  /// The stream is live, now or already when the reader began to wait; answer with `start`. Comes again when the stream
+  /// ended and begins anew.
+  func readerDidBegin(_ reader: RingReader)
   /// Nothing more will come; what the ring holds is still being sent.
   func readerDidEnd(_ reader: RingReader, _ reason: EndReason)
   /// The session must go.
@@ -43,16 +46,17 @@ package final class RingReader: OutputSource {
   private var started: Instant?
   package private(set) var skips = 0
 
-  package init(ring: WireRing, client: ClientInfo, owner: any RingReaderOwner, sink: any OutputSink) {
+  package init(ring: WireRing, client: ClientInfo, sink: any OutputSink) {
     self.ring = ring
     self.client = client
-    self.owner = owner
     self.sink = sink
   }
 
+  /// Keeps the ring in being and waits for the stream to be live.
+  package func wait() { ring.add(self) }
+
   /// Begins to send: the connection pulls from here until `stop`.
   package func start() {
-    ring.add(self)
     sink?.boundKernelOutput()
     sink?.source = self
   }
@@ -75,6 +79,8 @@ package final class RingReader: OutputSource {
   package func setHidden(_ kind: MediaKind, _ isHidden: Bool) {
     if isHidden { hidden.insert(kind) } else { hidden.remove(kind) }
   }
+
+  internal func streamDidBegin() { owner?.readerDidBegin(self) }
 
   internal func streamDidEnd(_ reason: EndReason) { owner?.readerDidEnd(self, reason) }
 

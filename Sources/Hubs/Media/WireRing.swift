@@ -74,7 +74,9 @@ package final class WireRing {
     self.hasVideo = hasVideo
     generation += 1
     joinPoint = nil
+    guard !isLive else { return }
     isLive = true
+    for reader in Array(readers.values) { reader.streamDidBegin() }
   }
 
   package func append(_ unit: WireUnit) {
@@ -127,6 +129,7 @@ package final class WireRing {
   package func add(_ reader: RingReader) {
     readers[ObjectIdentifier(reader)] = reader
     if readers.count == 1 { occupancyChanged?(self) }
+    if isLive { reader.streamDidBegin() }
   }
 
   package func remove(_ reader: RingReader) {

@@ -1,0 +1,60 @@
+package import MartletMedia
+package import MartletPrimitives
+
+/// What somebody wants to do. The words are those of tokens and configuration.
+package enum AccessAction: String, Sendable, CaseIterable {
+  case publish, play, subscribe, history, presence, join, relay, upload, download, admin
+}
+
+/// Everything a decision may depend on; a webhook is asked with the same fields.
+package struct AccessRequest: Sendable {
+  package var action: AccessAction
+  /// A stream path, a channel, a file: what the action is on.
+  package var resource: String
+  /// `rtmp`, `http-flv`, …
+  package var transport: String
+  package var remote: SocketAddress
+  /// A token from the `Authorization` field, the query or the cookie.
+  package var token: String?
+  /// Static key from the query (`?key=…`).
+  package var key: String?
+  package var userAgent: String?
+
+  package init(
+    _ action: AccessAction, on resource: String, transport: String, remote: SocketAddress, token: String? = nil, key: String? = nil,
+    userAgent: String? = nil
+  ) {
+    self.action = action
+    self.resource = resource
+    self.transport = transport
+    self.remote = remote
+    self.token = token
+    self.key = key
+    self.userAgent = userAgent
+  }
+}
+
+package enum AccessDecision: Equatable, Sendable {
+  /// - Parameters:
+  ///   - user: the token's subject.
+  ///   - expires: when the session must end.
+  case allowed(user: String? = nil, expires: WallTime? = nil)
+  /// The sentence names what is missing and the setting that decides.
+  case denied(String)
+}
+
+/// Who may do what. One on each worker; the decision may need a webhook, so the answer comes by a call, at once or later.
+package protocol AccessControl: AnyObject {
+  func decide(_ request: AccessRequest, then: @escaping (AccessDecision) -> Void)
+  /// A session that was allowed began or ended: webhooks hear of it.
+  func sessionDidBegin(_ client: ClientInfo)
+  func sessionDidEnd(_ client: ClientInfo)
+}
+
+/// Everyone may do everything: the default without configuration.
+package final class OpenAccess: AccessControl {
+  package init() {}
+  package func decide(_ request: AccessRequest, then: @escaping (AccessDecision) -> Void) { then(.allowed()) }
+  package func sessionDidBegin(_ client: ClientInfo) {}
+  package func sessionDidEnd(_ client: ClientInfo) {}
+}
