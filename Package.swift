@@ -61,6 +61,7 @@ let layers: [[Target]] = [
   ],
   core("Crypto", ["COpenSSL"]),
   core("Codecs"),
+  core("RTMP", ["Crypto"]),
 
 ]
 
