@@ -70,21 +70,5 @@ let layers: [[Target]] = [
   ],
   core("Crypto", ["COpenSSL"]),
   core("Codecs"),
-  core("Containers", ["Codecs"], vectors: true),
-  runtime("IO", ["Crypto", "CUV", "CShims"]),
-  runtime("Transcode", ["Codecs", "CFFmpeg"]),
-  hub("Media", ["Codecs"]),
-]
+  core("RTMP", ["Crypto"]),
 
-let package = Package(
-  name: "Martlet",
-  traits: [
-    .trait(name: "Transcoding", description: "The demo source, snapshots and bridges that need FFmpeg's libraries."),
-    .default(enabledTraits: ["Transcoding"]),
-  ],
-  targets: libraries.flatMap { $0 } + layers.flatMap { $0 } + [
-    .target(
-      name: "TestSupport", dependencies: ["MartletPrimitives"], path: "Tests/TestSupport", swiftSettings: strict)
-  ],
-  swiftLanguageModes: [.v6]
-)
