@@ -49,6 +49,7 @@ func clib(_ name: String, _ pkgConfig: String, apt: String, brew: String) -> [Ta
 let libraries: [[Target]] = [
   clib("CUV", "libuv", apt: "libuv1-dev", brew: "libuv"),
   clib("COpenSSL", "openssl", apt: "libssl-dev", brew: "openssl@3"),
+  clib("CZlib", "zlib", apt: "zlib1g-dev", brew: "zlib"),
   [.target(name: "CShims", path: "Sources/Libraries/CShims")],
 ]
 
@@ -61,6 +62,7 @@ let layers: [[Target]] = [
   ],
   core("Crypto", ["COpenSSL"]),
   core("Codecs"),
+  core("HTTP", ["Crypto", "CZlib"]),
 
 ]
 
