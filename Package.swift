@@ -57,18 +57,4 @@ func clib(_ name: String, _ pkgConfig: String, apt: String, brew: String) -> [Ta
 let libraries: [[Target]] = [
   clib("CUV", "libuv", apt: "libuv1-dev", brew: "libuv"),
   clib("COpenSSL", "openssl", apt: "libssl-dev", brew: "openssl@3"),
-  clib("CFFmpeg", "libavcodec libavutil libswscale libswresample", apt: "libavcodec-dev", brew: "ffmpeg"),
-  [.target(name: "CShims", path: "Sources/Libraries/CShims")],
-]
-
-let layers: [[Target]] = [
-  [
-    .target(name: "MartletPrimitives", path: "Sources/Primitives", swiftSettings: strict),
-    .testTarget(
-      name: "PrimitivesTests", dependencies: ["MartletPrimitives", "TestSupport"], path: "Tests/PrimitivesTests",
-      swiftSettings: strict),
-  ],
-  core("Crypto", ["COpenSSL"]),
-  core("Codecs"),
-  core("RTMP", ["Crypto"]),
-
+  core("HTTP", ["Crypto", "CZlib"]),
