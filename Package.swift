@@ -46,6 +46,11 @@ func hub(_ name: String, _ needs: [String]) -> [Target] {
   module(name, "Hubs", ["Primitives", "IO"] + needs)
 }
 
+/// Where protocols meet the hubs.
+func server(_ name: String, _ needs: [String]) -> [Target] {
+  module(name, "Server", ["Primitives"] + needs)
+}
+
 /// One of Debian's C libraries as a module map; each has exactly one importer.
 func clib(_ name: String, _ pkgConfig: String, apt: String, brew: String) -> [Target] {
   [
@@ -57,4 +62,39 @@ func clib(_ name: String, _ pkgConfig: String, apt: String, brew: String) -> [Ta
 let libraries: [[Target]] = [
   clib("CUV", "libuv", apt: "libuv1-dev", brew: "libuv"),
   clib("COpenSSL", "openssl", apt: "libssl-dev", brew: "openssl@3"),
+  clib("CZlib", "zlib", apt: "zlib1g-dev", brew: "zlib"),
+  clib("CFFmpeg", "libavcodec libavutil libswscale libswresample", apt: "libavcodec-dev", brew: "ffmpeg"),
+  [.target(name: "CShims", path: "Sources/Libraries/CShims")],
+]
+
+let layers: [[Target]] = [
+  [
+    .target(name: "MartletPrimitives", path: "Sources/Primitives", swiftSettings: strict),
+    .testTarget(
+      name: "PrimitivesTests", dependencies: ["MartletPrimitives", "TestSupport"], path: "Tests/PrimitivesTests",
+      swiftSettings: strict),
+  ],
+  core("Crypto", ["COpenSSL"]),
+  core("Codecs"),
+  core("Containers", ["Codecs"], vectors: true),
   core("HTTP", ["Crypto", "CZlib"]),
+  core("RTMP", ["Crypto"]),
+  // ──────── the I/O line ────────
+  runtime("IO", ["Crypto", "CUV", "CShims"]),
+  runtime("Transcode", ["Codecs", "CFFmpeg"]),
+  hub("Media", ["Codecs"]),
+  server("Endpoints", ["IO", "Media", "Codecs", "Containers", "HTTP", "RTMP"]),
+]
+
+let package = Package(
+  name: "Martlet",
+  traits: [
+    .trait(name: "Transcoding", description: "The demo source, snapshots and bridges that need FFmpeg's libraries."),
+    .default(enabledTraits: ["Transcoding"]),
+  ],
+  targets: libraries.flatMap { $0 } + layers.flatMap { $0 } + [
+    .target(
+      name: "TestSupport", dependencies: ["MartletPrimitives"], path: "Tests/TestSupport", swiftSettings: strict)
+  ],
+  swiftLanguageModes: [.v6]
+)

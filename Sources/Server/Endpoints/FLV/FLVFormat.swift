@@ -2,7 +2,7 @@ internal import MartletCodecs
 internal import MartletContainers
 internal import MartletHTTP
 package import MartletMedia
-package import MartletPrimitives
+internal import MartletPrimitives
 
 /// The stream as an FLV file that never ends: for HTTP-FLV as it is, for WS-FLV one tag a binary message.
 package enum FLVFormat {

@@ -1,5 +1,5 @@
 internal import MartletCodecs
-package import MartletPrimitives
+internal import MartletPrimitives
 internal import MartletRTMP
 
 /// The `onMetaData` message that tells players of RTMP and FLV what the stream is.

@@ -1,7 +1,7 @@
 internal import MartletCodecs
 internal import MartletContainers
 package import MartletMedia
-package import MartletPrimitives
+internal import MartletPrimitives
 internal import MartletRTMP
 
 /// The stream as RTMP messages in chunks: absolute times, full headers, one outgoing chunk size, so that the same bytes

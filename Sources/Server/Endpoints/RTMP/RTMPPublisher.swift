@@ -1,3 +1,4 @@
+internal import MartletIO
 internal import MartletContainers
 internal import MartletMedia
 internal import MartletPrimitives

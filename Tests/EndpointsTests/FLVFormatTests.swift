@@ -1,0 +1,4 @@
+import MartletEndpoints
+import Testing
+
+@Suite struct FLVFormatTests {}
