@@ -93,6 +93,9 @@ let package = Package(
     .default(enabledTraits: ["Transcoding"]),
   ],
   targets: libraries.flatMap { $0 } + layers.flatMap { $0 } + [
+    .executableTarget(
+      name: "martlet", dependencies: ["MartletEndpoints", "MartletIO", "MartletMedia", "MartletPrimitives"], path: "Sources/martlet",
+      swiftSettings: strict),
     .target(
       name: "TestSupport", dependencies: ["MartletPrimitives"], path: "Tests/TestSupport", swiftSettings: strict)
   ],

@@ -66,8 +66,8 @@ private final class Numbers: OutputSource {
     serve: @escaping @Sendable (TCPConnection) -> Void
   ) async -> (bytes: [UInt8], reason: TCPConnection.CloseReason?) {
     let census = ConnectionCensus(limits: limits)
-    let server = Worker(index: 0, log: .silent) { _ in }
-    let client = Worker(index: 1, log: .silent) { _ in }
+    let server = Worker(EventLoop(index: 0), log: .silent) { _ in }
+    let client = Worker(EventLoop(index: 1), log: .silent) { _ in }
     let loopback = loopback
     let address = await server.run { context -> SocketAddress in
       guard let listener = try? TCPListener(loopback, in: context, census: census, refusal: refusal, accept: serve) else { return loopback }
@@ -151,7 +151,7 @@ private final class Numbers: OutputSource {
 
 @Suite struct LoopTests {
   @Test func `timers fire in order, and a cancelled one never`() async {
-    let worker = Worker(index: 0, log: .silent) { _ in }
+    let worker = Worker(EventLoop(index: 0), log: .silent) { _ in }
     let order = Mutex<[Int]>([])
     await withCheckedContinuation { continuation in
       worker.loop.post { context in
@@ -180,7 +180,7 @@ private final class Numbers: OutputSource {
         return loop.isCurrent
       }
     }
-    let worker = Worker(index: 0, log: .silent) { _ in }
+    let worker = Worker(EventLoop(index: 0), log: .silent) { _ in }
     let onLoop = await Counter(loop: worker.loop).add()
     #expect(onLoop)
     worker.loop.post { $0.stop() }

@@ -8,10 +8,9 @@ package struct Worker: Sendable {
   private let thread: WorkerThread
 
   /// Starts the thread; `setUp` builds the worker's hubs and listeners on it.
-  package init(index: Int, log: Log, setUp: @escaping @Sendable (LoopContext) -> Void) {
-    let loop = EventLoop(index: index)
+  package init(_ loop: EventLoop, log: Log, setUp: @escaping @Sendable (LoopContext) -> Void) {
     self.loop = loop
-    thread = WorkerThread(name: "martlet-\(index)") { loop.run(log: log, setUp: setUp) }
+    thread = WorkerThread(name: "martlet-\(loop.index)") { loop.run(log: log, setUp: setUp) }
   }
 
   /// Runs `body` with the loop's state, on the loop.
