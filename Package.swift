@@ -83,7 +83,8 @@ let layers: [[Target]] = [
   runtime("IO", ["Crypto", "CUV", "CShims"]),
   runtime("Transcode", ["Codecs", "CFFmpeg"]),
   hub("Media", ["Codecs"]),
-  server("Endpoints", ["IO", "Media", "Codecs", "Containers", "HTTP", "RTMP"]),
+  hub("Web", ["HTTP"]),
+  server("Endpoints", ["IO", "Web", "Media", "Codecs", "Containers", "HTTP", "RTMP"]),
 ]
 
 let package = Package(
@@ -94,7 +95,7 @@ let package = Package(
   ],
   targets: libraries.flatMap { $0 } + layers.flatMap { $0 } + [
     .executableTarget(
-      name: "martlet", dependencies: ["MartletEndpoints", "MartletIO", "MartletMedia", "MartletPrimitives"], path: "Sources/martlet",
+      name: "martlet", dependencies: ["MartletEndpoints", "MartletIO", "MartletMedia", "MartletPrimitives", "MartletWeb"], path: "Sources/martlet",
       swiftSettings: strict),
     .target(
       name: "TestSupport", dependencies: ["MartletPrimitives"], path: "Tests/TestSupport", swiftSettings: strict)

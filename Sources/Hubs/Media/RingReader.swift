@@ -61,8 +61,11 @@ package final class RingReader: OutputSource {
     sink?.source = self
   }
 
+  /// Hears no more of the stream, but goes on sending what the ring holds.
+  package func leaveRing() { ring.remove(self) }
+
   package func stop() {
-    ring.remove(self)
+    leaveRing()
     if sink?.source === self { sink?.source = nil }
   }
 

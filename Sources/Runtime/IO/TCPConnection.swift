@@ -114,6 +114,8 @@ package final class TCPConnection: OutputSink {
     updateInterest()
   }
 
+  package var isSecure: Bool { false }
+
   package var isOpen: Bool { state == .open || state == .connecting }
 
   /// Bounds what the kernel buffers for this peer, so that lag shows where it can be skipped.
@@ -193,7 +195,7 @@ package final class TCPConnection: OutputSink {
     for index in 0..<min(replies.count, IOVector.capacity) where !context.vector.isFull {
       context.vector.append(replies[index], from: index == 0 ? replyOffset : 0)
     }
-    if tail == 0, bufferedBytes == context.vector.byteCount, let source, !closesAfterFlush { source.gather(into: &context.vector, .all) }
+    if tail == 0, bufferedBytes == context.vector.byteCount, let source { source.gather(into: &context.vector, .all) }
     let ready = context.vector.byteCount
     guard ready > 0 else { return false }
     let sent = martlet_send(descriptor, context.vector.parts, Int32(context.vector.count))
@@ -287,7 +289,7 @@ package final class TCPConnection: OutputSink {
     close(code == ECONNRESET ? .peer : .failed(SystemError(operation, code: code)))
   }
 
-  /// Sends what is queued, tells the peer that nothing follows, waits up to a second for it to agree, then closes. Closing
+  /// Sends what is queued and what the source still has, tells the peer that nothing follows, waits up to a second for it to agree, then closes. Closing
   /// at once would make the kernel throw away a refusal that the peer has not read.
   package func closeAfterFlush() {
     guard isOpen, !closesAfterFlush else { return }

@@ -114,6 +114,7 @@ internal final class RTMPConnection: TCPConnectionHandler {
     do throws(PublishError) {
       publisher = try RTMPPublisher(self, streamID: request.streamID, client: client)
       session.acceptPublish(request.streamID)
+      listener.admission.access.sessionDidBegin(client)
       context.log(.info, "rtmp", "\(client.path) is published", ["peer": "\(connection.remote)", "client": client.id])
     } catch {
       context.log(.warning, "rtmp", "publishing refused: \(error)", ["peer": "\(connection.remote)"])
@@ -124,7 +125,7 @@ internal final class RTMPConnection: TCPConnectionHandler {
   internal func stopPublishing() {
     guard let publisher = exchange(&publisher, with: nil) else { return }
     publisher.finish()
-    listener.access.sessionDidEnd(publisher.client)
+    listener.admission.access.sessionDidEnd(publisher.client)
     context.log(.info, "rtmp", "\(publisher.client.path) is no longer published", ["client": publisher.client.id])
   }
 
@@ -138,6 +139,7 @@ internal final class RTMPConnection: TCPConnectionHandler {
     authorize(.play, name: request.name, query: request.query) { [weak self] client in
       guard let self else { return }
       self.player = RTMPPlayer(self, request: request, client: client)
+      self.listener.admission.access.sessionDidBegin(client)
       self.player?.wait()
     } denied: { [weak self] reason in
       self?.session.rejectPlay(request.streamID, code: "NetStream.Play.Denied", description: reason)
@@ -147,7 +149,7 @@ internal final class RTMPConnection: TCPConnectionHandler {
   internal func stopPlaying() {
     guard let player = exchange(&player, with: nil) else { return }
     player.stop()
-    listener.access.sessionDidEnd(player.reader.client)
+    listener.admission.access.sessionDidEnd(player.reader.client)
   }
 
   // MARK: Permission
@@ -164,27 +166,10 @@ internal final class RTMPConnection: TCPConnectionHandler {
     let request = AccessRequest(
       action, on: path.text, transport: "rtmp", remote: connection.remote, token: parameters["token"], key: parameters["key"],
       userAgent: userAgent)
-    listener.access.decide(request) { [weak self] decision in
+    listener.admission.ask(request, path: path) { [weak self] client, refusal in
       guard let self, self.connection.isOpen else { return }
-      switch decision {
-      case .allowed(let user, let expires):
-        let client = ClientInfo(
-          id: self.listener.hub.nextClientID(), role: action == .publish ? .publisher : .viewer, transport: "rtmp", path: path,
-          remote: self.connection.remote, since: self.context.wallTime, user: user, userAgent: self.userAgent)
-        if let expires { self.close(client.id, at: expires) }
-        allowed(client)
-        self.listener.access.sessionDidBegin(client)
-      case .denied(let reason):
-        self.context.log(.warning, "rtmp", "\(action.rawValue) of \(path) refused: \(reason)", ["peer": "\(self.connection.remote)"])
-        denied(reason)
-      }
+      if let client { allowed(client) } else { denied(refusal) }
       self.drain()
     }
-  }
-
-  /// A session ends with its token.
-  private func close(_ clientID: String, at expires: WallTime) {
-    let left = TimeSpan.milliseconds(Int(clamping: expires.milliseconds - context.wallTime.milliseconds))
-    context.schedule(after: left) { [weak self] in _ = self?.listener.hub.kick(clientID: clientID, .expired) }
   }
 }

@@ -1,5 +1,5 @@
 package import MartletIO
-package import MartletMedia
+internal import MartletMedia
 package import MartletPrimitives
 package import MartletRTMP
 
@@ -14,14 +14,12 @@ package final class RTMPListener {
   }
 
   internal let configuration: Configuration
-  internal let hub: MediaHub
-  internal let access: any AccessControl
+  internal let admission: Admission
   private var listeners: [TCPListener] = []
 
-  package init(_ configuration: Configuration, hub: MediaHub, access: any AccessControl) {
+  package init(_ configuration: Configuration, _ admission: Admission) {
     self.configuration = configuration
-    self.hub = hub
-    self.access = access
+    self.admission = admission
   }
 
   package func listen(on address: SocketAddress, census: ConnectionCensus, in context: LoopContext) throws(SystemError) {

@@ -16,7 +16,7 @@ internal final class RTMPPlayer: RingReaderOwner {
     self.session = session
     streamID = request.streamID
     reset = request.reset
-    let ring = session.listener.hub.ring(client.path, RTMPFormat.format(streamID: streamID))
+    let ring = session.listener.admission.hub.ring(client.path, RTMPFormat.format(streamID: streamID))
     reader = RingReader(ring: ring, client: client, sink: session.connection)
     reader.owner = self
   }
@@ -27,7 +27,7 @@ internal final class RTMPPlayer: RingReaderOwner {
   internal func wait() {
     reader.wait()
     guard !hasBegun else { return }
-    session.context.schedule(after: session.listener.hub.configuration.waitForPublisher) { [weak self] in
+    session.context.schedule(after: session.listener.admission.hub.configuration.waitForPublisher) { [weak self] in
       guard let self, !self.hasBegun, self.session.player === self else { return }
       self.session.session.rejectPlay(self.streamID, description: "Nobody publishes \(self.reader.client.path).")
       self.session.stopPlaying()

@@ -16,7 +16,7 @@ internal final class RTMPPublisher: PublicationOwner {
     self.session = session
     self.streamID = streamID
     self.client = client
-    publication = try session.listener.hub.publish(client, owner: self)
+    publication = try session.listener.admission.hub.publish(client, owner: self)
     watchSilence()
   }
 

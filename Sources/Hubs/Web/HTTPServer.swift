@@ -1,0 +1,89 @@
+package import MartletHTTP
+package import MartletIO
+package import MartletPrimitives
+
+/// HTTP on one worker: listeners, connections, and the way of a request to its handler.
+package final class HTTPServer {
+  package struct Configuration: Sendable {
+    package var limits = HTTP1Limits()
+    /// From the first byte of a request to the end of its head.
+    package var headTimeout = TimeSpan.seconds(10)
+    /// Between two reads of a request's content.
+    package var bodyTimeout = TimeSpan.seconds(30)
+    /// Without a request.
+    package var idleTimeout = TimeSpan.seconds(75)
+    package var cors = CORSPolicy(origins: .any)
+    /// A log line for each response.
+    package var accessLog = false
+    package init() {}
+  }
+
+  internal let configuration: Configuration
+  private let router: Router
+  private let context: LoopContext
+  private var listeners: [TCPListener] = []
+  private var connections: [ObjectIdentifier: HTTP1Connection] = [:]
+  internal private(set) var isDraining = false
+  private var dateSecond: Int64 = -1
+  private var dateText = ""
+  /// Responses by status class, for the metrics.
+  package private(set) var responses: [Int: Int] = [:]
+
+  package init(_ configuration: Configuration, router: Router, in context: LoopContext) {
+    self.configuration = configuration
+    self.router = router
+    self.context = context
+  }
+
+  package func listen(on address: SocketAddress, census: ConnectionCensus) throws(SystemError) {
+    listeners.append(
+      try TCPListener(address, in: context, census: census, refusal: Self.refusal) { [unowned self] connection in
+        let driver = HTTP1Connection(connection, self)
+        self.connections[ObjectIdentifier(driver)] = driver
+        connection.handler = driver
+      })
+  }
+
+  /// What a client reads when there is no room for it, or the server is stopping.
+  private static let refusal = Slice(
+    Array("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n".utf8))
+
+  /// Closes the listeners and, when their responses are complete, the connections.
+  package func drain() {
+    isDraining = true
+    for listener in listeners { listener.close() }
+    listeners.removeAll()
+    for connection in Array(connections.values) { connection.drain() }
+  }
+
+  internal func connectionDidClose(_ connection: HTTP1Connection) { connections[ObjectIdentifier(connection)] = nil }
+
+  internal func handle(_ exchange: HTTPExchange) {
+    switch configuration.cors.decide(exchange.request) {
+    case .preflight(let fields): exchange.respond(.noContent, fields)
+    case .proceed(let fields):
+      exchange.responseFields = fields
+      router.route(exchange)
+    }
+  }
+
+  internal func didRespond(_ exchange: HTTPExchange) {
+    guard let status = exchange.status else { return }
+    responses[status.code / 100, default: 0] += 1
+    guard configuration.accessLog else { return }
+    let milliseconds = Double((context.now - exchange.started).nanoseconds / 10_000) / 100
+    context.log(
+      .info, "access", "\(exchange.request.method) \(exchange.request.target) \(status.code)",
+      ["peer": "\(exchange.remote)", "bytes": "\(exchange.bytesSent)", "ms": "\(milliseconds)"])
+  }
+
+  /// The `Date` field, formatted once a second.
+  internal func date(_ context: LoopContext) -> String {
+    let now = context.wallTime
+    if now.milliseconds / 1000 != dateSecond {
+      dateSecond = now.milliseconds / 1000
+      dateText = HTTPDate.format(now)
+    }
+    return dateText
+  }
+}

@@ -1,0 +1,4 @@
+import MartletWeb
+import Testing
+
+@Suite struct RouterTests {}
