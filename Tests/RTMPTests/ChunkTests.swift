@@ -70,7 +70,9 @@ func message(
     #expect(messages == [message(at: 0x0102_0304, body), message(at: 0x0102_0304, body)])
   }
 
-  @Test(arguments: [1, 2, 10_000]) func `payload that begins like the extended timestamp is still read when the chunk is short`(step: Int) throws {
+  @Test(arguments: [1, 2, 10_000]) func `payload that begins like the extended timestamp is still read when the chunk is short`(step: Int)
+    throws
+  {
     // Nothing is repeated; the last chunk holds two bytes that equal the first two of the timestamp.
     let body = [UInt8](repeating: 7, count: 128) + [0x01, 0x02]
     let one: [UInt8] = [0x06, 0xFF, 0xFF, 0xFF, 0, 0, 130, 9, 1, 0, 0, 0, 1, 2, 3, 4] + body[..<128] + [0xC6] + body[128...]

@@ -45,6 +45,13 @@ package struct PublishRequest: Equatable, Sendable {
   package var query: QueryParameters
   /// `live`, `record` or `append`.
   package var type: String
+
+  package init(streamID: UInt32, name: String, query: QueryParameters, type: String = "live") {
+    self.streamID = streamID
+    self.name = name
+    self.query = query
+    self.type = type
+  }
 }
 
 package struct PlayRequest: Equatable, Sendable {
@@ -57,6 +64,15 @@ package struct PlayRequest: Equatable, Sendable {
   package var duration: Double
   /// Whether an earlier playlist is to be flushed.
   package var reset: Bool
+
+  package init(streamID: UInt32, name: String, query: QueryParameters, start: Double = -2, duration: Double = -1, reset: Bool = true) {
+    self.streamID = streamID
+    self.name = name
+    self.query = query
+    self.start = start
+    self.duration = duration
+    self.reset = reset
+  }
 }
 
 package struct ServerSessionConfiguration: Sendable {
