@@ -288,6 +288,30 @@ import Testing
     #expect(throws: RTMPError.malformedMessage(.command, .limit("AMF nesting", maximum: 32))) { try client.send(message) }
   }
 
+  @Test func `before publish is accepted no client may make us hold much`() throws {
+    let claim: [UInt8] = [0x06, 0, 0, 5, 0x20, 0, 0, 9, 1, 0, 0, 0]  // 2 MiB
+    var stranger = try RawClient()
+    #expect(throws: RTMPError.limit("bytes of a video message", value: 2 << 20, maximum: 1 << 20)) { try stranger.raw(claim) }
+    var publisher = try publisher()
+    publisher.server.acceptPublish(1)
+    try publisher.raw(claim + [1, 2, 3])
+    let held = publisher.server.unfinishedBytes
+    #expect(held == 3)
+  }
+
+  @Test func `nothing is sent or told after the end`() throws {
+    var client = try publisher()
+    #expect(throws: RTMPError.self) { try client.raw([0xC9]) }
+    _ = client.server.takeOutput()
+    client.server.acceptPublish(1)
+    client.server.playEnded(1)
+    client.server.ping(now: .zero)
+    try client.server.acceptConnect()
+    client.server.rejectConnect(description: "late")
+    let output = client.server.takeOutput()
+    #expect(output.isEmpty)
+  }
+
   @Test func `what came whole before an error still counts`() throws {
     var client = try publisher()
     client.server.acceptPublish(1)

@@ -76,6 +76,7 @@ package struct PlayRequest: Equatable, Sendable {
 }
 
 package struct ServerSessionConfiguration: Sendable {
+  /// For publishers. Until a `publish` is accepted, messages are held to `undecidedBytes` and twice that unfinished.
   package var chunkLimits = ChunkLimits()
   package var amfLimits = AMFLimits()
   /// What our chunks are cut to from the answer to `connect` on, 128 to 16,777,215; wire images use the same.
@@ -94,4 +95,12 @@ package struct ServerSessionConfiguration: Sendable {
   package var capabilities = EnhancedCapabilities.martlet
 
   package init() {}
+
+  /// What a client may make us hold before it has been accepted as a publisher: players and strangers send commands only.
+  var strangerLimits: ChunkLimits {
+    var limits = chunkLimits
+    limits.messageBytes = min(limits.messageBytes, undecidedBytes)
+    limits.unfinishedBytes = min(limits.unfinishedBytes, 2 * undecidedBytes)
+    return limits
+  }
 }
