@@ -94,6 +94,8 @@ extension AMFValue {
   /// The property of that name; the last one where a peer sent several.
   package subscript(name: String) -> AMFValue? { properties.last { $0.name == name }?.value }
 
+  package var isNullOrUndefined: Bool { self == .null || self == .undefined }
+
   package static func object(_ properties: KeyValuePairs<String, AMFValue>) -> AMFValue {
     .object(properties.map { AMFProperty($0.key, $0.value) })
   }
