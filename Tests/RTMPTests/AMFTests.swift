@@ -108,7 +108,9 @@ import Testing
   }
 
   // AMF3 §1.3.1, table of U29 forms.
-  @Test(arguments: [(127, "047f"), (128, "048100"), (16_383, "04ff7f"), (16_384, "04818000"), (2_097_152, "0480c08000"), (-1, "04ffffffff")])
+  @Test(arguments: [
+    (127, "047f"), (128, "048100"), (16_383, "04ff7f"), (16_384, "04818000"), (2_097_152, "0480c08000"), (-1, "04ffffffff"),
+  ])
   func `integers take one to four bytes`(value: Int, wire: String) {
     #expect(Hex.encode(AMF3.encode([.number(Double(value))])) == wire)
   }

@@ -70,7 +70,9 @@ func message(
     #expect(messages == [message(at: 0x0102_0304, body), message(at: 0x0102_0304, body)])
   }
 
-  @Test(arguments: [1, 2, 10_000]) func `payload that begins like the extended timestamp is still read when the chunk is short`(step: Int) throws {
+  @Test(arguments: [1, 2, 10_000]) func `payload that begins like the extended timestamp is still read when the chunk is short`(step: Int)
+    throws
+  {
     // Nothing is repeated; the last chunk holds two bytes that equal the first two of the timestamp.
     let body = [UInt8](repeating: 7, count: 128) + [0x01, 0x02]
     let one: [UInt8] = [0x06, 0xFF, 0xFF, 0xFF, 0, 0, 130, 9, 1, 0, 0, 0, 1, 2, 3, 4] + body[..<128] + [0xC6] + body[128...]
@@ -200,6 +202,52 @@ func message(
       }
       _ = try? read(bytes, random: random)
     }
+  }
+}
+
+extension ChunkLimitTests {
+  @Test(arguments: 0..<30) func `what is read does not depend on how it was cut, right or wrong`(seed: UInt64) {
+    var random = SeededRandom(seed: seed)
+    func outcome(_ bytes: [UInt8], step: Int) -> (messages: [RTMPMessage], error: RTMPError?) {
+      var reader = ChunkReader()
+      var messages: [RTMPMessage] = []
+      do {
+        for start in stride(from: 0, to: bytes.count, by: step) {
+          let end = min(bytes.count, start + step)
+          try reader.receive(bytes.span.bytes.extracting(start..<end), into: &messages)
+        }
+        return (messages, nil)
+      } catch { return (messages, error) }
+    }
+    for _ in 0..<40 {
+      // Extended timestamps of equal bytes, short chunks and few chunk streams make the hard cases likely.
+      var bytes: [UInt8] = [0x02, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0, UInt8.random(in: 1...9, using: &random)]
+      for _ in 0..<30 {
+        let id = UInt8.random(in: 3...4, using: &random)
+        switch Int.random(in: 0..<4, using: &random) {
+        case 0: bytes += [id, 255, 255, 255, 0, 0, UInt8.random(in: 0...30, using: &random), 9, 1, 0, 0, 0, 1, 1, 1, 1]
+        case 1: bytes += [0xC0 | id, 1, 1, 1, 1]
+        case 2: bytes += [0xC0 | id]
+        default: bytes += [UInt8](repeating: 1, count: Int.random(in: 1...9, using: &random))
+        }
+      }
+      let whole = outcome(bytes, step: .max / 2)
+      for step in [1, 2, 3, 5, 13] {
+        let cut = outcome(bytes, step: step)
+        #expect(cut.messages == whole.messages && cut.error == whole.error)
+      }
+    }
+  }
+
+  @Test func `a message too long for its header is not written`() {
+    let payload = Slice([UInt8](repeating: 0, count: ChunkWriter.longestMessage + 1))
+    let image = ChunkWriter.wireImage(
+      type: .video, chunkStreamID: 6, streamID: 1, timestamp: 0, payloadParts: [payload], chunkSize: 65_536)
+    var writer = ChunkWriter()
+    var bytes: [UInt8] = []
+    writer.write(
+      RTMPMessage(type: .video, streamID: 1, timestamp: 0, chunkStreamID: 6, payload: payload), into: &bytes)
+    #expect(image.isEmpty && bytes.isEmpty)
   }
 }
 

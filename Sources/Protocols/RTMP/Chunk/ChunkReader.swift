@@ -23,7 +23,8 @@ package struct ChunkReader: ~Copyable {
   /// Bytes held for messages not yet complete.
   package private(set) var unfinishedBytes = 0
 
-  private let limits: ChunkLimits
+  /// May be raised once the peer is trusted with more; a message that has begun keeps to the old ones.
+  package var limits: ChunkLimits
   private var streams: [IncomingChunkStream] = []
   /// The stream of the chunk whose payload is being read.
   private var current = 0

@@ -8,9 +8,14 @@ package struct ChunkWriter: Sendable {
   /// The last header of each chunk stream, which the next one may abbreviate. Ours are a handful, so a list will do.
   private var streams: [OutgoingChunkStream] = []
 
+  /// Bytes of the longest message that RTMP can carry (§5.3.1.2: the length has 24 bits).
+  package static let longestMessage = 0xFF_FFFF
+
   package init() {}
 
+  /// Nothing is written of a message above `longestMessage`: its length does not fit the header.
   package mutating func write(_ message: RTMPMessage, into output: inout [UInt8]) {
+    guard message.payload.count <= Self.longestMessage else { return }
     var writer = ByteWriter(appendingTo: output)
     // The array must have one owner while it grows.
     output = []
@@ -30,11 +35,13 @@ package struct ChunkWriter: Sendable {
 
   /// The message as every viewer can read it at any point of its connection: absolute time, nothing abbreviated. It is
   /// made once and the same bytes go to all viewers.
+  /// Empty for a message above `longestMessage`.
   /// - Parameter payloadParts: the message's body in pieces, so that a tag header need not be copied before its frame.
   package static func wireImage(
     type: MessageType, chunkStreamID: UInt32, streamID: UInt32, timestamp: UInt32, payloadParts: [Slice], chunkSize: Int
   ) -> Slice {
     let length = payloadParts.reduce(0) { $0 + $1.count }
+    guard length <= longestMessage else { return Slice() }
     let chunkSize = max(1, chunkSize)
     let extended = timestamp >= 0xFF_FFFF ? timestamp : nil
     // At most 3 + 4 bytes before each continuation, 18 before the first chunk.

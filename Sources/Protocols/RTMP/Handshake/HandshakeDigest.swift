@@ -5,7 +5,7 @@ internal import MartletPrimitives
 /// and the two layouts are common knowledge among servers and players.
 enum HandshakeDigest {
   /// Where the 32 bytes of the digest lie inside C1 and S1.
-  package enum Scheme: CaseIterable, Sendable {
+  enum Scheme: CaseIterable, Sendable {
     /// Digest in the first half, key in the second.
     case digestFirst
     /// Key in the first half, digest in the second.

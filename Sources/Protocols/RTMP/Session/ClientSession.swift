@@ -145,8 +145,10 @@ package struct ClientSession: ~Copyable {
     var failure: RTMPError?
     do { try link.receive(bytes.extracting(offset..<bytes.byteCount), into: &messages) } catch { failure = error }
     for message in messages where !isClosed { try handle(message, now: now) }
-    messages.removeAll(keepingCapacity: true)
-    inbox = messages
+    if messages.capacity <= 1024 {
+      messages.removeAll(keepingCapacity: true)
+      inbox = messages
+    }
     if let failure { throw failure }
   }
 

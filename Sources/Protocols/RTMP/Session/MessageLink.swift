@@ -27,6 +27,14 @@ struct MessageLink: ~Copyable {
     ownWindow = window
   }
 
+  var limits: ChunkLimits {
+    get { reader.limits }
+    set { reader.limits = newValue }
+  }
+
+  /// Bytes held of messages that are not complete.
+  var unfinishedBytes: Int { reader.unfinishedBytes }
+
   var chunkSize: Int { writer.chunkSize }
 
   mutating func takeOutput() -> [UInt8] { exchange(&output, with: []) }

@@ -45,6 +45,13 @@ package struct PublishRequest: Equatable, Sendable {
   package var query: QueryParameters
   /// `live`, `record` or `append`.
   package var type: String
+
+  package init(streamID: UInt32, name: String, query: QueryParameters, type: String = "live") {
+    self.streamID = streamID
+    self.name = name
+    self.query = query
+    self.type = type
+  }
 }
 
 package struct PlayRequest: Equatable, Sendable {
@@ -57,9 +64,19 @@ package struct PlayRequest: Equatable, Sendable {
   package var duration: Double
   /// Whether an earlier playlist is to be flushed.
   package var reset: Bool
+
+  package init(streamID: UInt32, name: String, query: QueryParameters, start: Double = -2, duration: Double = -1, reset: Bool = true) {
+    self.streamID = streamID
+    self.name = name
+    self.query = query
+    self.start = start
+    self.duration = duration
+    self.reset = reset
+  }
 }
 
 package struct ServerSessionConfiguration: Sendable {
+  /// For publishers. Until a `publish` is accepted, messages are held to `undecidedBytes` and twice that unfinished.
   package var chunkLimits = ChunkLimits()
   package var amfLimits = AMFLimits()
   /// What our chunks are cut to from the answer to `connect` on, 128 to 16,777,215; wire images use the same.
@@ -78,4 +95,12 @@ package struct ServerSessionConfiguration: Sendable {
   package var capabilities = EnhancedCapabilities.martlet
 
   package init() {}
+
+  /// What a client may make us hold before it has been accepted as a publisher: players and strangers send commands only.
+  var strangerLimits: ChunkLimits {
+    var limits = chunkLimits
+    limits.messageBytes = min(limits.messageBytes, undecidedBytes)
+    limits.unfinishedBytes = min(limits.unfinishedBytes, 2 * undecidedBytes)
+    return limits
+  }
 }

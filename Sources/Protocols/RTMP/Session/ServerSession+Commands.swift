@@ -99,6 +99,6 @@ extension ServerSession {
     link.send(command.message(streamID: id, chunkStreamID: ChunkStreamID.status))
   }
 
-  /// A name from the peer, short enough for a log line.
-  func quoted(_ name: String) -> String { "\"\(name.prefix(64))\"" }
+  /// A name from the peer, fit for a log line: short, and without line breaks.
+  func quoted(_ name: String) -> String { String(name.prefix(64)).debugDescription }
 }

@@ -37,7 +37,6 @@ extension ServerSession {
     status(id, code: "NetStream.Play.Start", "Started playing \(name).", details)
     // Flash lets its scripts read samples only after this.
     data(id, ["|RtmpSampleAccess", true, true])
-    data(id, ["onStatus", .object(["code": "NetStream.Data.Start"])])
   }
 
   /// - Parameter code: `NetStream.Play.StreamNotFound`, `NetStream.Play.Failed`, ….

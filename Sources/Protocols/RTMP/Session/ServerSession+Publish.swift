@@ -27,6 +27,7 @@ extension ServerSession {
   package mutating func acceptPublish(_ id: UInt32) {
     guard case .publishUndecided = streams[id]?.state, let name = streams[id]?.name else { return }
     streams[id]?.state = .publishing
+    link.limits = configuration.chunkLimits
     link.send(UserControl.streamBegin(id))
     status(id, code: "NetStream.Publish.Start", "\(name) is now published.")
     for message in held where message.streamID == id { emit(.media(streamID: id, message)) }

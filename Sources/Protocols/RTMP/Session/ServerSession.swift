@@ -42,12 +42,17 @@ package struct ServerSession: ~Copyable {
 
   private var handshake: ServerHandshake
   private var events = Deque<ServerEvent>()
+  private var mostEvents = 0
+  /// Emptied by each `receive`, kept for its memory.
   private var inbox: [RTMPMessage] = []
   private var pingSent: (time: UInt32, at: Instant)?
 
+  /// Queues up to this many elements keep their memory for the next burst.
+  private static let keptEvents = 1024
+
   package init(configuration: ServerSessionConfiguration = .init(), now: Instant, random: inout some RandomNumberGenerator) {
     self.configuration = configuration
-    link = MessageLink(limits: configuration.chunkLimits, window: configuration.windowAcknowledgementSize)
+    link = MessageLink(limits: configuration.strangerLimits, window: configuration.windowAcknowledgementSize)
     handshake = ServerHandshake(random: &random)
     deadline = now + configuration.handshakeTimeout
   }
@@ -56,6 +61,7 @@ package struct ServerSession: ~Copyable {
 
   /// Takes what the client sent, cut anywhere. After an error the session is closed: send what `takeOutput` still has,
   /// then close the connection.
+  /// What was accepted ends with it, without events.
   package mutating func receive(_ bytes: RawSpan, now: Instant) throws(RTMPError) {
     if isClosed { throw .closed }
     do { try take(bytes, now: now) } catch {
@@ -87,7 +93,13 @@ package struct ServerSession: ~Copyable {
 
   // MARK: Drain
 
-  package mutating func pollEvent() -> ServerEvent? { events.popFirst() }
+  package mutating func pollEvent() -> ServerEvent? {
+    if let event = events.popFirst() { return event }
+    // A burst of tiny messages must not leave its queue behind.
+    if mostEvents > Self.keptEvents { events.removeAll() }
+    mostEvents = 0
+    return nil
+  }
 
   /// Bytes to send, in order.
   package mutating func takeOutput() -> [UInt8] { link.takeOutput() }
@@ -99,16 +111,26 @@ package struct ServerSession: ~Copyable {
   /// The message stream on which the client plays: where wire images are to go. The lowest when it plays several.
   package var playerStreamID: UInt32? { streams.filter { $0.value.isPlaying }.keys.min() }
 
+  /// Bytes held of messages that are not complete: what a process-wide budget adds up.
+  package var unfinishedBytes: Int { link.unfinishedBytes }
+
   /// What our chunks are cut to at present.
   package var outgoingChunkSize: Int { link.chunkSize }
 
   // MARK: Inside
 
-  mutating func emit(_ event: ServerEvent) { events.append(event) }
+  mutating func emit(_ event: ServerEvent) {
+    events.append(event)
+    mostEvents = max(mostEvents, events.count)
+  }
 
+  /// Decisions that come late find nothing to apply to.
   mutating func close() {
     phase = .closed
     deadline = nil
+    streams = [:]
+    held = []
+    heldBytes = 0
   }
 
   /// No deadline while the driver decides.
@@ -136,8 +158,10 @@ package struct ServerSession: ~Copyable {
     do { try link.receive(bytes.extracting(offset..<bytes.byteCount), into: &messages) } catch { failure = error }
     // What was complete before the bytes went wrong still counts.
     for message in messages { try handle(message, now: now) }
-    messages.removeAll(keepingCapacity: true)
-    inbox = messages
+    if messages.capacity <= Self.keptEvents {
+      messages.removeAll(keepingCapacity: true)
+      inbox = messages
+    }
     if let failure { throw failure }
   }
 
