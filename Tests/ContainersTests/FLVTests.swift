@@ -218,7 +218,8 @@ struct Media {
       let header = Slice(try #require(FLVMuxer.sequenceHeader(format)))
       let event = format.kind == .video ? try demuxer.video(header, timestamp: 0) : try demuxer.audio(header, timestamp: 0)
       guard case .format(format, nil) = event else { return #expect(Bool(false), "\(event)") }
-      let frame = Frame(track: format.kind == .video ? 0 : 1, dts: 0, pts: 0, isKey: false, payload: format.codec == .av1 ? [0x32, 1, 7] : [0x86, 1, 2])
+      let frame = Frame(
+        track: format.kind == .video ? 0 : 1, dts: 0, pts: 0, isKey: false, payload: format.codec == .av1 ? [0x32, 1, 7] : [0x86, 1, 2])
       let body = FLVMuxer.body(frame, format)
       let bytes = Slice(body.header + body.payload.array)
       let again = format.kind == .video ? try demuxer.video(bytes, timestamp: 0) : try demuxer.audio(bytes, timestamp: 0)
