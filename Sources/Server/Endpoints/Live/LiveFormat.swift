@@ -10,7 +10,9 @@ internal struct LiveFormat {
   internal let webSocket: WireFormat?
 
   internal static let all = [
-    LiveFormat(suffix: ".flv", contentType: "video/x-flv", http: FLVFormat.http, webSocket: FLVFormat.webSocket)
+    LiveFormat(suffix: ".flv", contentType: "video/x-flv", http: FLVFormat.http, webSocket: FLVFormat.webSocket),
+    LiveFormat(suffix: ".ts", contentType: "video/mp2t", http: TSFormat.http, webSocket: nil),
+    LiveFormat(suffix: ".mp4", contentType: "video/mp4", http: FMP4Format.http, webSocket: FMP4Format.webSocket),
   ]
 
   /// The stream and the format that a URL's path names.
