@@ -233,6 +233,7 @@ import Testing
     var client = try RawClient()
     client.answers = []
     try client.send(ProtocolControl.setPeerBandwidth(2_500_000, .dynamic).message)
+    try client.send(ProtocolControl.setPeerBandwidth(0, .dynamic).message)
     #expect(client.answers.isEmpty)
     try client.send(ProtocolControl.setPeerBandwidth(5_000_000, .hard).message)
     #expect(try client.answers.map { try ProtocolControl($0) } == [.windowAcknowledgementSize(5_000_000)])

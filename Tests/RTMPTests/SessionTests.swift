@@ -101,6 +101,16 @@ import Testing
     #expect(third.clientEvents.last == .failed(code: "NetStream.Play.StreamNotFound", description: "no stream cam"))
   }
 
+  @Test func `a publisher that the server ends later hears it`() throws {
+    var pair = Conversation(.publish())
+    try pair.run()
+    pair.server.rejectPublish(1, code: "NetStream.Publish.Denied", description: "the token has expired")
+    try pair.run()
+    #expect(pair.clientEvents.last == .failed(code: "NetStream.Publish.Denied", description: "the token has expired"))
+    let sent = pair.client.sendMedia(.video, timestamp: 0, [0x17])
+    #expect(!sent)
+  }
+
   // RTMP 1.0 §5.4.3, §5.4.4.
   @Test func `the server is told what the client has received`() throws {
     var configuration = ServerSessionConfiguration()

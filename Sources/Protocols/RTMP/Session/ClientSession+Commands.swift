@@ -96,6 +96,10 @@ extension ClientSession {
     case "NetStream.Play.Start":
       guard case .play = configuration.purpose else { return }
       if phase == .starting { start(.playing, now: now) } else { resumed() }
+    case "NetConnection.Connect.Closed": fail(code: code, description)
+    case "NetStream.Unpublish.Success":
+      // Not asked for: the server has ended our publishing.
+      if phase == .active { fail(code: code, description) }
     case "NetStream.Play.PublishNotify": resumed()
     case "NetStream.Play.Stop", "NetStream.Play.Complete", "NetStream.Play.UnpublishNotify": ended()
     default: break

@@ -71,7 +71,8 @@ struct MessageLink: ~Copyable {
     case .windowAcknowledgementSize(let size): window = size
     case .setPeerBandwidth(let size, _):
       // §5.4.5: answered with our window when it is not the one sent last.
-      if size != ownWindow { setOwnWindow(size) }
+      // A window of 0 would stop the peer's clock.
+      if size > 0, size != ownWindow { setOwnWindow(size) }
     case .setChunkSize, .abort: break
     }
     return .done
