@@ -85,6 +85,7 @@ let layers: [[Target]] = [
   hub("Media", ["Codecs"]),
   hub("Web", ["HTTP"]),
   server("Endpoints", ["IO", "Web", "Media", "Codecs", "Containers", "HTTP", "RTMP"]),
+  server("Server", ["Endpoints", "IO", "Web", "Media", "Codecs", "HTTP", "Crypto", "Transcode"]),
 ]
 
 let package = Package(
@@ -95,10 +96,10 @@ let package = Package(
   ],
   targets: libraries.flatMap { $0 } + layers.flatMap { $0 } + [
     .executableTarget(
-      name: "martlet", dependencies: ["MartletEndpoints", "MartletIO", "MartletMedia", "MartletPrimitives", "MartletWeb"], path: "Sources/martlet",
+      name: "martlet", dependencies: ["MartletServer", "MartletPrimitives"], path: "Sources/martlet",
       swiftSettings: strict),
     .target(
-      name: "TestSupport", dependencies: ["MartletPrimitives"], path: "Tests/TestSupport", swiftSettings: strict)
+      name: "TestSupport", dependencies: ["MartletPrimitives"], path: "Tests/TestSupport", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -11,6 +11,13 @@ public struct LogRecord: Sendable {
   public let message: String
   /// Structured facts in a stable order; never a secret.
   public let fields: [(key: String, value: String)]
+
+  public init(level: LogLevel, subsystem: String, message: String, fields: [(key: String, value: String)] = []) {
+    self.level = level
+    self.subsystem = subsystem
+    self.message = message
+    self.fields = fields
+  }
 }
 
 /// A cheap handle to the log. The sink must not block: it drops and counts when it cannot keep up.

@@ -47,6 +47,7 @@ private struct RTMPMuxer: WireMuxer {
       case .script: (.data, ChunkStreamID.data)
       }
     return ChunkWriter.wireImage(
-      type: type, chunkStreamID: chunkStream, streamID: streamID, timestamp: timestamp, payloadParts: parts, chunkSize: RTMPFormat.chunkSize)
+      type: type, chunkStreamID: chunkStream, streamID: streamID, timestamp: timestamp, payloadParts: parts, chunkSize: RTMPFormat.chunkSize
+    )
   }
 }

@@ -1,0 +1,4 @@
+import MartletServer
+import Testing
+
+@Suite struct ServerTests {}
