@@ -3,11 +3,12 @@ internal import MartletMedia
 internal import MartletPrimitives
 package import MartletWeb
 
-/// `GET /APP/NAME.flv` and its siblings: the live stream over HTTP, or over a WebSocket when the client asks to upgrade.
+/// `GET /APP/NAME.flv` and its siblings: the live stream over HTTP, or over a WebSocket when the client asks to
+/// upgrade; `POST` of FLV publishes.
 package final class LiveEndpoint {
   private let admission: Admission
-  /// Viewers under way; each leaves when its connection does.
-  private var viewers: [ObjectIdentifier: AnyObject] = [:]
+  /// Viewers and publishers under way; each leaves when its connection does.
+  private var sessions: [ObjectIdentifier: AnyObject] = [:]
 
   package init(_ admission: Admission) { self.admission = admission }
 
@@ -16,6 +17,7 @@ package final class LiveEndpoint {
     guard let (path, format) = LiveFormat.find(exchange.request.target.path) else { return false }
     switch exchange.request.method {
     case .get: watch(exchange, path, format)
+    case .post where format.suffix == ".flv": publish(exchange, path)
     case .head: exchange.respond(.ok, ["Content-Type": format.contentType])
     default: return false
     }
@@ -32,21 +34,29 @@ package final class LiveEndpoint {
     }
   }
 
+  private func publish(_ exchange: HTTPExchange, _ path: StreamPath) {
+    admission.ask(exchange.accessRequest(.publish, on: path.text, transport: "http-flv"), path: path) { [weak self] client, refusal in
+      guard let self, !exchange.isFinished else { return }
+      guard let client else { return exchange.refuse(.forbidden, refusal) }
+      self.keep(FLVPublisher(exchange, client)) { $0.begin(self.admission) { self.sessions[$0] = nil } }
+    }
+  }
+
   private func watchByHTTP(_ exchange: HTTPExchange, _ client: ClientInfo, _ format: LiveFormat) {
     guard let sink = exchange.sink else { return }
     let reader = RingReader(ring: admission.hub.ring(client.path, format.http), client: client, sink: sink)
-    keep(HTTPViewer(exchange, reader, contentType: format.contentType)) { $0.begin(self.admission) { self.viewers[$0] = nil } }
+    keep(HTTPViewer(exchange, reader, contentType: format.contentType)) { $0.begin(self.admission) { self.sessions[$0] = nil } }
   }
 
   private func watchByWebSocket(_ exchange: HTTPExchange, _ client: ClientInfo, _ format: LiveFormat) {
     guard let wire = format.webSocket else { return exchange.refuse(.badRequest, "\(format.suffix) has no WebSocket form") }
     guard let session = exchange.acceptWebSocket() else { return }
     let reader = RingReader(ring: admission.hub.ring(client.path, wire), client: client, sink: session.connection)
-    keep(WebSocketViewer(session, reader)) { $0.begin(self.admission) { self.viewers[$0] = nil } }
+    keep(WebSocketViewer(session, reader)) { $0.begin(self.admission) { self.sessions[$0] = nil } }
   }
 
   private func keep<Viewer: AnyObject>(_ viewer: Viewer, _ begin: (Viewer) -> Void) {
-    viewers[ObjectIdentifier(viewer)] = viewer
+    sessions[ObjectIdentifier(viewer)] = viewer
     begin(viewer)
   }
 }
