@@ -79,6 +79,7 @@ let layers: [[Target]] = [
   core("Containers", ["Codecs"], vectors: true),
   core("HTTP", ["Crypto", "CZlib"]),
   core("RTMP", ["Crypto"]),
+  core("HLS", ["Codecs", "Containers"]),
   // ──────── the I/O line ────────
   runtime("IO", ["Crypto", "CUV", "CShims"]),
   runtime("Transcode", ["Codecs", "CFFmpeg"]),

@@ -10,3 +10,8 @@ package enum MediaTime {
     return whole &* to &+ (rest * to + from / 2) / from
   }
 }
+
+extension TrackFormat {
+  /// RTMP data messages: AMF0 as it came, in milliseconds.
+  package static let data = TrackFormat(codec: .data, timescale: 1000)
+}

@@ -44,6 +44,8 @@ package struct TSMuxer: Sendable {
   /// In unshifted 90 kHz ticks.
   private var lastTables: Int64?
   private var lastClock: Int64?
+  /// Tables were just written, so a key frame needs none.
+  private var tablesAreFresh = false
   private var lastTime: Int64 = 0
   /// The recent widest step between frames: what is due before the next frame comes must go out now.
   private var widestStep: Int64 = 0
@@ -71,10 +73,13 @@ package struct TSMuxer: Sendable {
     let step = dts &- lastTime
     widestStep = max(widestStep * 15 / 16, 0...TSMuxer.interval ~= step ? step : 0)
     lastTime = dts
-    if isVideo && frame.isKey || isDue(lastTables, dts) {
+    if !tablesAreFresh, isVideo && frame.isKey || isDue(lastTables, dts) {
       flush(into: &output)
       tables(into: &output)
+    }
+    if tablesAreFresh {
       lastTables = dts
+      tablesAreFresh = false
     }
     if isVideo {
       let pts = MediaTime.rescale(max(frame.pts, frame.dts), from: track.format.timescale, to: 90_000)
@@ -91,6 +96,7 @@ package struct TSMuxer: Sendable {
   package mutating func tables(into output: inout [UInt8]) {
     writer.appendSection(TSMuxer.programAssociation, pid: 0, to: &output)
     writer.appendSection(pmt, pid: TSMuxer.pmtPID, to: &output)
+    tablesAreFresh = true
   }
 
   /// Appends audio that still waits to share a PES packet.
