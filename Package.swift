@@ -62,6 +62,7 @@ func clib(_ name: String, _ pkgConfig: String, apt: String, brew: String) -> [Ta
 let libraries: [[Target]] = [
   clib("CUV", "libuv", apt: "libuv1-dev", brew: "libuv"),
   clib("COpenSSL", "openssl", apt: "libssl-dev", brew: "openssl@3"),
+  clib("CNGHTTP2", "libnghttp2", apt: "libnghttp2-dev", brew: "libnghttp2"),
   clib("CZlib", "zlib", apt: "zlib1g-dev", brew: "zlib"),
   clib("CFFmpeg", "libavcodec libavutil libswscale libswresample", apt: "libavcodec-dev", brew: "ffmpeg"),
   [.target(name: "CShims", path: "Sources/Libraries/CShims")],
@@ -77,7 +78,7 @@ let layers: [[Target]] = [
   core("Crypto", ["COpenSSL"]),
   core("Codecs"),
   core("Containers", ["Codecs"], vectors: true),
-  core("HTTP", ["Crypto", "CZlib"]),
+  core("HTTP", ["Crypto", "CNGHTTP2", "CZlib"]),
   core("RTMP", ["Crypto"]),
   core("HLS", ["Codecs", "Containers"]),
   // ──────── the I/O line ────────
