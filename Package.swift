@@ -85,8 +85,8 @@ let layers: [[Target]] = [
   runtime("IO", ["Crypto", "CUV", "CShims"]),
   runtime("Transcode", ["Codecs", "CFFmpeg"]),
   hub("Media", ["Codecs"]),
-  hub("Web", ["HTTP"]),
-  server("Endpoints", ["IO", "Web", "Media", "Codecs", "Containers", "HTTP", "RTMP"]),
+  hub("Web", ["Crypto", "HTTP"]),
+  server("Endpoints", ["IO", "Web", "Media", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "Transcode"]),
   server("Server", ["Endpoints", "IO", "Web", "Media", "Codecs", "HTTP", "Crypto", "Transcode"]),
 ]
 

@@ -1,3 +1,4 @@
+import MartletCrypto
 import MartletIO
 import MartletPrimitives
 import Synchronization
@@ -63,21 +64,24 @@ private final class Numbers: OutputSource {
   /// A listening worker and a client worker; `serve` prepares each accepted connection.
   private func exchange(
     _ request: Slice, expecting expected: Int, limits: ConnectionCensus.Limits = .init(), refusal: Slice = Slice(),
-    serve: @escaping @Sendable (TCPConnection) -> Void
+    tls: TLSContext? = nil, trust: TLSContext? = nil, serve: @escaping @Sendable (TCPConnection) -> Void
   ) async -> (bytes: [UInt8], reason: TCPConnection.CloseReason?) {
     let census = ConnectionCensus(limits: limits)
     let server = Worker(EventLoop(index: 0), log: .silent) { _ in }
     let client = Worker(EventLoop(index: 1), log: .silent) { _ in }
     let loopback = loopback
     let address = await server.run { context -> SocketAddress in
-      guard let listener = try? TCPListener(loopback, in: context, census: census, refusal: refusal, accept: serve) else { return loopback }
+      let secure = tls.map { tls in { tls } }
+      guard let listener = try? TCPListener(loopback, tls: secure, in: context, census: census, refusal: refusal, accept: serve)
+      else { return loopback }
       context.register(listener)
       return listener.address
     }
     let result = await withCheckedContinuation { continuation in
       client.loop.post { context in
         let collector = Collector(request, expecting: expected) { continuation.resume(returning: ($0, $1)) }
-        _ = try? TCPConnection(connectingTo: address, in: context, handler: collector)
+        let secure = trust.flatMap { try? SecureLayer($0, serverName: "localhost") }
+        _ = try? TCPConnection(connectingTo: address, secure: secure, in: context, handler: collector)
       }
     }
     for worker in [server, client] {
@@ -92,6 +96,19 @@ private final class Numbers: OutputSource {
     let block = (0..<1_000_000).map { _ in UInt8.random(in: 0...255, using: &random) }
     let request = Slice(Array(repeating: block, count: 10).flatMap { $0 })
     let result = await exchange(request, expecting: request.count) { $0.handler = Echo() }
+    #expect(Slice(result.bytes) == request && result.reason == .local)
+  }
+
+  @Test func `a megabyte comes back over TLS, and the listener hands out secured connections only`() async throws {
+    let issued = try Certificate.selfSigned(names: ["localhost"], now: WallTime(milliseconds: 1_790_000_000_000))
+    let identity = TLSContext.Identity(certificateChainPEM: issued.certificatePEM, privateKeyPEM: issued.privateKeyPEM)
+    let tls = try TLSContext.server([identity], alpn: ["test"])
+    let trust = try TLSContext.client(.insecure, alpn: ["test"])
+    let request = Slice((0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7) })
+    let result = await exchange(request, expecting: request.count, tls: tls, trust: trust) { connection in
+      #expect(connection.isSecure && connection.applicationProtocol == "test")
+      connection.handler = Echo()
+    }
     #expect(Slice(result.bytes) == request && result.reason == .local)
   }
 

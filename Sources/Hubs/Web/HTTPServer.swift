@@ -1,3 +1,4 @@
+package import MartletCrypto
 package import MartletHTTP
 package import MartletIO
 package import MartletPrimitives
@@ -35,13 +36,18 @@ package final class HTTPServer {
     self.context = context
   }
 
-  package func listen(on address: SocketAddress, census: ConnectionCensus) throws(SystemError) {
-    listeners.append(
-      try TCPListener(address, in: context, census: census, refusal: Self.refusal) { [unowned self] connection in
-        let driver = HTTP1Connection(connection, self)
-        self.connections[ObjectIdentifier(driver)] = driver
-        connection.handler = driver
-      })
+  /// - Parameter tls: makes it an HTTPS listener; asked for each connection.
+  /// - Returns: the address with the port that the kernel chose, if 0 was asked for.
+  @discardableResult package func listen(
+    on address: SocketAddress, tls: (() -> TLSContext)? = nil, census: ConnectionCensus
+  ) throws(SystemError) -> SocketAddress {
+    let listener = try TCPListener(address, tls: tls, in: context, census: census, refusal: Self.refusal) { [unowned self] connection in
+      let driver = HTTP1Connection(connection, self)
+      self.connections[ObjectIdentifier(driver)] = driver
+      connection.handler = driver
+    }
+    listeners.append(listener)
+    return listener.address
   }
 
   /// What a client reads when there is no room for it, or the server is stopping.

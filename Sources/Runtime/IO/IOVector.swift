@@ -27,6 +27,17 @@ package struct IOVector: ~Copyable {
     return true
   }
 
+  /// The first bytes of all parts as one run.
+  internal borrowing func copy(atMost limit: Int) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(min(limit, byteCount))
+    for index in 0..<count where bytes.count < limit {
+      let part = UnsafeRawBufferPointer(start: parts[index].iov_base, count: parts[index].iov_len)
+      bytes.append(contentsOf: part.prefix(limit - bytes.count))
+    }
+    return bytes
+  }
+
   internal mutating func removeAll() {
     count = 0
     byteCount = 0

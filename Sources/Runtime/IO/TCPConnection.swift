@@ -1,12 +1,13 @@
 internal import CShims
 internal import CUV
 internal import Glibc
+package import MartletCrypto
 package import MartletPrimitives
 
 /// What a connection tells its protocol driver. All calls come on the loop's thread, never from inside one of the
 /// connection's own methods, except `connectionDidClose`, which `close` calls before it returns.
 package protocol TCPConnectionHandler: AnyObject {
-  /// An outgoing connection is established.
+  /// An outgoing connection is established, over TLS once the handshake is complete.
   func connectionDidOpen(_ connection: TCPConnection)
   /// Bytes arrived; they are valid during the call only.
   func connection(_ connection: TCPConnection, didReceive bytes: RawSpan)
@@ -34,6 +35,7 @@ package final class TCPConnection: OutputSink {
     case local
     case peer
     case failed(SystemError)
+    case insecure(TLSError)
     case serverStopping
 
     package var description: String {
@@ -41,6 +43,7 @@ package final class TCPConnection: OutputSink {
       case .local: "closed by the server"
       case .peer: "closed by the peer"
       case .failed(let error): "\(error)"
+      case .insecure(let error): "TLS: \(error)"
       case .serverStopping: "the server is stopping"
       }
     }
@@ -73,11 +76,16 @@ package final class TCPConnection: OutputSink {
   private var replyOffset = 0
   private var isDirty = false, awaitsWritable = false, isReadingPaused = false
   private var closesAfterFlush = false, owesWritable = false, sawEnd = false
+  private let secure: SecureLayer?
+  /// An accepted TLS connection is handed out when its handshake is complete.
+  private var accept: ((TCPConnection) -> Void)?
 
-  /// An accepted connection, already counted in by the census.
+  /// An accepted connection, already counted in by the census; `accept` gets it when it can be used.
   internal init(
-    accepted descriptor: Int32, remote: SocketAddress, local: SocketAddress, census: ConnectionCensus, in context: LoopContext
+    accepted descriptor: Int32, remote: SocketAddress, local: SocketAddress, census: ConnectionCensus, secure: SecureLayer?,
+    in context: LoopContext, accept: @escaping (TCPConnection) -> Void
   ) {
+    self.secure = secure
     self.descriptor = descriptor
     self.remote = remote
     self.local = local
@@ -88,10 +96,24 @@ package final class TCPConnection: OutputSink {
     lastWrite = lastRead
     poll = LoopHandle()
     start()
+    if secure == nil { accept(self) } else { awaitHandshake(then: accept) }
+  }
+
+  private static let handshakeTimeout = TimeSpan.seconds(10)
+
+  private func awaitHandshake(then accept: @escaping (TCPConnection) -> Void) {
+    self.accept = accept
+    context.schedule(after: Self.handshakeTimeout) { [weak self] in
+      if let self, self.accept != nil { self.close(.insecure(TLSError(.failure, "the handshake took too long"))) }
+    }
   }
 
   /// Begins to connect; the handler hears `connectionDidOpen` or `connectionDidClose`.
-  package init(connectingTo remote: SocketAddress, in context: LoopContext, handler: any TCPConnectionHandler) throws(SystemError) {
+  /// - Parameter secure: TLS, with the name that the server's certificate must have.
+  package init(
+    connectingTo remote: SocketAddress, secure: SecureLayer? = nil, in context: LoopContext, handler: any TCPConnectionHandler
+  ) throws(SystemError) {
+    self.secure = secure
     let descriptor = remote.withSockaddr { martlet_tcp_connect($0, $1) }
     guard descriptor >= 0 else { throw SystemError("connect to \(remote)", code: -descriptor) }
     self.descriptor = descriptor
@@ -114,7 +136,9 @@ package final class TCPConnection: OutputSink {
     updateInterest()
   }
 
-  package var isSecure: Bool { false }
+  package var isSecure: Bool { secure != nil }
+  /// The application protocol that TLS agreed on.
+  package var applicationProtocol: String? { secure?.applicationProtocol }
 
   package var isOpen: Bool { state == .open || state == .connecting }
 
@@ -147,7 +171,31 @@ package final class TCPConnection: OutputSink {
     bytesReceived += count
     guard state == .open else { return }
     let bytes = UnsafeRawBufferPointer(rebasing: context.readBuffer[..<count])
-    handler?.connection(self, didReceive: bytes.bytes)
+    if secure == nil { handler?.connection(self, didReceive: bytes.bytes) } else { decrypt(bytes.bytes) }
+  }
+
+  private func decrypt(_ bytes: RawSpan) {
+    guard let secure else { return }
+    let wasEstablished = secure.isEstablished
+    var plaintext: [UInt8] = []
+    var failure: TLSError?
+    do throws(TLSError) { try secure.receive(bytes, into: &plaintext) } catch { failure = error }
+    if secure.hasCiphertext { setNeedsFlush() }
+    if !wasEstablished, secure.isEstablished { didSecure() }
+    if !plaintext.isEmpty { handler?.connection(self, didReceive: plaintext.span.bytes) }
+    if let failure, state != .closed {
+      context.log(.info, "tls", "\(failure)", ["peer": "\(remote)"])
+      // The alert tells the peer; nothing else can be sent.
+      while secure.hasCiphertext, sendCiphertext() {}
+      close(.insecure(failure))
+    } else if secure.peerClosed, state == .open {
+      reachedEnd()
+    }
+  }
+
+  private func didSecure() {
+    setNeedsFlush()
+    if let accept = exchange(&accept, with: nil) { accept(self) } else { handler?.connectionDidOpen(self) }
   }
 
   private func reachedEnd() {
@@ -183,12 +231,20 @@ package final class TCPConnection: OutputSink {
     isDirty = false
     guard state == .open else { return }
     while !awaitsWritable, state == .open, sendOnce() {}
-    guard state == .open, !awaitsWritable else { return }
-    if closesAfterFlush { beginLinger() }
+    guard state == .open, !awaitsWritable, closesAfterFlush else { return }
+    if let secure {
+      secure.closeNotify()
+      while secure.hasCiphertext, sendCiphertext() {}
+    }
+    if state == .open { beginLinger() }
   }
 
   /// One vectored write of a message cut short before, of replies, or of what the source has; false when nothing is left.
   private func sendOnce() -> Bool {
+    if let secure {
+      if secure.hasCiphertext { return sendCiphertext() }
+      guard secure.isEstablished else { return false }
+    }
     context.vector.removeAll()
     if let source, source.isMidMessage { source.gather(into: &context.vector, .restOfMessage) }
     let tail = context.vector.byteCount
@@ -198,14 +254,43 @@ package final class TCPConnection: OutputSink {
     if tail == 0, bufferedBytes == context.vector.byteCount, let source { source.gather(into: &context.vector, .all) }
     let ready = context.vector.byteCount
     guard ready > 0 else { return false }
-    let sent = martlet_send(descriptor, context.vector.parts, Int32(context.vector.count))
-    if sent < 0 {
-      if sent == -Int(EAGAIN) { awaitWritable() } else { close(.failed(SystemError("write", code: Int32(-sent)))) }
-      return false
-    }
+    if let secure { return encrypt(with: secure, tailOfMessage: tail) }
+    guard let sent = transmit() else { return false }
     didSend(sent, tailOfMessage: tail)
     if sent < ready { awaitWritable() }
     return true
+  }
+
+  /// Writes the vector; `nil` when nothing went.
+  private func transmit() -> Int? {
+    let sent = martlet_send(descriptor, context.vector.parts, Int32(context.vector.count))
+    if sent >= 0 { return sent }
+    if sent == -Int(EAGAIN) { awaitWritable() } else { close(.failed(SystemError("write", code: Int32(-sent)))) }
+    return nil
+  }
+
+  private func encrypt(with secure: SecureLayer, tailOfMessage tail: Int) -> Bool {
+    do throws(TLSError) {
+      let taken = try secure.send(context.vector)
+      didSend(taken, tailOfMessage: tail)
+      return true
+    } catch {
+      close(.insecure(error))
+      return false
+    }
+  }
+
+  /// Ciphertext goes out before anything more is encrypted, so that at most one batch waits here.
+  private func sendCiphertext() -> Bool {
+    guard let secure else { return false }
+    context.vector.removeAll()
+    secure.gather(into: &context.vector)
+    let ready = context.vector.byteCount
+    guard let sent = transmit() else { return false }
+    secure.didSend(sent)
+    lastWrite = context.now
+    if sent < ready { awaitWritable() }
+    return sent == ready
   }
 
   private func didSend(_ sent: Int, tailOfMessage tail: Int) {
@@ -278,7 +363,11 @@ package final class TCPConnection: OutputSink {
     guard code == 0 else { return close(.failed(SystemError("connect to \(remote)", code: code))) }
     state = .open
     updateInterest()
-    handler?.connectionDidOpen(self)
+    guard let secure else {
+      handler?.connectionDidOpen(self)
+      return setNeedsFlush()
+    }
+    do throws(TLSError) { try secure.start() } catch { return close(.insecure(error)) }
     setNeedsFlush()
   }
 

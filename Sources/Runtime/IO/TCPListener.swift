@@ -1,6 +1,7 @@
 internal import CShims
 internal import CUV
 internal import Glibc
+package import MartletCrypto
 package import MartletPrimitives
 
 /// Accepts connections on one address for one worker. Every worker listens on the same address with SO_REUSEPORT, and the
@@ -14,12 +15,17 @@ package final class TCPListener {
   private let accept: (TCPConnection) -> Void
   /// Bytes that tell a refused client why, in its protocol: a 503, for example. May be empty.
   private let refusal: Slice
+  /// Asked for each connection, so that certificates can be exchanged while the server runs.
+  private let tls: (() -> TLSContext)?
   private var isOpen = true
 
-  /// - Parameter accept: called for each new connection; it must set the connection's handler before it returns.
+  /// - Parameter accept: called for each new connection, over TLS when the handshake is complete; it must set the connection's
+  ///   handler before it returns.
   package init(
-    _ address: SocketAddress, in context: LoopContext, census: ConnectionCensus, refusal: Slice, accept: @escaping (TCPConnection) -> Void
+    _ address: SocketAddress, tls: (() -> TLSContext)? = nil, in context: LoopContext, census: ConnectionCensus, refusal: Slice,
+    accept: @escaping (TCPConnection) -> Void
   ) throws(SystemError) {
+    self.tls = tls
     let descriptor = address.withSockaddr { martlet_tcp_listen($0, $1, 1024) }
     guard descriptor >= 0 else { throw SystemError("listen on \(address)", code: -descriptor) }
     var name = sockaddr_storage()
@@ -67,9 +73,23 @@ package final class TCPListener {
         context.log(.warning, "tcp", "refused \(remote): \(reason)", ["listener": "\(address)"])
         refuse(accepted)
       } else {
-        accept(TCPConnection(accepted: accepted, remote: remote, local: address, census: census, in: context))
+        admit(accepted, remote)
       }
     }
+  }
+
+  private func admit(_ accepted: Int32, _ remote: SocketAddress) {
+    var secure: SecureLayer?
+    do throws(TLSError) {
+      if let tls { secure = try SecureLayer(tls()) }
+    } catch {
+      context.log(.error, "tls", "\(error)", ["listener": "\(address)"])
+      census.leave(remote.ip)
+      Glibc.close(accepted)
+      return
+    }
+    _ = TCPConnection(
+      accepted: accepted, remote: remote, local: address, census: census, secure: secure, in: context, accept: accept)
   }
 
   private func refuseOne() {
@@ -81,7 +101,7 @@ package final class TCPListener {
   private func refuse(_ socket: Int32) {
     var vector = IOVector()
     vector.append(refusal)
-    if vector.count > 0 { martlet_send(socket, vector.parts, 1) }
+    if vector.count > 0, tls == nil { martlet_send(socket, vector.parts, 1) }
     shutdown(socket, Int32(SHUT_WR))
     Glibc.close(socket)
   }

@@ -1,3 +1,4 @@
+package import MartletCrypto
 package import MartletIO
 internal import MartletMedia
 package import MartletPrimitives
@@ -22,11 +23,16 @@ package final class RTMPListener {
     self.admission = admission
   }
 
-  package func listen(on address: SocketAddress, census: ConnectionCensus, in context: LoopContext) throws(SystemError) {
-    listeners.append(
-      try TCPListener(address, in: context, census: census, refusal: Slice()) { [unowned self] connection in
-        connection.handler = RTMPConnection(connection, self)
-      })
+  /// - Parameter tls: makes it an RTMPS listener; asked for each connection.
+  /// - Returns: the address with the port that the kernel chose, if 0 was asked for.
+  @discardableResult package func listen(
+    on address: SocketAddress, tls: (() -> TLSContext)? = nil, census: ConnectionCensus, in context: LoopContext
+  ) throws(SystemError) -> SocketAddress {
+    let listener = try TCPListener(address, tls: tls, in: context, census: census, refusal: Slice()) { [unowned self] connection in
+      connection.handler = RTMPConnection(connection, self)
+    }
+    listeners.append(listener)
+    return listener.address
   }
 
   package func stopListening() {
