@@ -59,9 +59,10 @@ package struct FLVDemuxer: Sendable {
     case .unsupported(let name): return FLVDemuxer.report(name, &reportedAudio)
     case .sequenceStart(.aac, let record):
       samplesPerFrame = try AACConfiguration(record).samplesPerFrame
-      return adopt(audio: try .aac(record)) ? .format(try .aac(record), then: nil) : .ignored
+      let format = try TrackFormat.aac(Slice(copying: record.bytes))
+      return adopt(audio: format) ? .format(format, then: nil) : .ignored
     case .sequenceStart(.opus, let record):
-      let format = try TrackFormat.opus(record)
+      let format = try TrackFormat.opus(Slice(copying: record.bytes))
       return adopt(audio: format) ? .format(format, then: nil) : .ignored
     case .sequenceStart: return .ignored
     case .coded(let codec, let isStereo, let payload): return try audioFrame(codec, isStereo, payload, timestamp)
@@ -101,11 +102,10 @@ extension FLVDemuxer {
 
   /// H.264 and HEVC: checks every length, takes in parameter sets, normalises the lengths to four bytes.
   private mutating func nalFrame(_ frame: inout Frame, _ codec: Codec) throws(ParseError) -> FLVEvent {
-    if videoFormat?.codec != codec {
-      videoFormat = nil
-      if parameterSets == nil || reportedVideo == false { (parameterSets, lengthSize) = (ParameterSets(codec), 4) }
-    }
-    var sets = parameterSets ?? ParameterSets(codec)
+    if videoFormat?.codec != codec { videoFormat = nil }
+    // Without a sequence header lengths are taken to have four bytes.
+    if parameterSets?.codec != codec { lengthSize = 4 }
+    var sets = parameterSets.flatMap { $0.codec == codec ? $0 : nil } ?? ParameterSets(codec)
     let changed = try scan(&frame, codec, &sets)
     parameterSets = sets
     if changed, sets.isComplete, let format = try? sets.format(), format != videoFormat {
@@ -173,7 +173,6 @@ extension FLVDemuxer {
     guard format != audioFormat else { return false }
     if audioFormat?.timescale != format.timescale { audioClock = AudioClock(timescale: format.timescale) }
     audioFormat = format
-    audioFormat?.configuration = Slice(copying: format.configuration.bytes)
     reportedAudio = false
     return true
   }
