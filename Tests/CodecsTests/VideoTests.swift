@@ -108,6 +108,11 @@ private let av1C = hex("81000c000a0b000000043cfeccdaf90040")
     #expect(try ParameterSets(.hevc, record: hvcC).format().codecString == "hvc1.1.6.L60.90")
   }
 
+  @Test func `an hvcC of countless empty units is refused`() {
+    let bomb = hvcC.sub(0..<22).array + [1, 0x20, 0xff, 0xff] + [UInt8](repeating: 0, count: 131_070)
+    #expect(throws: ParseError.limit("NAL units in an hvcC", maximum: 128)) { try HEVCConfiguration(Slice(bomb)) }
+  }
+
   @Test func `damaged records throw`() throws {
     let record = try HEVCConfiguration(hvcC)
     expectTruncationThrows(hvcC) { _ = try TrackFormat.hevc(hvcC: $0) }
@@ -131,6 +136,11 @@ private let av1C = hex("81000c000a0b000000043cfeccdaf90040")
     let unit: Slice = [0x12, 0, 0x32, 1, 7, 0x32, 1, 8]
     #expect(try AV1.withoutTemporalDelimiters(unit) == [0x32, 1, 7, 0x32, 1, 8])
     #expect(try AV1.withoutTemporalDelimiters([0x32, 1, 7, 0x12, 0, 0x30, 8]) == [0x32, 1, 7, 0x30, 8])
+  }
+
+  @Test func `a temporal unit of countless OBUs is refused`() {
+    let bomb = (0..<5000).flatMap { _ in [0x7a, 0] as [UInt8] }
+    #expect(throws: ParseError.limit("OBUs in a temporal unit", maximum: 4096)) { try AV1.withoutTemporalDelimiters(Slice(bomb)) }
   }
 
   @Test func `damaged records throw`() {

@@ -174,6 +174,12 @@ struct Media {
     #expect(throws: ParseError.self) { try demuxer.video([0x17, 1, 0], timestamp: 0) }
   }
 
+  @Test func `a sequence header is bounded, since every viewer gets it`() throws {
+    var demuxer = FLVDemuxer()
+    let header = Slice([0x17, 0, 0, 0, 0] + [UInt8](repeating: 1, count: 70_000))
+    #expect(throws: ParseError.limit("a sequence header in bytes", maximum: 65_536)) { try demuxer.video(header, timestamp: 0) }
+  }
+
   @Test func `a NAL length beyond its frame throws`() throws {
     let all = try tags(vector("h264-aac-bframes.flv")).filter { $0.kind == .video }
     var demuxer = FLVDemuxer()

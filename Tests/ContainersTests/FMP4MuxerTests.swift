@@ -137,6 +137,15 @@ struct Box {
       var options = FMP4Muxer.Options()
       options.writesSegmentType = true
       try export(segmented(media, options), name + ".mp4")
+      guard media.formats[0] != nil else { continue }
+      var muxer = try FMP4Muxer(formats: formats(media))
+      var output = muxer.initialization()
+      // Every second picture that no other needs (nal_ref_idc 0) is lost: an estimated duration must not open a gap.
+      for (index, frame) in media.frames.enumerated() {
+        let isDisposable = frame.track == 0 && frame.payload.bytes.byte(at: 4).map { $0 & 0x60 == 0 } ?? false
+        if !isDisposable || index % 2 == 0 || media.formats[0]?.codec != .h264 { output += muxer.fragment([frame]) }
+      }
+      try export(output, name + "-frames.mp4")
     }
   }
 }

@@ -201,7 +201,9 @@ struct Publisher {
       }
       _ = try segmenter.start([demuxer.videoFormat, demuxer.audioFormat].compactMap { $0 })
       for frame in frames {
-        if let segment = segmenter.receive(frame, date: WallTime(milliseconds: frame.track == 0 ? frame.dts : frame.dts / 48)) { window.append(segment) }
+        if let segment = segmenter.receive(frame, date: WallTime(milliseconds: frame.track == 0 ? frame.dts : frame.dts / 48)) {
+          window.append(segment)
+        }
       }
       if let segment = segmenter.finish() { window.append(segment) }
       window.end()

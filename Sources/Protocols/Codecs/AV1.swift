@@ -51,6 +51,9 @@ package enum AV1 {
     throw .invalid("a leb128 number above 32 bits", at: reader.offset)
   }
 
+  /// A frame of the highest level has 512 tiles, each of which may be an OBU.
+  private static let maximumUnits = 4096
+
   /// The temporal unit without temporal delimiters, as ISO BMFF and `Frame` carry it; the slice itself when it has none.
   package static func withoutTemporalDelimiters(_ temporalUnit: Slice) throws(ParseError) -> Slice {
     var units = OBUs(temporalUnit)
@@ -58,6 +61,7 @@ package enum AV1 {
     var dropped = false
     while let unit = try units.next() {
       if unit.type == OBUType.temporalDelimiter { dropped = true } else { kept.append(unit.whole) }
+      guard kept.count <= maximumUnits else { throw .limit("OBUs in a temporal unit", maximum: maximumUnits) }
     }
     guard dropped else { return temporalUnit }
     // Almost always there is one delimiter, in front: then no byte is copied.

@@ -6,6 +6,9 @@ package struct HEVCConfiguration: Sendable, Equatable {
   /// Whole NAL units.
   package var vps: [Slice], sps: [Slice], pps: [Slice]
 
+  /// 16 VPS, 16 SPS and 64 PPS exist (H.265 §7.4.3), and some SEI may be with them.
+  private static let maximumUnits = 128
+
   /// From parameter sets found in band.
   package init(vps: [Slice], sps: [Slice], pps: [Slice]) {
     self.vps = vps
@@ -19,9 +22,12 @@ package struct HEVCConfiguration: Sendable, Equatable {
     try reader.skip(20)
     lengthSize = Int(try reader.u8() & 3) + 1
     (vps, sps, pps) = ([], [], [])
+    var units = 0
     for _ in 0..<(try reader.u8()) {
       let type = try reader.u8() & 0x3f
       for _ in 0..<(try reader.u16()) {
+        units += 1
+        guard units <= HEVCConfiguration.maximumUnits else { throw .limit("NAL units in an hvcC", maximum: HEVCConfiguration.maximumUnits) }
         let unit = try parameterSet(&reader)
         switch type {
         case HEVC.NALType.vps: vps.append(unit)

@@ -35,7 +35,8 @@ package struct MP3Header: Sendable, Equatable {
 }
 
 extension TrackFormat {
-  /// MP3 from the header of a frame. `mp3` is the name both browsers know in MP4; HLS writes `mp4a.40.34`.
+  /// MP3 from the header of a frame. `mp3` is the name by which Firefox plays it inside MP4 (Chromium does so under none);
+  /// HLS writes `mp4a.40.34`.
   package static func mp3(_ header: MP3Header) -> TrackFormat {
     var format = TrackFormat(codec: .mp3, timescale: Int32(header.sampleRate), codecString: "mp3")
     (format.sampleRate, format.channels) = (header.sampleRate, header.channels)

@@ -4,7 +4,7 @@ package import MartletPrimitives
 /// may change them there: a set replaces the one with its kind and id, so partial repetitions change nothing.
 package struct ParameterSets: Sendable {
   private struct Entry { var id: UInt8, unit: Slice }
-  private let codec: Codec
+  package let codec: Codec
   private var vps: [Entry] = [], sps: [Entry] = [], pps: [Entry] = []
 
   /// - Parameter codec: `.h264` or `.hevc`.

@@ -17,6 +17,9 @@ package enum FLVEvent: Sendable {
 /// Turns the bodies of RTMP messages or FLV tags into formats and frames: legacy and Enhanced RTMP v1 and v2 (of several
 /// tracks, track 0). One for each publisher. Script data is the caller's.
 package struct FLVDemuxer: Sendable {
+  /// Bytes in a sequence header, which is sent again to every viewer.
+  package static let maximumRecord = 64 << 10
+
   /// The formats in force; `nil` until known.
   package private(set) var videoFormat: TrackFormat?
   package private(set) var audioFormat: TrackFormat?
@@ -58,10 +61,12 @@ package struct FLVDemuxer: Sendable {
     case .sequenceEnd: return .endOfSequence
     case .unsupported(let name): return FLVDemuxer.report(name, &reportedAudio)
     case .sequenceStart(.aac, let record):
+      let record = try FLVDemuxer.kept(record)
       samplesPerFrame = try AACConfiguration(record).samplesPerFrame
-      return adopt(audio: try .aac(record)) ? .format(try .aac(record), then: nil) : .ignored
+      let format = try TrackFormat.aac(record)
+      return adopt(audio: format) ? .format(format, then: nil) : .ignored
     case .sequenceStart(.opus, let record):
-      let format = try TrackFormat.opus(record)
+      let format = try TrackFormat.opus(FLVDemuxer.kept(record))
       return adopt(audio: format) ? .format(format, then: nil) : .ignored
     case .sequenceStart: return .ignored
     case .coded(let codec, let isStereo, let payload): return try audioFrame(codec, isStereo, payload, timestamp)
@@ -69,12 +74,19 @@ package struct FLVDemuxer: Sendable {
   }
 }
 
+extension FLVDemuxer {
+  /// A copy of a decoder configuration, which outlives the message it came in.
+  private static func kept(_ record: Slice) throws(ParseError) -> Slice {
+    guard record.count <= maximumRecord else { throw .limit("a sequence header in bytes", maximum: maximumRecord) }
+    return Slice(copying: record.bytes)
+  }
+}
+
 // MARK: - Video
 
 extension FLVDemuxer {
   private mutating func configure(_ codec: Codec, _ record: Slice) throws(ParseError) -> FLVEvent {
-    // A copy: the record outlives the message it came in.
-    let record = Slice(copying: record.bytes)
+    let record = try FLVDemuxer.kept(record)
     let format: TrackFormat
     switch codec {
     case .h264:
@@ -101,11 +113,10 @@ extension FLVDemuxer {
 
   /// H.264 and HEVC: checks every length, takes in parameter sets, normalises the lengths to four bytes.
   private mutating func nalFrame(_ frame: inout Frame, _ codec: Codec) throws(ParseError) -> FLVEvent {
-    if videoFormat?.codec != codec {
-      videoFormat = nil
-      if parameterSets == nil || reportedVideo == false { (parameterSets, lengthSize) = (ParameterSets(codec), 4) }
-    }
-    var sets = parameterSets ?? ParameterSets(codec)
+    if videoFormat?.codec != codec { videoFormat = nil }
+    // Without a sequence header lengths are taken to have four bytes.
+    if parameterSets?.codec != codec { lengthSize = 4 }
+    var sets = parameterSets.flatMap { $0.codec == codec ? $0 : nil } ?? ParameterSets(codec)
     let changed = try scan(&frame, codec, &sets)
     parameterSets = sets
     if changed, sets.isComplete, let format = try? sets.format(), format != videoFormat {
@@ -173,7 +184,6 @@ extension FLVDemuxer {
     guard format != audioFormat else { return false }
     if audioFormat?.timescale != format.timescale { audioClock = AudioClock(timescale: format.timescale) }
     audioFormat = format
-    audioFormat?.configuration = Slice(copying: format.configuration.bytes)
     reportedAudio = false
     return true
   }
