@@ -65,6 +65,7 @@ let libraries: [[Target]] = [
   clib("CNGHTTP2", "libnghttp2", apt: "libnghttp2-dev", brew: "libnghttp2"),
   clib("CZlib", "zlib", apt: "zlib1g-dev", brew: "zlib"),
   clib("CFFmpeg", "libavcodec libavutil libswscale libswresample", apt: "libavcodec-dev", brew: "ffmpeg"),
+  [.target(name: "CDashboard", path: "Sources/Libraries/CDashboard")],
   [.target(name: "CShims", path: "Sources/Libraries/CShims")],
 ]
 
@@ -86,7 +87,7 @@ let layers: [[Target]] = [
   runtime("Transcode", ["Codecs", "CFFmpeg"]),
   hub("Media", ["Codecs"]),
   hub("Web", ["Crypto", "HTTP"]),
-  server("Endpoints", ["IO", "Web", "Media", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "Transcode"]),
+  server("Endpoints", ["IO", "Web", "Media", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "Transcode", "CDashboard"]),
   server("Server", ["Endpoints", "IO", "Web", "Media", "Codecs", "HTTP", "Crypto", "Transcode"]),
 ]
 

@@ -19,6 +19,7 @@ internal final class WorkerServices {
     rtmp = RTMPListener(configuration.rtmp, admission)
     live = LiveEndpoint(admission)
     let router = Router()
+    WebPages.add(to: router)
     router.fallback(live.handle)
     http = HTTPServer(configuration.http, router: router, in: context)
     if configuration.diagnostics { DiagnosisEndpoint.add(to: router) }
