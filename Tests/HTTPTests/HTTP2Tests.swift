@@ -117,7 +117,7 @@ struct HTTP2Pair {
     }
   }
 
-  @Test func `a full outbox refuses and says when there is room`() throws {
+  @Test func `a full outbox says stop, and when there is room`() throws {
     var limits = HTTP2Limits()
     limits.outbox = 100_000
     var pair = HTTP2Pair(limits)
@@ -125,16 +125,18 @@ struct HTTP2Pair {
     try pair.run()
     pair.server.respond(id, HTTPResponse(.ok), ends: false)
     let block = Slice([UInt8](repeating: 7, count: 60_000))
-    #expect(pair.server.write(id, block) && !pair.server.write(id, block) && pair.server.queued(id) == 60_000)
+    #expect(pair.server.write(id, block) && !pair.server.write(id, block) && pair.server.queued(id) == 120_000 && pair.server.room(id) == 0)
     try pair.run()
-    #expect(pair.atServer.contains(.writable(id)) && pair.server.queued(id) == 0)
+    #expect(pair.atServer.contains(.writable(id)) && pair.server.queued(id) == 0 && pair.server.room(id) == 100_000)
     // The client consumes nothing, so its window fills and the outbox with it.
-    var taken = 60_000
-    while pair.server.write(id, block) {
+    var taken = 120_000
+    var keepsUp = true
+    while keepsUp {
+      keepsUp = pair.server.write(id, block)
       taken += block.count
       try pair.run()
     }
-    #expect(taken <= 256 * 1024 + 120_000 && pair.server.queued(id) > 0)
+    #expect(taken <= 256 * 1024 + 220_000 && pair.server.queued(id) > 0)
     pair.atServer = []
     while pair.content(pair.atClient).count < taken {
       let before = pair.content(pair.atClient).count
@@ -189,7 +191,9 @@ struct HTTP2Pair {
     var many: HTTPFields = [:]
     for n in 0..<20 { many.append("x-\(n)", "y") }
     let second = try #require(pair.client.request(try HTTP2Pair.request("/", .post, many), ends: false))
+    _ = pair.client.write(second, [1, 2, 3])
     try pair.run()
+    #expect(pair.server.openStreams == 0 && pair.content(pair.atServer).isEmpty && pair.atClient.contains(.finished(second)))
     let statuses = pair.atServer.compactMap { if case .refused(let id, let error) = $0 { [Int(id), error.status.code] } else { nil } }
     #expect(statuses == [[Int(first), 400], [Int(second), 431]])
     let answers = pair.atClient.compactMap { if case .response(_, let response, _) = $0 { response.status.code } else { nil } }

@@ -9,7 +9,7 @@ package final class Inflater {
   /// The compressed stream is complete; what follows is ignored.
   package private(set) var isFinished = false
 
-  /// - Parameter maximum: bytes that may come out over the life of the stream, or since `reset`.
+  /// - Parameter maximum: bytes that may come out over the life of the stream.
   package init(_ format: CompressionFormat = .gzip, maximum: Int) {
     self.maximum = maximum
     stream = .allocate(capacity: 1)

@@ -41,11 +41,16 @@ extension HTTP2Session {
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, id, data, count, user in
       guard let this = HTTP2Session.owner(user), let stream = this.streams[id] else { return 0 }
       stream.unconsumed += count
+      guard !stream.isRefused else { return 0 }
       this.events.append(.data(id, Slice(Array(UnsafeBufferPointer(start: data, count: count)))))
       return 0
     }
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
       if let frame { HTTP2Session.owner(user)?.received(frame.pointee) }
+      return 0
+    }
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
+      if let frame { HTTP2Session.owner(user)?.sent(frame.pointee) }
       return 0
     }
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, user in
@@ -90,6 +95,7 @@ extension HTTP2Session {
         events.append(.request(id, try HTTPRequest(list), body: Self.bodyLength(list.fields, ends: ends)))
       } catch {
         stream.sawEnd = true
+        stream.isRefused = true
         refusals.append((id, error))
         return
       }
@@ -108,6 +114,13 @@ extension HTTP2Session {
     return .length(length)
   }
 
+  /// RFC 9113 §8.1: with NO_ERROR behind a complete response a client stops sending content. Not earlier: nghttp2 drops
+  /// the response of a stream that is about to be reset.
+  private func sent(_ frame: nghttp2_frame) {
+    guard UInt32(frame.hd.type) == NGHTTP2_HEADERS.rawValue, streams[frame.hd.stream_id]?.isRefused == true else { return }
+    reset(frame.hd.stream_id, .noError)
+  }
+
   private func finish(_ id: StreamID, trailers: HTTPFields) {
     guard let stream = streams[id], !stream.sawEnd else { return }
     stream.sawEnd = true
@@ -120,6 +133,7 @@ extension HTTP2Session {
       return
     }
     release(stream)
+    guard !stream.isRefused else { return }
     if code != .noError, !stream.resetByUs { countReset() }
     events.append(code == .noError ? .finished(id) : .reset(id, code))
   }

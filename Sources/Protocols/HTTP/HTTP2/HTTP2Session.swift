@@ -163,19 +163,22 @@ package final class HTTP2Session {
     return id
   }
 
-  /// Queues content behind the head.
+  /// Queues content behind the head. Nothing is taken for a stream that is gone or has ended.
   ///
-  /// - Returns: `false` when it does not fit: nothing was taken, and `.writable` follows when there is room. A slice that
-  ///   is larger than the whole outbox fits when that is empty. Also `false` for a stream that is gone or ended.
-  package func write(_ id: StreamID, _ slice: Slice) -> Bool {
+  /// - Returns: `false` when more than `HTTP2Limits.outbox` bytes wait, because the peer's window is full or the output was
+  ///   not taken: stop writing until `.writable`.
+  @discardableResult package func write(_ id: StreamID, _ slice: Slice) -> Bool {
     guard let stream = streams[id], !stream.outbox.isEnded else { return false }
-    guard stream.outbox.count == 0 || stream.outbox.count + slice.count <= limits.outbox else {
-      stream.outbox.isAwaited = true
-      return false
-    }
     stream.outbox.append(slice)
     resume(id, stream)
-    return true
+    if stream.outbox.count > limits.outbox { stream.outbox.isAwaited = true }
+    return !stream.outbox.isAwaited
+  }
+
+  /// How many bytes a writer that only writes what fits may write now.
+  package func room(_ id: StreamID) -> Int {
+    guard let stream = streams[id], !stream.outbox.isEnded else { return 0 }
+    return max(0, limits.outbox - stream.outbox.count)
   }
 
   /// Bytes that wait on a stream.

@@ -8,6 +8,8 @@ internal final class HTTP2Stream {
   var unconsumed = 0
   var sawHead = false
   var sawEnd = false
+  /// Answered here; the application never hears of it.
+  var isRefused = false
   /// We reset it, so its end says nothing about the peer.
   var resetByUs = false
   var outbox = Outbox()
