@@ -1,5 +1,6 @@
 #include "CDashboard.h"
 
+#pragma clang diagnostic ignored "-Wc23-extensions"
 // clang-format off
 static const unsigned char index_html[] = {
 #embed "../../../Web/index.html"
