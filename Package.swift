@@ -101,6 +101,12 @@ let package = Package(
     .executableTarget(
       name: "martlet", dependencies: ["MartletServer", "MartletPrimitives"], path: "Sources/martlet",
       swiftSettings: strict),
+    .target(name: "CAllocations", path: "Benchmarks/CAllocations"),
+    .executableTarget(
+      name: "bench",
+      dependencies: [
+        "CAllocations", "MartletPrimitives", "MartletCodecs", "MartletContainers", "MartletRTMP", "MartletIO", "MartletMedia",
+      ], path: "Benchmarks/bench", swiftSettings: strict),
     .target(
       name: "TestSupport", dependencies: ["MartletPrimitives"], path: "Tests/TestSupport", swiftSettings: strict),
   ],

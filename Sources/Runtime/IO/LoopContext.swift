@@ -15,7 +15,8 @@ package final class LoopContext {
   private var endOfTurn: [() -> Void] = []
   private var dirty: [TCPConnection] = []
   private var services: [ObjectIdentifier: AnyObject] = [:]
-  internal var connections: [ObjectIdentifier: TCPConnection] = [:]
+  /// Everything with an open handle, kept alive until it is closed.
+  private var residents: [ObjectIdentifier: any LoopResident] = [:]
 
   /// One read buffer for all sockets of the loop: an idle connection holds none.
   internal let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 16)
@@ -105,6 +106,9 @@ package final class LoopContext {
     }
   }
 
+  internal func add(_ resident: any LoopResident) { residents[ObjectIdentifier(resident)] = resident }
+  internal func remove(_ resident: any LoopResident) { residents[ObjectIdentifier(resident)] = nil }
+
   internal func drainMailbox() { loop.drain(into: self) }
 
   // MARK: Services
@@ -125,7 +129,7 @@ package final class LoopContext {
   package func stop() { uv_stop(uv) }
 
   internal func tearDown(closing wake: UnsafeMutablePointer<uv_async_t>) {
-    for connection in Array(connections.values) { connection.close(.serverStopping) }
+    for resident in Array(residents.values) { resident.loopWillStop() }
     services.removeAll()
     timers = TimerTable()
     clock.close()
@@ -134,6 +138,12 @@ package final class LoopContext {
     // Let every close callback run.
     while uv_run(uv, UV_RUN_NOWAIT) != 0 {}
   }
+}
+
+/// A connection, listener or socket of a loop.
+internal protocol LoopResident: AnyObject {
+  /// Must close: the loop cannot end while a handle is open.
+  func loopWillStop()
 }
 
 /// Owns the memory of one libuv handle, which must outlive its close callback.

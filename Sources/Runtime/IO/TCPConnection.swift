@@ -30,7 +30,7 @@ extension TCPConnectionHandler {
 /// Writing has two parts. Replies of this connection alone wait in a queue here. Shared output (a stream's wire ring, a
 /// channel) is pulled from `source` when the replies are gone, straight from the shared slices, so that nothing is queued
 /// per viewer. libuv's own write queue is not used: lag then lives in one place, the source's cursor, and can be skipped.
-package final class TCPConnection: OutputSink {
+package final class TCPConnection: OutputSink, LoopResident {
   package enum CloseReason: Equatable, Sendable, CustomStringConvertible {
     case local
     case peer
@@ -132,7 +132,7 @@ package final class TCPConnection: OutputSink {
   private func start() {
     uv_poll_init(context.uv, poll.pointer, descriptor)
     poll.pointer.pointee.data = Unmanaged.passUnretained(self).toOpaque()
-    context.connections[ObjectIdentifier(self)] = self
+    context.add(self)
     updateInterest()
   }
 
@@ -408,9 +408,11 @@ package final class TCPConnection: OutputSink {
     Glibc.close(descriptor)
     census?.leave(remote.ip)
     replies.removeAll()
-    context.connections[ObjectIdentifier(self)] = nil
+    context.remove(self)
     handlerDidClose(reason)
   }
+
+  internal func loopWillStop() { close(.serverStopping) }
 
   private func handlerDidClose(_ reason: CloseReason) {
     let handler = exchange(&handler, with: nil)

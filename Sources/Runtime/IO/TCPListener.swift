@@ -5,8 +5,8 @@ package import MartletCrypto
 package import MartletPrimitives
 
 /// Accepts connections on one address for one worker. Every worker listens on the same address with SO_REUSEPORT, and the
-/// kernel spreads the connections.
-package final class TCPListener {
+/// kernel spreads the connections. The loop keeps it until `close`.
+package final class TCPListener: LoopResident {
   package let address: SocketAddress
   private let context: LoopContext
   private let descriptor: Int32
@@ -39,6 +39,7 @@ package final class TCPListener {
     poll = LoopHandle()
     uv_poll_init(context.uv, poll.pointer, descriptor)
     poll.pointer.pointee.data = Unmanaged.passUnretained(self).toOpaque()
+    context.add(self)
     uv_poll_start(poll.pointer, Int32(UV_READABLE.rawValue)) { handle, _, _ in
       guard let data = handle?.pointee.data else { return }
       Unmanaged<TCPListener>.fromOpaque(data).takeUnretainedValue().acceptWaiting(limit: 64)
@@ -54,9 +55,10 @@ package final class TCPListener {
     uv_poll_stop(poll.pointer)
     poll.close()
     Glibc.close(descriptor)
+    context.remove(self)
   }
 
-  deinit { close() }
+  internal func loopWillStop() { close() }
 
   private func acceptWaiting(limit: Int, refusing: Bool = false) {
     var peer = sockaddr_storage()

@@ -1,0 +1,77 @@
+// The load generator of `make bench`: publishers with a clock in each frame, viewers that read it, and the floor program.
+//
+//   bench publish RTMP_HOST:PORT APP/NAME BITS_PER_SECOND SECONDS
+//   bench view rtmp|http|raw HOST:PORT APP/NAME VIEWERS SECONDS [PROBE_EVERY]
+//   bench floor PORT BITS_PER_SECOND INTERVAL_MS SECONDS
+//   bench allocations VIEWERS UNITS
+//   bench idle HOST:PORT CONNECTIONS SECONDS
+internal import Glibc
+internal import MartletIO
+internal import MartletPrimitives
+
+let arguments = Array(CommandLine.arguments.dropFirst())
+
+func usage() -> Never {
+  print("bench publish HOST:PORT APP/NAME BPS SECONDS | view KIND HOST:PORT APP/NAME N SECONDS [PROBE_EVERY] | floor PORT BPS MS SECONDS | allocations N UNITS")
+  exit(64)
+}
+
+func number(_ index: Int) -> Int {
+  guard arguments.count > index, let value = Int(arguments[index]) else { usage() }
+  return value
+}
+
+func address(_ index: Int) -> SocketAddress {
+  guard arguments.count > index, let value = SocketAddress(arguments[index]) else { usage() }
+  return value
+}
+
+func path(_ index: Int) -> (app: String, name: String) {
+  guard arguments.count > index, let slash = arguments[index].lastIndex(of: "/") else { usage() }
+  return (String(arguments[index][..<slash]), String(arguments[index][arguments[index].index(after: slash)...]))
+}
+
+let log = Log(level: .warning) { print("\($0.subsystem): \($0.message)") }
+
+switch arguments.first {
+case "publish":
+  let (target, name, bitrate, seconds) = (address(1), path(2), number(3), number(4))
+  let worker = Worker(EventLoop(index: 0), log: log) { context in
+    let publisher = BenchPublisher(app: name.app, name: name.name, host: "\(target)", bitrate: bitrate, context)
+    context.register(publisher)
+    _ = try? TCPConnection(connectingTo: target, in: context, handler: publisher)
+    context.schedule(after: .seconds(seconds)) { context.stop() }
+  }
+  worker.join()
+case "view":
+  guard let kind = arguments.count > 1 ? ViewerProtocol(rawValue: arguments[1]) : nil else { usage() }
+  let (target, name, viewers, seconds) = (address(2), path(3), number(4), number(5))
+  let probeEvery = arguments.count > 6 ? number(6) : 1
+  let worker = Worker(EventLoop(index: 0), log: log) { context in
+    let tally = Tally()
+    let ramp = TimeSpan(nanoseconds: Int64(max(1, viewers)) * 4_000_000)
+    for index in 0..<viewers {
+      context.schedule(after: TimeSpan(nanoseconds: Int64(index) * 4_000_000)) {
+        let viewer = Viewer(kind, ("\(target)", name.app, name.name), isProbe: index % max(1, probeEvery) == 0, tally, context)
+        _ = try? TCPConnection(connectingTo: target, in: context, handler: viewer)
+      }
+    }
+    let start = context.now + ramp + .seconds(2)
+    context.schedule(at: start) {
+      tally.measureFrom = context.now
+      tally.missed = 0
+      print("measuring")
+      fflush(nil)
+    }
+    context.schedule(at: start + .seconds(seconds)) {
+      print(tally.report(viewers: viewers, seconds: (context.now - tally.measureFrom).seconds))
+      context.stop()
+    }
+  }
+  worker.join()
+case "floor":
+  Floor.run(port: UInt16(clamping: number(1)), bitrate: number(2), intervalMilliseconds: number(3), seconds: number(4))
+case "allocations":
+  AllocationBenchmark.run(viewers: number(1), units: number(2))
+default: usage()
+}
