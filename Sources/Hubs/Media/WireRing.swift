@@ -47,7 +47,7 @@ package final class WireRing {
   package private(set) var isLive = false
   private var hasVideo = false
   private var isFlushScheduled = false
-  private var isHoldScheduled = false
+  private var holdTimer: SlabID?
 
   package private(set) var readers: [ObjectIdentifier: RingReader] = [:]
   /// Called when the first reader came or the last one left.
@@ -161,17 +161,16 @@ package final class WireRing {
   }
 
   private func hold(for span: TimeSpan) {
-    guard !isHoldScheduled, !isFlushScheduled else { return }
-    isHoldScheduled = true
-    context.schedule(after: span) { [weak self] in
-      guard let self, self.isHoldScheduled else { return }
-      self.flush()
-    }
+    guard holdTimer == nil, !isFlushScheduled else { return }
+    holdTimer = context.schedule(after: span) { [weak self] in self?.flush() }
   }
 
   private func flush() {
     isFlushScheduled = false
-    isHoldScheduled = false
+    if let timer = holdTimer {
+      context.cancel(timer)
+      holdTimer = nil
+    }
     for reader in readers.values { reader.sink?.setNeedsFlush() }
   }
 }
