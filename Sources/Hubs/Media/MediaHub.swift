@@ -153,7 +153,7 @@ package final class MediaHub {
       return true
     }
     for ring in rings.values {
-      guard let reader = ring.readers.values.first(where: { $0.client.id == clientID }) else { continue }
+      guard let reader = ring.readers.first(where: { $0.client.id == clientID }) else { continue }
       reader.kick(reason)
       return true
     }

@@ -246,12 +246,12 @@ package final class TCPConnection: OutputSink, LoopResident {
       guard secure.isEstablished else { return false }
     }
     context.vector.removeAll()
-    if let source, source.isMidMessage { source.gather(into: &context.vector, .restOfMessage) }
+    if let source, source.isMidMessage { source.gather(into: context.vector, .restOfMessage) }
     let tail = context.vector.byteCount
     for index in 0..<min(replies.count, IOVector.capacity) where !context.vector.isFull {
       context.vector.append(replies[index], from: index == 0 ? replyOffset : 0)
     }
-    if tail == 0, bufferedBytes == context.vector.byteCount, let source { source.gather(into: &context.vector, .all) }
+    if tail == 0, bufferedBytes == context.vector.byteCount, let source { source.gather(into: context.vector, .all) }
     let ready = context.vector.byteCount
     guard ready > 0 else { return false }
     if let secure { return encrypt(with: secure, tailOfMessage: tail) }
@@ -284,7 +284,7 @@ package final class TCPConnection: OutputSink, LoopResident {
   private func sendCiphertext() -> Bool {
     guard let secure else { return false }
     context.vector.removeAll()
-    secure.gather(into: &context.vector)
+    secure.gather(into: context.vector)
     let ready = context.vector.byteCount
     guard let sent = transmit() else { return false }
     secure.didSend(sent)

@@ -101,7 +101,7 @@ package final class TCPListener: LoopResident {
   }
 
   private func refuse(_ socket: Int32) {
-    var vector = IOVector()
+    let vector = IOVector()
     vector.append(refusal)
     if vector.count > 0, tls == nil { martlet_send(socket, vector.parts, 1) }
     shutdown(socket, Int32(SHUT_WR))
