@@ -19,7 +19,7 @@ package final class HTTPServer {
     package init() {}
   }
 
-  internal let configuration: Configuration
+  internal private(set) var configuration: Configuration
   private let router: Router
   private let context: LoopContext
   private var listeners: [TCPListener] = []
@@ -49,6 +49,9 @@ package final class HTTPServer {
     listeners.append(listener)
     return listener.address
   }
+
+  /// Takes over what a reload may change.
+  package func setCORS(_ policy: CORSPolicy) { configuration.cors = policy }
 
   /// What a client reads when there is no room for it, or the server is stopping.
   private static let refusal = Slice(

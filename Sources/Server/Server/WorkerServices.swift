@@ -1,8 +1,11 @@
+internal import MartletCrypto
 internal import MartletEndpoints
 internal import MartletIO
 internal import MartletMedia
 internal import MartletPrimitives
 internal import MartletWeb
+internal import Synchronization
+internal import Synchronization
 
 /// What one worker runs: its hub, its endpoints and its listeners, put together on the worker's own thread.
 internal final class WorkerServices {
@@ -25,10 +28,24 @@ internal final class WorkerServices {
     if configuration.diagnostics { DiagnosisEndpoint.add(to: router) }
   }
 
-  internal func listen(_ shared: SharedServices, in context: LoopContext) throws(SystemError) {
-    let listeners = shared.configuration.listeners
-    if let address = listeners.http { try http.listen(on: address, census: shared.census) }
-    if let address = listeners.rtmp { try rtmp.listen(on: address, census: shared.census, in: context) }
+  /// - Returns: the addresses with the ports that the kernel chose where 0 was asked for.
+  internal func listen(
+    on listeners: ServerConfiguration.Listeners, _ shared: SharedServices, in context: LoopContext
+  ) throws(SystemError) -> ServerConfiguration.Listeners {
+    var bound = ServerConfiguration.Listeners(http: nil, https: nil, rtmp: nil, rtmps: nil)
+    let (census, certificates) = (shared.census, shared.certificates)
+    if let address = listeners.http { bound.http = try http.listen(on: address, census: census) }
+    if let address = listeners.https { bound.https = try http.listen(on: address, tls: { certificates.http }, census: census) }
+    if let address = listeners.rtmp { bound.rtmp = try rtmp.listen(on: address, census: census, in: context) }
+    if let address = listeners.rtmps {
+      bound.rtmps = try rtmp.listen(on: address, tls: { certificates.rtmp }, census: census, in: context)
+    }
+    return bound
+  }
+
+  /// Takes over what may change while the server runs.
+  internal func reload(_ configuration: ServerConfiguration) {
+    http.setCORS(configuration.http.cors)
   }
 
   /// No new connections; those there may finish.
@@ -41,7 +58,25 @@ internal final class WorkerServices {
 /// What all workers share; nothing in it is touched per packet.
 internal struct SharedServices: Sendable {
   let configuration: ServerConfiguration
+  let loops: [EventLoop]
   let census: ConnectionCensus
   let directory: StreamDirectory
   let mesh: MediaMesh
+  let certificates: CertificateStore
+  let state = ServerState()
+
+  init(_ configuration: ServerConfiguration, loops: [EventLoop], log: Log) throws(TLSError) {
+    self.configuration = configuration
+    self.loops = loops
+    census = ConnectionCensus(limits: configuration.limits.census)
+    directory = StreamDirectory()
+    mesh = MediaMesh(loops: loops)
+    certificates = try CertificateStore(configuration.tls, state: configuration.state, log: log)
+  }
+}
+
+/// Where the server is in its life.
+internal final class ServerState: Sendable {
+  /// Every listener is open, and the server is not draining.
+  let isReady = Atomic<Bool>(false)
 }
