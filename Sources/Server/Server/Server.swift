@@ -60,14 +60,23 @@ package final class Server: Sendable {
 
   /// Takes over what can change while the server runs.
   package func reload(_ wanted: ServerConfiguration) async -> ConfigurationChange {
-    let change = ConfigurationChange(from: configuration, to: wanted)
+    var change = ConfigurationChange(from: configuration, to: wanted)
+    var policy: AccessPolicy?
+    // A key file may have changed under the same name, too.
+    do throws(AccessPolicyError) { policy = try AccessPolicy(change.configuration.auth, administrator: shared.administrator) } catch {
+      log(.error, "auth", "permissions stay as they are: \(error)")
+      change.configuration.auth = configuration.auth
+      change.applied.removeAll { $0.hasPrefix("auth.") }
+    }
     // The files may have changed under the same names, as a renewal does.
     do throws(TLSError) { try shared.certificates.reload(change.configuration.tls, state: wanted.state, log: log) } catch {
       log(.error, "tls", "the certificates stay as they are: \(error)")
     }
     current.withLock { $0 = change.configuration }
     for worker in workers {
-      await worker.run { [configuration = change.configuration] in $0.service(WorkerServices.self).reload(configuration) }
+      await worker.run { [configuration = change.configuration, policy] in
+        $0.service(WorkerServices.self).reload(configuration, policy)
+      }
     }
     return change
   }

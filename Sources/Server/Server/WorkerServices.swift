@@ -1,3 +1,4 @@
+internal import Glibc
 internal import MartletCrypto
 internal import MartletEndpoints
 internal import MartletIO
@@ -12,17 +13,29 @@ internal final class WorkerServices {
   internal let hub: MediaHub
   internal let http: HTTPServer
   internal let rtmp: RTMPListener
+  internal let access: AccessAuthority
+  private let notifier: WebhookNotifier
+  private let rest: RESTEndpoint
   private let live: LiveEndpoint
 
   internal init(_ shared: SharedServices, in context: LoopContext) {
     let configuration = shared.configuration
     hub = MediaHub(configuration.streams, directory: shared.directory, mesh: shared.mesh, in: context)
     context.register(hub)
-    let admission = Admission(hub: hub, access: OpenAccess(), context: context)
+    let sender = DirectWebhookSender(in: context)
+    notifier = WebhookNotifier(configuration.webhooks, sender: sender, in: context)
+    access = AccessAuthority(
+      shared.policy, webhook: configuration.auth.webhook, sender: sender, notifier: notifier, in: context)
+    let gathering = Gathering(shared.loops, in: context)
+    context.register(gathering)
+    rest = RESTEndpoint(shared, gathering: gathering, access: access, in: context)
+    let admission = Admission(hub: hub, access: access, context: context)
     rtmp = RTMPListener(configuration.rtmp, admission)
     live = LiveEndpoint(admission)
     let router = Router()
     WebPages.add(to: router)
+    rest.add(to: router)
+    MetricsEndpoint.add(to: router, rest)
     router.fallback(live.handle)
     http = HTTPServer(configuration.http, router: router, in: context)
     if configuration.diagnostics { DiagnosisEndpoint.add(to: router) }
@@ -44,8 +57,19 @@ internal final class WorkerServices {
   }
 
   /// Takes over what may change while the server runs.
-  internal func reload(_ configuration: ServerConfiguration) {
+  internal func reload(_ configuration: ServerConfiguration, _ policy: AccessPolicy?) {
     http.setCORS(configuration.http.cors)
+    notifier.reload(configuration.webhooks)
+    if var policy {
+      policy.revocations = access.policy.revocations
+      access.policy = policy
+    }
+    access.webhook = configuration.auth.webhook
+  }
+
+  internal func metrics(in context: LoopContext) -> [Metric] {
+    MediaCollector.collect(hub) + NetworkCollector.collect(context) + HTTPCollector.collect(http.responses)
+      + AccessCollector.collect(access, notifier)
   }
 
   /// No new connections; those there may finish.
@@ -63,10 +87,19 @@ internal struct SharedServices: Sendable {
   let directory: StreamDirectory
   let mesh: MediaMesh
   let certificates: CertificateStore
+  /// The policy that workers begin with; each has its own copy.
+  let policy: AccessPolicy
+  let administrator: Secret?
+  let started: WallTime
   let state = ServerState()
 
-  init(_ configuration: ServerConfiguration, loops: [EventLoop], log: Log) throws(TLSError) {
+  init(_ configuration: ServerConfiguration, loops: [EventLoop], log: Log) throws {
     self.configuration = configuration
+    administrator = AdministratorToken.load(from: configuration.state, log: log)
+    policy = try AccessPolicy(configuration.auth, administrator: administrator)
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    started = WallTime(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
     self.loops = loops
     census = ConnectionCensus(limits: configuration.limits.census)
     directory = StreamDirectory()
