@@ -91,7 +91,7 @@ import Testing
     ]
     let configuration = try load(environment: environment).configuration
     #expect(configuration.http.cors.origins == .exactly(["https://a.example", "https://b.example"]))
-    #expect(configuration.trustedProxies.count == 2)
+    #expect(configuration.http.trustedProxies.count == 2)
     #expect(configuration.auth.keys.first?.actions == [.publish, .play])
   }
 

@@ -41,7 +41,7 @@ package final class HTTPExchange {
   private var bodyEndHandler: (() -> Void)?
   private let body: HTTPBodyLength
   private var bodyEnded = false
-  private let remoteAddress: SocketAddress
+  private var remoteAddress: SocketAddress
 
   internal init(_ request: HTTPRequest, body: HTTPBodyLength, on transport: any ExchangeTransport, in context: LoopContext) {
     self.request = request
@@ -54,7 +54,15 @@ package final class HTTPExchange {
     bodyEnded = body == .none
   }
 
-  package let isSecure: Bool
+  package private(set) var isSecure: Bool
+
+  /// Takes the client's address and scheme from trusted proxies.
+  internal func adoptForwarded(trusting proxies: [AddressRange]) {
+    let peer = remoteAddress
+    remoteAddress = ForwardedAddress.client(of: request, peer: peer, trusting: proxies)
+    isSecure = isSecure || ForwardedAddress.isSecure(request, peer: peer, trusting: proxies)
+  }
+
   package var remote: SocketAddress { remoteAddress }
   /// The response is complete, or there is nobody to send it to.
   package var isFinished: Bool { transport == nil }

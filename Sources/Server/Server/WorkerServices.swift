@@ -49,6 +49,7 @@ internal final class WorkerServices {
     let (census, certificates) = (shared.census, shared.certificates)
     if let address = listeners.http { bound.http = try http.listen(on: address, census: census) }
     if let address = listeners.https { bound.https = try http.listen(on: address, tls: { certificates.http }, census: census) }
+    if shared.configuration.redirectsToHTTPS { http.redirect(toPort: bound.https?.port) }
     if let address = listeners.rtmp { bound.rtmp = try rtmp.listen(on: address, census: census, in: context) }
     if let address = listeners.rtmps {
       bound.rtmps = try rtmp.listen(on: address, tls: { certificates.rtmp }, census: census, in: context)

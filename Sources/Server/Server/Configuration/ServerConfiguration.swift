@@ -30,8 +30,6 @@ package struct ServerConfiguration: Sendable {
   package var limits = LimitsConfiguration()
   package var streams = StreamConfiguration()
   package var http = HTTPServer.Configuration()
-  /// Proxies whose `X-Forwarded-For` is believed.
-  package var trustedProxies: [AddressRange] = []
   /// Answers every plain HTTP request with a redirect to HTTPS.
   package var redirectsToHTTPS = false
   package var rtmp = RTMPListener.Configuration()

@@ -8,7 +8,7 @@ internal import MartletWeb
 /// `/api/v1/streams`: what is published, in which form, and who watches.
 internal enum StreamsResource {
   private static let track = APISchema.object([
-    .always("kind", .string, "video, audio or data"), .always("codec", .string, "h264, aac, …"),
+    .always("kind", .string, "video, audio or data"), .always("codec", .string, "H264, AAC, …"),
     .sometimes("codec_string", .string, "As in MIME types (RFC 6381): avc1.42c01f"),
     .sometimes("width", .integer, "Pixels"), .sometimes("height", .integer, "Pixels"), .sometimes("sample_rate", .integer, "Hz"),
     .sometimes("channels", .integer, "Of sound"),

@@ -8,7 +8,7 @@ internal enum HTTPSection {
     "http", "HTTP and WebSocket.",
     [
       SettingKey(
-        "trusted_proxies", \.trustedProxies, .list(of: range),
+        "trusted_proxies", \.http.trustedProxies, .list(of: range),
         "Proxies in front of this server: only their X-Forwarded-For is believed.", example: "[10.0.0.0/8]"),
       SettingKey("redirect_https", \.redirectsToHTTPS, .bool, "Answer plain HTTP with a redirect to HTTPS."),
     ],
