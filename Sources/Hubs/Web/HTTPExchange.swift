@@ -41,6 +41,13 @@ package final class HTTPExchange {
   private var bodyEndHandler: (() -> Void)?
   private let body: HTTPBodyLength
   private var bodyEnded = false
+  /// Content that came before somebody took it: a permission was being asked for.
+  private var early: [Slice] = []
+  private var earlyBytes = 0
+  private var holdsContent = true
+  private var hasPausedEarly = false
+  /// Content held for a handler before the client is made to wait.
+  private static let earlyLimit = 64 * 1024
   private var remoteAddress: SocketAddress
 
   internal init(_ request: HTTPRequest, body: HTTPBodyLength, on transport: any ExchangeTransport, in context: LoopContext) {
@@ -146,15 +153,20 @@ package final class HTTPExchange {
 
   // MARK: The request's content
 
-  /// Takes the content as it comes. Content that no handler takes is thrown away.
+  /// Takes the content as it comes; a handler that decides later still gets all of it. Content of a request that is answered
+  /// without a handler is thrown away.
   package func onBody(_ handler: @escaping (Slice) -> Void, end: @escaping () -> Void) {
     bodyHandler = handler
     bodyEndHandler = end
-    if bodyEnded {
-      context.atEndOfTurn { end() }
-    } else {
-      transport?.acceptBody()
-    }
+    if !bodyEnded { transport?.acceptBody() }
+    if bodyEnded || !early.isEmpty { context.atEndOfTurn { [weak self] in self?.deliverEarly() } } else { holdsContent = false }
+  }
+
+  private func deliverEarly() {
+    for part in exchange(&early, with: []) { bodyHandler?(part) }
+    holdsContent = false
+    if hasPausedEarly, transport != nil { transport?.pauseBody(false) }
+    if bodyEnded { endBody() }
   }
 
   /// Collects the content up to `limit` bytes, or answers 413.
@@ -174,10 +186,25 @@ package final class HTTPExchange {
 
   // MARK: From the transport
 
-  internal func didReceiveBody(_ bytes: Slice) { bodyHandler?(bytes) }
+  internal func didReceiveBody(_ bytes: Slice) {
+    if !holdsContent {
+      bodyHandler?(bytes)
+      return
+    }
+    guard status == nil, transport != nil else { return }
+    early.append(bytes)
+    earlyBytes += bytes.count
+    guard earlyBytes > Self.earlyLimit, !hasPausedEarly else { return }
+    hasPausedEarly = true
+    transport?.pauseBody(true)
+  }
 
   internal func didEndBody() {
     bodyEnded = true
+    if !holdsContent { endBody() }
+  }
+
+  private func endBody() {
     bodyHandler = nil
     exchange(&bodyEndHandler, with: nil)?()
   }
@@ -192,6 +219,7 @@ package final class HTTPExchange {
 
   private func detach() {
     transport = nil
+    early = []
     onWritable = nil
     bodyHandler = nil
     bodyEndHandler = nil
