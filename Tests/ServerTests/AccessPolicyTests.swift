@@ -220,3 +220,13 @@ import Testing
 
   @Test func `labels are escaped`() { #expect(Metric.label("x", "a\"b\\c\nd") == "{x=\"a\\\"b\\\\c\\nd\"}") }
 }
+
+@Suite struct RevocationsTests {
+  @Test func `revocations are written as they are read`() {
+    var revocations = Revocations()
+    revocations.revoke(token: "t\"1")
+    revocations.revoke(user: "ann", at: WallTime(milliseconds: 1_800_000_000_123))
+    #expect(Revocations(revocations.json) == revocations)
+    for odd: JSON in [[], ["tokens": 1, "users": []], ["tokens": [1], "users": ["a": "b"]]] { #expect(Revocations(odd) == Revocations()) }
+  }
+}

@@ -106,7 +106,13 @@ import Testing
     let token = try JWT.sign(
       ["sub": "ann", "jti": "t1", "iat": .int(seconds - 10), "exp": .int(seconds + 600), "can": [["do": "publish", "on": "live/*"]]],
       with: JWTSigningKey(secret: Array(secret.utf8)))
-    try await withServer({ $0.auth.tokens = [.init(secret: Secret(secret), actions: [.publish])] }) { _, port in
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("martlet-\(UInt32.random(in: 0 ... .max))").path
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let edit: (inout ServerConfiguration) -> Void = {
+      $0.auth.tokens = [.init(secret: Secret(secret), actions: [.publish])]
+      $0.state = folder
+    }
+    try await withServer(edit) { _, port in
       try await blocking {
         let refused = try RawClient.request("POST", "/live/cam.flv", port: port, body: "FLV")
         #expect(refused.status == 403 && refused.body.contains("auth.jwt"))
@@ -121,7 +127,12 @@ import Testing
         #expect(again.status == 403 && again.body.contains("revoked"))
         #expect(try RawClient.request("POST", "/api/v1/auth/revoke", port: port, body: "{}").status == 400)
         #expect(try RawClient.request("POST", "/api/v1/auth/revoke", port: port, body: "{").status == 400)
+        for _ in 0..<100 where !FileManager.default.fileExists(atPath: folder + "/revocations.json") { usleep(10_000) }
       }
+    }
+    try await withServer(edit) { _, port in
+      let answer = try await blocking { try RawClient.request("POST", "/live/cam.flv?token=\(token)", port: port, body: "FLV") }
+      #expect(answer.status == 403 && answer.body.contains("revoked"), "after a restart")
     }
   }
 

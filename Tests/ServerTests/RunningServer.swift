@@ -32,10 +32,15 @@ func blocking<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async thr
 
 func json(_ text: String) throws -> JSON { try JSON(parsing: text) }
 
+/// The test vector.
+func testFile() throws -> Data {
+  let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+  return try Data(contentsOf: root.appendingPathComponent("ContainersTests/Vectors/h264-aac-bframes.flv"))
+}
+
 /// A published stream: the test vector, sent as FLV and kept open.
 func publish(port: UInt16, path: String = "live/cam", query: String = "") throws -> RawClient {
-  let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-  let file = try Data(contentsOf: root.appendingPathComponent("ContainersTests/Vectors/h264-aac-bframes.flv"))
+  let file = try testFile()
   let client = try RawClient(port: port)
   client.send("POST /\(path).flv\(query) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nTransfer-Encoding: chunked\r\n\r\n")
   client.send("\(String(file.count, radix: 16))\r\n")

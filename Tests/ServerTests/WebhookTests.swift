@@ -100,4 +100,30 @@ import Testing
       #expect(answer.status == 403 && answer.body.contains("did not answer"))
     }
   }
+
+  @Test func `what a publisher sends while its permission is asked for is not lost`() async throws {
+    let receiver = try RawServer { _, _ in
+      usleep(300_000)
+      return Self.ok
+    }
+    defer { receiver.stop() }
+    let webhook = AuthConfiguration.Webhook(url: "http://127.0.0.1:\(receiver.port)/may", actions: [.publish])
+    try await withServer({ $0.auth.webhook = webhook }) { _, port in
+      try await blocking {
+        let client = try RawClient(port: port)
+        client.send("POST /live/cam.flv HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nTransfer-Encoding: chunked\r\n\r\n")
+        // Script tags of 300 kB, more than is held before the client must wait, stand before the pictures.
+        let script: [UInt8] = [2, 0, 8] + Array("ignored!".utf8) + [2, 0x75, 0x30] + [UInt8](repeating: 0x61, count: 30_000)
+        let bytes = { (number: Int, count: Int) in (0..<count).reversed().map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) } }
+        let tag = [18] + bytes(script.count, 3) + [0, 0, 0, 0, 0, 0, 0] + script + bytes(script.count + 11, 4)
+        let file = try testFile()
+        let content = Array(file.prefix(13)) + (0..<10).flatMap { _ in tag } + Array(file.dropFirst(13))
+        client.send("\(String(content.count, radix: 16))\r\n")
+        client.send(content + [13, 10])
+        let stream = try waitForStream(port: port)
+        #expect((stream["frames"]?.intValue ?? 0) > 20)
+        withExtendedLifetime(client) {}
+      }
+    }
+  }
 }

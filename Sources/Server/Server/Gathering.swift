@@ -1,5 +1,5 @@
 package import MartletIO
-internal import MartletPrimitives
+package import MartletPrimitives
 
 /// Asks every worker and joins the answers on the worker that asked. State lives on several workers and is never shared, so
 /// whatever shows the whole server goes through here.
@@ -18,14 +18,15 @@ package final class Gathering {
     }
   }
 
-  internal static let patience = TimeSpan.seconds(2)
-
+  private let patience: TimeSpan
   private let loops: [EventLoop]
   private let context: LoopContext
   private var pending: [UInt64: Pending] = [:]
   private var count: UInt64 = 0
 
-  package init(_ loops: [EventLoop], in context: LoopContext) {
+  /// - Parameter patience: how long an answer may take.
+  package init(_ loops: [EventLoop], patience: TimeSpan = .seconds(2), in context: LoopContext) {
+    self.patience = patience
     self.loops = loops
     self.context = context
   }
@@ -49,7 +50,7 @@ package final class Gathering {
         asker.post { $0.service(Gathering.self).receive(id, worker, part) }
       }
     }
-    context.schedule(after: Self.patience) { [weak self] in self?.finish(id) }
+    context.schedule(after: patience) { [weak self] in self?.finish(id) }
   }
 
   private func receive(_ id: UInt64, _ worker: Int, _ part: any Sendable) {

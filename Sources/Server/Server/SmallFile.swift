@@ -8,7 +8,7 @@ package struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
 package enum SmallFile {
   package static let limit = 4 << 20
 
-  package static func read(_ path: String) throws(FileError) -> [UInt8] {
+  package static func read(_ path: String, limit: Int = SmallFile.limit) throws(FileError) -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure("read", path) }
     defer { close(descriptor) }

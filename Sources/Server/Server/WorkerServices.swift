@@ -91,13 +91,17 @@ internal struct SharedServices: Sendable {
   /// The policy that workers begin with; each has its own copy.
   let policy: AccessPolicy
   let administrator: Secret?
+  let revocations: RevocationStore
   let started: WallTime
   let state = ServerState()
 
   init(_ configuration: ServerConfiguration, loops: [EventLoop], log: Log) throws {
     self.configuration = configuration
     administrator = AdministratorToken.load(from: configuration.state, log: log)
-    policy = try AccessPolicy(configuration.auth, administrator: administrator)
+    revocations = RevocationStore(folder: configuration.state, log: log)
+    var policy = try AccessPolicy(configuration.auth, administrator: administrator)
+    policy.revocations = revocations.load()
+    self.policy = policy
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
     started = WallTime(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)

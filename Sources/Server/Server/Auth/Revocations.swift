@@ -13,10 +13,26 @@ package struct Revocations: Equatable, Sendable {
 
   package init() {}
   package var isFull: Bool { tokens.count + users.count >= Self.limit }
+  /// How often something was revoked: grows with each.
+  package private(set) var count = 0
 
-  package mutating func revoke(token id: String) { tokens.insert(id) }
+  package mutating func revoke(token id: String) {
+    tokens.insert(id)
+    count += 1
+  }
+
   /// Tokens made later are good again.
-  package mutating func revoke(user: String, at time: WallTime) { users[user] = time }
+  package mutating func revoke(user: String, at time: WallTime) {
+    users[user] = time
+    count += 1
+  }
+
+  /// What is kept in the state folder.
+  package var json: JSON {
+    var times = JSON.Object()
+    for (user, time) in users { times[user] = .int(time.milliseconds) }
+    return ["tokens": .array(tokens.map { .string($0) }), "users": .object(times)]
+  }
 
   internal func contains(_ claims: JWTClaims) -> Bool {
     if let id = claims.id, tokens.contains(id) { return true }

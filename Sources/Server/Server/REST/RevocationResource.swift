@@ -27,10 +27,12 @@ internal enum RevocationResource {
       return exchange.refuse(.badRequest, "expected {\"token_id\": TEXT} or {\"user\": TEXT}")
     }
     let now = endpoint.context.wallTime
-    endpoint.gathering.ask { context -> Int? in
+    let asker = endpoint.context.loop.index
+    endpoint.gathering.ask { [store = endpoint.shared.revocations] context -> Int? in
       let access = context.service(WorkerServices.self).access
       guard !access.policy.revocations.isFull else { return nil }
       if let token { access.policy.revocations.revoke(token: token) } else { access.policy.revocations.revoke(user: subject, at: now) }
+      if context.loop.index == asker { store.save(access.policy.revocations) }
       return context.service(MediaHub.self).kick(.expired) { token == nil ? $0.user == subject : $0.tokenID == subject }
     } then: { counts in
       guard counts.allSatisfy({ $0 != nil }) else {
