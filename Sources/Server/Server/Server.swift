@@ -33,7 +33,7 @@ package final class Server: Sendable {
     }
     self.workers = workers
     current = Mutex(configuration)
-    do throws(SystemError) { listeners = try await Self.listen(workers, shared) } catch {
+    do throws(ListenError) { listeners = try await Self.listen(workers, shared) } catch {
       await Self.stop(workers)
       throw error
     }
@@ -44,14 +44,14 @@ package final class Server: Sendable {
   }
 
   /// The first worker may be given a port by the kernel; the others share it.
-  private static func listen(_ workers: [Worker], _ shared: SharedServices) async throws(SystemError) -> ServerConfiguration.Listeners {
-    var listeners = shared.configuration.listeners
+  private static func listen(_ workers: [Worker], _ shared: SharedServices) async throws(ListenError) -> ServerConfiguration.Listeners {
+    var listeners = try ListenError.settle(shared.configuration.listeners)
     for worker in workers {
       let addresses = listeners
-      let result = await worker.run { context -> Result<ServerConfiguration.Listeners, SystemError> in
+      let result = await worker.run { context -> Result<ServerConfiguration.Listeners, ListenError> in
         do throws(SystemError) {
           return .success(try context.service(WorkerServices.self).listen(on: addresses, shared, in: context))
-        } catch { return .failure(error) }
+        } catch { return .failure(ListenError(reason: error, advice: "")) }
       }
       listeners = try result.get()
     }
