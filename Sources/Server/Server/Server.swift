@@ -37,6 +37,8 @@ package final class Server: Sendable {
       await Self.stop(workers)
       throw error
     }
+    let warnings = StartReport(configuration, bound: listeners).warnings
+    shared.state.warnings.withLock { $0 = warnings }
     shared.state.isReady.store(true, ordering: .releasing)
     #if Transcoding
       demo = try configuration.demo ? DemoPublisher(path: StreamPath("live/demo"), on: loops[0], log: log) : nil
@@ -73,6 +75,8 @@ package final class Server: Sendable {
       log(.error, "tls", "the certificates stay as they are: \(error)")
     }
     current.withLock { $0 = change.configuration }
+    let warnings = StartReport(change.configuration, bound: listeners).warnings
+    shared.state.warnings.withLock { $0 = warnings }
     for worker in workers {
       await worker.run { [configuration = change.configuration, policy] in
         $0.service(WorkerServices.self).reload(configuration, policy)

@@ -117,4 +117,6 @@ internal struct SharedServices: Sendable {
 internal final class ServerState: Sendable {
   /// Every listener is open, and the server is not draining.
   let isReady = Atomic<Bool>(false)
+  /// What an administrator should know.
+  let warnings = Mutex<[String]>([])
 }
