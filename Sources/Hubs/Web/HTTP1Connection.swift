@@ -6,7 +6,7 @@ internal import MartletPrimitives
 ///
 /// A pipelined request waits, as bytes, until the response before it is complete. Every wait has a limit: a head must come
 /// within `headTimeout`, content must move, and an idle connection is closed without a word, as RFC 9112 §9.5 has it.
-internal final class HTTP1Connection: TCPConnectionHandler, ExchangeTransport {
+internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
   private let connection: TCPConnection
   private let server: HTTPServer
   private var parser: RequestParser
