@@ -7,7 +7,7 @@ import Testing
 
 /// Two workers, one of which serves HTTP on loopback ports that the kernel chose.
 struct Loopback {
-  let server = Worker(EventLoop(index: 0), log: .silent) { _ in }
+  let server = Worker(EventLoop(index: 0), log: .silent) { $0.register(Kept()) }
   let client = Worker(EventLoop(index: 1), log: .silent) { _ in }
   let certificate: Certificate.Issued
 
@@ -17,10 +17,7 @@ struct Loopback {
 
   static let any = SocketAddress(ip: .v4(0x7F00_0001), port: 0)
 
-  private final class Services {
-    let http: HTTPServer
-    init(_ http: HTTPServer) { self.http = http }
-  }
+  private final class Kept { var servers: [HTTPServer] = [] }
 
   /// Starts a server and answers its port.
   func serve(
@@ -34,6 +31,7 @@ struct Loopback {
       routes(router)
       let http = HTTPServer(configuration, router: router, in: context)
       context.register(http)
+      context.service(Kept.self).servers.append(http)
       return try? http.listen(on: Self.any, tls: tls.map { tls in { tls } }, census: ConnectionCensus()).port
     }
     return try #require(port)
