@@ -228,4 +228,88 @@ private final class Tape: OutputSource {
     let answers = try await ask([], configuration) { _ in }
     #expect(answers.count == 0)
   }
+
+  // A driver's handlers may end an exchange, or the whole connection, from inside anything they hear.
+  @Test(arguments: ["request", "body", "end", "writable", "close"])
+  func `a handler may abort from inside every event`(place: String) async throws {
+    let content = Slice([UInt8](repeating: 1, count: 2_000_000))
+    let answers = try await ask([(try request(.post, "/"), content), (try request(.get, "/other"), Slice())]) { router in
+      router.on(.get, "/other") { exchange, _ in
+        exchange.context.schedule(after: .milliseconds(100)) { exchange.respond(.ok, text: "other") }
+      }
+      router.on(.post, "/") { exchange, _ in
+        exchange.onClose = { if place == "close" { exchange.abort() } }
+        if place == "request" { return exchange.abort() }
+        if place == "writable" {
+          exchange.begin(HTTPResponse(.ok), body: .chunked)
+          exchange.onWritable = { exchange.abort() }
+          while exchange.write(content.sub(0..<100_000)) {}
+          return
+        }
+        exchange.onBody { _ in
+          if place == "body" { exchange.abort() }
+        } end: {
+          if place == "end" { exchange.abort() } else { exchange.respond(.ok) }
+        }
+      }
+    }
+    #expect(answers.count == 2)
+    #expect((answers.first?.reset == nil) == (place == "close"))
+    #expect(answers.last?.status == 200)
+  }
+
+  /// Sends raw frames behind the preface and waits for the server to close; answers how long that took.
+  private func timeToClose(_ frames: [UInt8], _ configuration: HTTPServer.Configuration) async throws -> TimeSpan {
+    final class Raw: TCPConnectionHandler {
+      let bytes: [UInt8]
+      let done: (TimeSpan) -> Void
+      var opened = Instant(nanoseconds: 0)
+      init(_ bytes: [UInt8], done: @escaping (TimeSpan) -> Void) {
+        self.bytes = bytes
+        self.done = done
+      }
+      func connectionDidOpen(_ connection: TCPConnection) {
+        opened = connection.context.now
+        connection.write(bytes)
+      }
+      func connection(_ connection: TCPConnection, didReceive bytes: RawSpan) {}
+      func connectionDidReachEnd(_ connection: TCPConnection) { connection.close() }
+      func connectionDidClose(_ connection: TCPConnection, _ reason: TCPConnection.CloseReason) { done(connection.context.now - opened) }
+    }
+    let loopback = try Loopback()
+    defer { loopback.stop() }
+    let port = try await loopback.serve(secure: true, configuration) { _ in }
+    let tls = try TLSContext.client(.insecure, alpn: ["h2"])
+    let bytes = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + [0, 0, 0, 4, 0, 0, 0, 0, 0] + frames
+    return await withCheckedContinuation { continuation in
+      loopback.client.loop.post { context in
+        let raw = Raw(bytes) { continuation.resume(returning: $0) }
+        let address = SocketAddress(ip: Loopback.any.ip, port: port)
+        do { _ = try TCPConnection(connectingTo: address, secure: SecureLayer(tls), in: context, handler: raw) } catch {
+          continuation.resume(returning: .zero)
+        }
+      }
+    }
+  }
+
+  @Test func `a header list that is never completed ends the connection`() async throws {
+    var configuration = HTTPServer.Configuration()
+    configuration.headTimeout = .milliseconds(300)
+    // HEADERS on stream 1 without END_HEADERS.
+    let took = try await timeToClose([0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82], configuration)
+    #expect(took >= .milliseconds(250))
+    #expect(took < .seconds(5))
+  }
+
+  // CVE-2023-44487.
+  @Test func `streams that are opened and reset in a flood end the connection`() async throws {
+    var frames: [UInt8] = []
+    for index in 0..<2000 {
+      let id: [UInt8] = [0, 0, UInt8(truncatingIfNeeded: (index * 2 + 1) >> 8), UInt8(truncatingIfNeeded: index * 2 + 1)]
+      // :method GET, :scheme https, :path /, and an :authority, all from the static table but the last.
+      frames += [0, 0, 6, 1, 5] + id + [0x82, 0x87, 0x84, 0x41, 1, UInt8(ascii: "a")]
+      frames += [0, 0, 4, 3, 0] + id + [0, 0, 0, 8]
+    }
+    #expect(try await timeToClose(frames, .init()) < .seconds(5))
+  }
 }

@@ -331,6 +331,41 @@ private final class RawServer: TCPConnectionHandler {
     #expect(largestWait < total / 2 + 8_000_000)
   }
 
+  @Test(arguments: ["head", "body", "end"])
+  func `a caller may cancel, and ask again, from inside every event`(place: String) async throws {
+    defer { loopback.stop() }
+    let port = try await loopback.serve { router in
+      router.on(.get, "/") { exchange, _ in exchange.respond(.ok, [:], Slice([UInt8](repeating: 1, count: 500_000))) }
+    }
+    await install()
+    let request = HTTPClientRequest(.get, try url("http://127.0.0.1:\(port)/"))
+    let (events, second) = await withCheckedContinuation { (done: CheckedContinuation<([String], Bool), Never>) in
+      loopback.client.loop.post { context in
+        let client = context.service(HTTPClient.self)
+        var events: [String] = []
+        var first: HTTPClientExchange?
+        first = client.send(request) { event in
+          let name =
+            switch event {
+            case .head: "head"
+            case .body: "body"
+            case .end: "end"
+            case .failure: "failure"
+            }
+          if events.last != name { events.append(name) }
+          guard name == place else { return }
+          first?.cancel()
+          client.send(request) { event in
+            if case .end = event { done.resume(returning: (events, true)) }
+            if case .failure = event { done.resume(returning: (events, false)) }
+          }
+        }
+      }
+    }
+    #expect(events.last == place)
+    #expect(second)
+  }
+
   @Test func `a cancelled task ends its request`() async throws {
     defer { loopback.stop() }
     let silent = try await listenRaw { _, _ in }
@@ -340,5 +375,45 @@ private final class RawServer: TCPConnectionHandler {
     try await Task.sleep(nanoseconds: 50_000_000)
     task.cancel()
     #expect(await task.value == .cancelled)
+  }
+
+  @Test func `content waits for a handler that has to be asked for permission first`() async throws {
+    defer { loopback.stop() }
+    let port = try await loopback.serve { router in
+      router.on(.post, "/late") { exchange, _ in
+        exchange.context.schedule(after: .milliseconds(100)) {
+          exchange.collectBody(limit: 1 << 20) { exchange.respond(.ok, text: "\($0.count)") }
+        }
+      }
+    }
+    await install()
+    for count in [1, 600_000] {
+      let body = Slice([UInt8](repeating: 1, count: count))
+      let response = try await fetch(HTTPClientRequest(.post, try url("http://127.0.0.1:\(port)/late"), body: .bytes(body)))
+      #expect(String(decoding: response.body, as: UTF8.self) == "\(count)\n")
+    }
+  }
+
+  // RFC 9112 §9.6.
+  @Test func `a refused upload is answered; a short one leaves the connection in use, a long one closes it in words`() async throws {
+    defer { loopback.stop() }
+    let peers = Mutex<Set<SocketAddress>>([])
+    let port = try await loopback.serve { router in
+      router.on(.post, "/no") { exchange, _ in
+        peers.withLock { _ = $0.insert(exchange.remote) }
+        exchange.refuse(403, "no")
+      }
+    }
+    await install()
+    let target = try url("http://127.0.0.1:\(port)/no")
+    for _ in 0..<3 {
+      let response = try await fetch(HTTPClientRequest(.post, target, body: .bytes(Slice([UInt8](repeating: 1, count: 60_000)))))
+      #expect(response.head.status == 403)
+      #expect(response.head.fields.first("Connection") == nil)
+    }
+    #expect(peers.withLock(\.count) == 1)
+    let long = try await fetch(HTTPClientRequest(.post, target, body: .bytes(Slice([UInt8](repeating: 1, count: 3_000_000)))))
+    #expect(long.head.status == 403)
+    #expect(long.head.fields.first("Connection") == "close")
   }
 }

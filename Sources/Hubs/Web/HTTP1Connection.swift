@@ -111,7 +111,9 @@ internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
       exchange = nil
       return connection.closeAfterFlush()
     }
-    guard requestEnded else { return connection.resumeReading() }
+    // A handler may have held the content back to its end.
+    connection.resumeReading()
+    guard requestEnded else { return }
     exchange = nil
     self.writer = nil
     serveWaiting()

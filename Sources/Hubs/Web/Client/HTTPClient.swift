@@ -75,7 +75,10 @@ package final class HTTPClient {
     pool.add(exchange)
   }
 
-  internal func poolIsEmpty(_ pool: HTTPClientPool) { pools[pool.origin] = nil }
+  /// By the time it says so, another pool may have begun in its place.
+  internal func poolIsEmpty(_ pool: HTTPClientPool) {
+    if pools[pool.origin] === pool { pools[pool.origin] = nil }
+  }
 
   /// Made when the first https request comes: reading the system's authorities takes milliseconds.
   internal func tlsContext() throws(TLSError) -> TLSContext {
