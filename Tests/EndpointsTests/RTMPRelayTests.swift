@@ -35,7 +35,7 @@ private struct Island {
     let seen = seen
     worker = Worker(loop, log: .silent) { context in
       let hub = MediaHub(streams, directory: StreamDirectory(), mesh: MediaMesh(loops: [loop]), in: context)
-      let admission = Admission(hub: hub, access: OpenAccess(), context: context)
+      let admission = Admission(hub: hub, access: Everybody(), context: context)
       let parts = Parts(hub, RTMPListener(.init(), admission), RTMPRelay(configuration, admission))
       hub.streamDidStart = { [unowned parts] stream in
         seen.begun.add(1, ordering: .relaxed)
@@ -109,6 +109,12 @@ private struct Island {
     }
     worker.join()
   }
+}
+
+private final class Everybody: AccessControl {
+  func decide(_ request: AccessRequest, then: @escaping (AccessDecision) -> Void) { then(.allowed()) }
+  func sessionDidBegin(_ client: ClientInfo) {}
+  func sessionDidEnd(_ client: ClientInfo) {}
 }
 
 private func client(_ role: ClientInfo.Role, _ path: StreamPath, _ hub: MediaHub) -> ClientInfo {

@@ -3,7 +3,7 @@ package import MartletPrimitives
 
 /// Why no connection came about. The sentence names the host and what its addresses answered.
 package enum ConnectError: Error, Equatable, Sendable, CustomStringConvertible {
-  case unresolved(host: String, ResolveError)
+  case unresolved(host: String, SystemError)
   /// The address filter allowed none of the addresses.
   case forbidden(host: String, IPAddress)
   case failed(host: String, reason: String)
@@ -11,7 +11,7 @@ package enum ConnectError: Error, Equatable, Sendable, CustomStringConvertible {
 
   package var description: String {
     switch self {
-    case .unresolved(let host, let error): "\(host) cannot be resolved: \(error)"
+    case .unresolved(_, let error): "\(error)"
     case .forbidden(let host, let address): "\(host) is \(address), an address that may not be connected to"
     case .failed(let host, let reason): "\(host) cannot be reached: \(reason)"
     case .timedOut(let host, let limit): "\(host) did not answer within \(limit.seconds) s"
@@ -56,11 +56,11 @@ package final class Connector: TCPConnectionHandler {
     self.then = then
     timers.append(
       context.schedule(after: options.timeout) { [weak self] in self?.finish(.failure(.timedOut(host: host, after: options.timeout))) })
-    Resolver.resolve(host, port: port, in: context) { [weak self] result in
+    context.resolve(host) { [weak self] result in
       guard let self, self.then != nil else { return }
       switch result {
       case .failure(let error): self.finish(.failure(.unresolved(host: host, error)))
-      case .success(let addresses): self.begin(addresses)
+      case .success(let addresses): self.begin(Self.inTurn(addresses).map { SocketAddress(ip: $0, port: port) })
       }
     }
   }
@@ -69,6 +69,15 @@ package final class Connector: TCPConnectionHandler {
   package func cancel() {
     then = nil
     abandon(keeping: nil)
+  }
+
+  /// The families in turn, beginning with the one that the system prefers (RFC 8305 §4).
+  private static func inTurn(_ addresses: [IPAddress]) -> [IPAddress] {
+    func isV6(_ address: IPAddress) -> Bool { if case .v6 = address { true } else { false } }
+    guard let first = addresses.first else { return [] }
+    let preferred = addresses.filter { isV6($0) == isV6(first) }
+    let others = addresses.filter { isV6($0) != isV6(first) }
+    return (0..<max(preferred.count, others.count)).flatMap { preferred.dropFirst($0).prefix(1) + others.dropFirst($0).prefix(1) }
   }
 
   private func begin(_ addresses: [SocketAddress]) {

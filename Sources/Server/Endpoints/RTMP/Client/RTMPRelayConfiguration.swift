@@ -4,7 +4,7 @@ package import MartletPrimitives
 /// What goes to other RTMP servers and what comes from them.
 package struct RTMPRelayConfiguration: Sendable {
   /// `forward: [{from: live/*, to: rtmp://HOST/{app}/{name}}]`
-  package struct Forward: Sendable {
+  package struct Forward: Sendable, Equatable {
     package var from: PathPattern
     package var to: RTMPTarget
 
@@ -15,7 +15,7 @@ package struct RTMPRelayConfiguration: Sendable {
   }
 
   /// `pull: [{path: live/*, from: rtmp://ORIGIN/{app}/{name}}]`
-  package struct Pull: Sendable {
+  package struct Pull: Sendable, Equatable {
     package var path: PathPattern
     package var from: RTMPTarget
 
