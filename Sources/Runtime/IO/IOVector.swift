@@ -31,8 +31,8 @@ package final class IOVector {
     return true
   }
 
-  /// The first bytes of all parts as one run.
-  internal func copy(atMost limit: Int) -> [UInt8] {
+  /// The first bytes of all parts as one run, for a sink that cannot pass the parts on: TLS, an HTTP/2 stream.
+  package func copy(atMost limit: Int) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(min(limit, byteCount))
     for index in 0..<count where bytes.count < limit {
@@ -42,7 +42,7 @@ package final class IOVector {
     return bytes
   }
 
-  internal func removeAll() {
+  package func removeAll() {
     count = 0
     byteCount = 0
   }

@@ -6,7 +6,6 @@ internal import MartletMedia
 internal import MartletPrimitives
 internal import MartletWeb
 internal import Synchronization
-internal import Synchronization
 
 /// What one worker runs: its hub, its endpoints and its listeners, put together on the worker's own thread.
 internal final class WorkerServices {
@@ -17,12 +16,13 @@ internal final class WorkerServices {
   private let notifier: WebhookNotifier
   private let rest: RESTEndpoint
   private let live: LiveEndpoint
+  private let relay: RTMPRelay
 
   internal init(_ shared: SharedServices, in context: LoopContext) {
     let configuration = shared.configuration
     hub = MediaHub(configuration.streams, directory: shared.directory, mesh: shared.mesh, in: context)
     context.register(hub)
-    let sender = DirectWebhookSender(in: context)
+    let sender = HTTPWebhookSender(in: context)
     notifier = WebhookNotifier(configuration.webhooks, sender: sender, in: context)
     access = AccessAuthority(
       shared.policy, webhook: configuration.auth.webhook, sender: sender, notifier: notifier, in: context)
@@ -32,6 +32,7 @@ internal final class WorkerServices {
     let admission = Admission(hub: hub, access: access, context: context)
     rtmp = RTMPListener(configuration.rtmp, admission)
     live = LiveEndpoint(admission)
+    relay = RTMPRelay(configuration.relay, admission)
     let router = Router()
     WebPages.add(to: router)
     rest.add(to: router)
@@ -39,6 +40,16 @@ internal final class WorkerServices {
     router.fallback(live.handle)
     http = HTTPServer(configuration.http, router: router, in: context)
     if configuration.diagnostics { DiagnosisEndpoint.add(to: router) }
+    startRelay()
+  }
+
+  /// Beside whatever else begins with a stream.
+  private func startRelay() {
+    hub.streamDidStart = { [others = hub.streamDidStart, unowned relay] stream in
+      others?(stream)
+      relay.streamDidStart(stream)
+    }
+    hub.streamIsMissing = { [unowned relay] path in relay.streamIsMissing(path) }
   }
 
   /// - Returns: the addresses with the ports that the kernel chose where 0 was asked for.
@@ -76,6 +87,7 @@ internal final class WorkerServices {
   /// No new connections; those there may finish.
   internal func drain() {
     rtmp.stopListening()
+    relay.stop()
     http.drain()
   }
 }
