@@ -135,9 +135,11 @@ internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
 
   private func refuse(_ error: HTTPError) {
     context.log(.info, "http", "\(error)", ["peer": "\(connection.remote)"])
+    let hasAnswered = exchange?.status != nil
     exchange?.didClose()
     exchange = nil
-    if writer == nil || !responseEnded {
+    // Behind a response that has begun, another one would be taken for its content.
+    if !hasAnswered {
       var writer = ResponseWriter(refusing: error)
       let text = Slice(Array("\(error.reason)\n".utf8))
       let response = HTTPResponse(error.status, ["Content-Type": "text/plain; charset=utf-8"])
