@@ -22,8 +22,7 @@ internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
   private var headTimer: SlabID?
   private static let waitingLimit = 64 * 1024
   private var bodyLength = HTTPBodyLength.none
-  /// Content that nobody wanted, read so that the connection can go on; beyond the limit it is closed instead.
-  private var discarded = 0
+  /// Content that nobody wants is read up to this many bytes so that the connection can go on; else it is closed.
   private static let discardLimit = 64 * 1024
 
   internal init(_ connection: TCPConnection, _ server: HTTPServer) {
@@ -64,7 +63,7 @@ internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
     while connection.isOpen, let event = parser.pollEvent() {
       switch event {
       case .head(let request, let body): begin(request, body)
-      case .body(let bytes): if responseEnded { discard(bytes) } else { exchange?.didReceiveBody(bytes) }
+      case .body(let bytes): if !responseEnded { exchange?.didReceiveBody(bytes) }
       case .end:
         requestEnded = true
         exchange?.didEndBody()
@@ -98,7 +97,6 @@ internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
     requestEnded = false
     responseEnded = false
     bodyLength = body
-    discarded = 0
     let exchange = HTTPExchange(request, body: body, on: self, in: context)
     self.exchange = exchange
     server.handle(exchange)
@@ -107,7 +105,7 @@ internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
   /// Both halves are done: the next request may be read.
   private func finishExchange() {
     guard responseEnded, let writer else { return }
-    if writer.closesConnection {
+    if writer.closesConnection || !requestEnded && !isContentShort {
       exchange = nil
       return connection.closeAfterFlush()
     }
@@ -119,18 +117,15 @@ internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
     serveWaiting()
   }
 
-  private func discard(_ bytes: Slice) {
-    discarded += bytes.count
-    guard discarded > Self.discardLimit else { return }
-    exchange = nil
-    connection.closeAfterFlush()
-  }
-
   /// RFC 9112 §9.6: a response that will not wait for the request's content says that it is the last one.
   private func announceCloseIfContentIsUnwanted() {
     guard !requestEnded, let exchange, !exchange.takesBody else { return }
-    let isLong = if case .length(let count) = bodyLength { count > Self.discardLimit } else { false }
-    if isLong || exchange.request.expectsContinue { writer?.closesConnection = true }
+    if !isContentShort || exchange.request.expectsContinue { writer?.closesConnection = true }
+  }
+
+  /// Worth reading although nobody wants it. Content without a length may never end.
+  private var isContentShort: Bool {
+    if case .length(let count) = bodyLength { count <= Self.discardLimit } else { false }
   }
 
   private func refuse(_ error: HTTPError) {
