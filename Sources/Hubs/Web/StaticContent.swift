@@ -3,7 +3,7 @@ package import MartletHTTP
 package import MartletPrimitives
 
 /// Bytes in memory that are served like a file: conditional requests, ranges, and gzip where it pays.
-package struct StaticContent {
+package struct StaticContent: Sendable {
   private let bytes: Slice
   private let compressed: Slice?
   private let contentType: String

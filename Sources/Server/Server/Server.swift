@@ -1,4 +1,5 @@
 internal import Glibc
+internal import MartletEndpoints
 internal import MartletIO
 internal import MartletMedia
 package import MartletPrimitives
@@ -19,7 +20,10 @@ package final class Server: Sendable {
     let loops = (0..<count).map { EventLoop(index: $0) }
     let shared = SharedServices(
       configuration: configuration, census: ConnectionCensus(limits: configuration.connections), directory: StreamDirectory(),
-      mesh: MediaMesh(loops: loops))
+      mesh: MediaMesh(loops: loops),
+      hls: HLSCatalog(
+        loops: loops, start: WallTime(milliseconds: Int64(time(nil)) * 1000), random: UInt32.random(in: 0...UInt32.max)),
+      hlsDisk: configuration.hls.path.map { HLSDisk($0, log: log) })
     self.shared = shared
     workers = loops.map { loop in
       Worker(loop, log: log) { context in context.register(WorkerServices(shared, in: context)) }
@@ -53,5 +57,7 @@ package final class Server: Sendable {
       worker.loop.post { $0.stop() }
       worker.join()
     }
+    shared.hlsDisk?.close()
+    shared.codecs.close()
   }
 }

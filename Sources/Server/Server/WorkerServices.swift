@@ -10,6 +10,8 @@ internal final class WorkerServices {
   internal let http: HTTPServer
   internal let rtmp: RTMPListener
   private let live: LiveEndpoint
+  private let hls: HLSEndpoint
+  private let snapshots: SnapshotEndpoint
 
   internal init(_ shared: SharedServices, in context: LoopContext) {
     let configuration = shared.configuration
@@ -18,8 +20,19 @@ internal final class WorkerServices {
     let admission = Admission(hub: hub, access: OpenAccess(), context: context)
     rtmp = RTMPListener(configuration.rtmp, admission)
     live = LiveEndpoint(admission)
+    let held = HeldExchanges(context)
+    context.register(held)
+    let outputs = HLSOutputs(configuration.hls, admission, shared.hls, shared.hlsDisk)
+    context.register(outputs)
+    hls = HLSEndpoint(configuration.hls, admission, shared.hls, held)
+    context.register(hls)
+    context.register(Snapshots(context, pool: shared.codecs))
+    snapshots = SnapshotEndpoint(admission, held)
+    hub.streamDidStart = { stream in outputs.streamDidStart(stream) }
     let router = Router()
     WebPages.add(to: router)
+    router.fallback(hls.handle)
+    router.fallback(snapshots.handle)
     router.fallback(live.handle)
     http = HTTPServer(configuration.http, router: router, in: context)
     if configuration.diagnostics { DiagnosisEndpoint.add(to: router) }
@@ -44,4 +57,8 @@ internal struct SharedServices: Sendable {
   let census: ConnectionCensus
   let directory: StreamDirectory
   let mesh: MediaMesh
+  /// For work of FFmpeg's libraries that somebody waits for.
+  let codecs = ThreadPool(name: "martlet-codec", limit: 64)
+  let hls: HLSCatalog
+  let hlsDisk: HLSDisk?
 }

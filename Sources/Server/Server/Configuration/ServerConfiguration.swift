@@ -23,6 +23,7 @@ package struct ServerConfiguration: Sendable {
   package var streams = StreamConfiguration()
   package var http = HTTPServer.Configuration()
   package var rtmp = RTMPListener.Configuration()
+  package var hls = HLSConfiguration()
   /// How long a stopping server waits for its connections to finish.
   package var drain = TimeSpan.seconds(10)
   /// Publishes a test picture as `live/demo`.
