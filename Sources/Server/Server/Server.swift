@@ -23,7 +23,8 @@ package final class Server: Sendable {
       mesh: MediaMesh(loops: loops),
       hls: HLSCatalog(
         loops: loops, start: WallTime(milliseconds: Int64(time(nil)) * 1000), random: UInt32.random(in: 0...UInt32.max)),
-      hlsDisk: configuration.hls.path.map { HLSDisk($0, log: log) })
+      hlsDisk: configuration.hls.path.isEmpty ? nil : HLSDisk(configuration.hls.path, log: log),
+      recordings: configuration.record.path.isEmpty ? nil : RecordingStore(configuration.record.path, log: log))
     self.shared = shared
     workers = loops.map { loop in
       Worker(loop, log: log) { context in context.register(WorkerServices(shared, in: context)) }
@@ -58,6 +59,8 @@ package final class Server: Sendable {
       worker.join()
     }
     shared.hlsDisk?.close()
+    shared.recordings?.close()
     shared.codecs.close()
+    shared.disk.close()
   }
 }

@@ -28,9 +28,17 @@ internal final class WorkerServices {
     context.register(hls)
     context.register(Snapshots(context, pool: shared.codecs))
     snapshots = SnapshotEndpoint(admission, held)
-    hub.streamDidStart = { stream in outputs.streamDidStart(stream) }
+    context.register(FileTransfers(context, pool: shared.disk))
+    let recorders = shared.recordings.map { store in
+      StreamRecorders(configuration.record, store) { [unowned context] in context.wallTime }
+    }
+    hub.streamDidStart = { stream in
+      recorders?.streamDidStart(stream)
+      outputs.streamDidStart(stream)
+    }
     let router = Router()
     WebPages.add(to: router)
+    RecordingsEndpoint(admission, shared.recordings, held, disk: shared.disk).add(to: router)
     router.fallback(hls.handle)
     router.fallback(snapshots.handle)
     router.fallback(live.handle)
@@ -59,6 +67,9 @@ internal struct SharedServices: Sendable {
   let mesh: MediaMesh
   /// For work of FFmpeg's libraries that somebody waits for.
   let codecs = ThreadPool(name: "martlet-codec", limit: 64)
+  /// For reading files that clients wait for.
+  let disk = ThreadPool(name: "martlet-disk", threads: 4, limit: 1024)
   let hls: HLSCatalog
   let hlsDisk: HLSDisk?
+  let recordings: RecordingStore?
 }

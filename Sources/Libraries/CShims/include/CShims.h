@@ -29,3 +29,7 @@ long martlet_send(int fd, const struct iovec *parts, int count);
 
 // Names the calling thread for debuggers and /proc; at most 15 bytes count.
 void martlet_name_thread(const char *name);
+
+// Opens a file below a folder, never through a symbolic link and never outside it, whatever `path` says (openat2 with
+// RESOLVE_BENEATH, or step by step where the kernel or a sandbox has none). `path` is relative and not empty.
+int martlet_open_beneath(int folder, const char *path, int flags);

@@ -2,7 +2,7 @@ package import MartletMedia
 package import MartletPrimitives
 
 /// What an operator may set for HLS; each field is a key of the `hls` section.
-package struct HLSConfiguration: Sendable {
+package struct HLSConfiguration: Equatable, Sendable {
   /// `enabled`: without it every `.m3u8` is a 404.
   package var isEnabled = true
   /// `fragment`: how long segments should be; they are cut at the first key frame after it. Default 2 s.
@@ -20,9 +20,9 @@ package struct HLSConfiguration: Sendable {
   /// `renditions`: other streams that show the same, by the stream that stands for all of them. Their segments are cut at
   /// common times.
   package var renditions: [StreamPath: [StreamPath]] = [:]
-  /// `path`: a folder where segments and media playlists are also written as files, for another server to deliver. It must
-  /// be the server's own: segments that an earlier run left are deleted at start.
-  package var path: String?
+  /// `path`: a folder where segments and media playlists are also written as files, for another server to deliver; empty
+  /// writes none. It must be the server's own: segments that an earlier run left are deleted at start.
+  package var path = ""
   /// `maximum_viewers`: sessions counted for each stream; further viewers are served without being listed.
   package var maximumViewers = 100_000
 

@@ -24,6 +24,7 @@ package struct ServerConfiguration: Sendable {
   package var http = HTTPServer.Configuration()
   package var rtmp = RTMPListener.Configuration()
   package var hls = HLSConfiguration()
+  package var record = RecordConfiguration()
   /// How long a stopping server waits for its connections to finish.
   package var drain = TimeSpan.seconds(10)
   /// Publishes a test picture as `live/demo`.
