@@ -96,7 +96,6 @@ package final class HLSEndpoint {
       let segment = window.segment(sequence)
     else {
       visit(exchange, key, bytes: 0)
-      exchange.responseFields.append("Cache-Control", "no-store")
       return exchange.refuse(.notFound, "this segment is not there (any more)")
     }
     visit(exchange, key, bytes: segment.bytes.count)
@@ -148,7 +147,6 @@ package final class HLSEndpoint {
   private static func tag(_ text: String) -> String { Hex.encode(Digest.hash(.sha256, Array(text.utf8)).prefix(8)) }
 
   private func refuse(_ exchange: HTTPExchange, _ path: StreamPath) {
-    exchange.responseFields.append("Cache-Control", "no-store")
     exchange.responseFields.append("Retry-After", "2")
     if admission.hub.hasStream(path) {
       exchange.refuse(.serviceUnavailable, "\(path) has no segment yet: its encoder sent no key frame, or it just began")
@@ -176,7 +174,7 @@ package final class HLSEndpoint {
   /// A playlist that ended is one no more once the stream is published again.
   private func isReady(_ path: StreamPath) -> Bool {
     guard let presentation = catalog.presentation(path), presentation.isReady else { return false }
-    return !presentation.window.isEnded || !admission.hub.hasStream(path)
+    return presentation.refusal != nil || !presentation.window.isEnded || !admission.hub.hasStream(path)
   }
 
   private func hold(_ exchange: HTTPExchange, _ address: HLSAddress) {

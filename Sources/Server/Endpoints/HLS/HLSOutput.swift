@@ -28,6 +28,8 @@ internal final class HLSOutput: FrameConsumer {
   private var awaitsSegment = true
   /// The publisher left: what follows begins anew, also when its tracks are the same.
   private var mustStart = true
+  /// Of the newest frame in the cache that this output was begun with, in milliseconds of the stream.
+  private var cacheEnd: Int64?
 
   /// Goes on where an earlier output of the same path ended, if its segments are still there.
   internal init(
@@ -87,8 +89,18 @@ internal final class HLSOutput: FrameConsumer {
   }
 
   internal func receive(_ frame: Frame) {
+    guard Int(frame.track) < formats.count else { return }
     if mustStart { configure(formats) }
-    if let segment = segmenter.receive(frame, date: wallTime()) { append(segment) }
+    if let segment = segmenter.receive(frame, date: arrival(frame)) { append(segment) }
+  }
+
+  /// What the cache held came earlier, by as much as its times tell.
+  private func arrival(_ frame: Frame) -> WallTime {
+    let now = wallTime()
+    guard let end = cacheEnd else { return now }
+    let age = end - MediaTime.rescale(frame.dts, from: formats[Int(frame.track)].timescale, to: 1000)
+    if age <= 0 { cacheEnd = nil }
+    return 0...60_000 ~= age ? WallTime(milliseconds: now.milliseconds - age) : now
   }
 
   internal func pause() {
@@ -133,7 +145,10 @@ internal final class HLSOutput: FrameConsumer {
 
   // MARK: FrameConsumer
 
-  internal func streamDidConfigure(_ stream: Stream) { configure(stream.formats) }
+  internal func streamDidConfigure(_ stream: Stream) {
+    cacheEnd = stream.cachedFrames.last.map { MediaTime.rescale($0.dts, from: stream.formats[Int($0.track)].timescale, to: 1000) }
+    configure(stream.formats)
+  }
   internal func stream(_ stream: Stream, didReceive frame: Frame) { receive(frame) }
   internal func streamDidPause(_ stream: Stream) { pause() }
   internal func streamDidEnd(_ stream: Stream) { end() }

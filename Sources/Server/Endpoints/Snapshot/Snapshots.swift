@@ -112,7 +112,6 @@ extension HeldExchange {
   internal func refuse(_ status: HTTPStatus, _ reason: String, retryAfter: Int? = nil) {
     answer { exchange in
       if let retryAfter { exchange.responseFields.append("Retry-After", String(retryAfter)) }
-      exchange.responseFields.append("Cache-Control", "no-store")
       exchange.refuse(status, reason)
     }
   }
