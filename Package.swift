@@ -63,6 +63,7 @@ let libraries: [[Target]] = [
   clib("CUV", "libuv", apt: "libuv1-dev", brew: "libuv"),
   clib("COpenSSL", "openssl", apt: "libssl-dev", brew: "openssl@3"),
   clib("CNGHTTP2", "libnghttp2", apt: "libnghttp2-dev", brew: "libnghttp2"),
+  clib("CYAML", "yaml-0.1", apt: "libyaml-dev", brew: "libyaml"),
   clib("CZlib", "zlib", apt: "zlib1g-dev", brew: "zlib"),
   clib("CFFmpeg", "libavcodec libavutil libswscale libswresample", apt: "libavcodec-dev", brew: "ffmpeg"),
   [.target(name: "CDashboard", path: "Sources/Libraries/CDashboard")],
@@ -88,7 +89,7 @@ let layers: [[Target]] = [
   hub("Media", ["Codecs"]),
   hub("Web", ["Crypto", "HTTP"]),
   server("Endpoints", ["IO", "Web", "Media", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "Transcode", "CDashboard"]),
-  server("Server", ["Endpoints", "IO", "Web", "Media", "Codecs", "HTTP", "Crypto", "Transcode"]),
+  server("Server", ["Endpoints", "IO", "Web", "Media", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP", "CYAML"]),
 ]
 
 let package = Package(

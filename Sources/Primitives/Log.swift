@@ -22,11 +22,16 @@ public struct LogRecord: Sendable {
 
 /// A cheap handle to the log. The sink must not block: it drops and counts when it cannot keep up.
 public struct Log: Sendable {
-  public let level: LogLevel
+  private let isEnabled: @Sendable (LogLevel) -> Bool
   private let sink: @Sendable (LogRecord) -> Void
 
   public init(level: LogLevel = .info, sink: @escaping @Sendable (LogRecord) -> Void) {
-    self.level = level
+    self.init(isEnabled: { $0 >= level }, sink: sink)
+  }
+
+  /// - Parameter isEnabled: decides whether a line is made at all; it may change its mind while the server runs.
+  public init(isEnabled: @escaping @Sendable (LogLevel) -> Bool, sink: @escaping @Sendable (LogRecord) -> Void) {
+    self.isEnabled = isEnabled
     self.sink = sink
   }
 
@@ -36,7 +41,7 @@ public struct Log: Sendable {
   public func callAsFunction(
     _ level: LogLevel, _ subsystem: String, _ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, String> = [:]
   ) {
-    guard level >= self.level else { return }
+    guard isEnabled(level) else { return }
     sink(LogRecord(level: level, subsystem: subsystem, message: message(), fields: fields.map { ($0.key, $0.value) }))
   }
 }

@@ -185,7 +185,7 @@ private final class Show {
     let now = Instant(nanoseconds: 5)
     var permits = HLSPermits()
     #expect(!permits.isAllowed(key, now: now))
-    permits.allow(key, user: "ann", expires: nil, now: now)
+    permits.allow(key, user: "ann", tokenID: nil, expires: nil, now: now)
     #expect(permits.isAllowed(key, now: now + .seconds(9)))
     #expect(!permits.isAllowed(key, now: now + .seconds(10)))
     let first = permits.visit(key, bytes: 10, now: now)

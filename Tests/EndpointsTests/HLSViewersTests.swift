@@ -51,7 +51,7 @@ private final class Station: PublicationOwner {
 
   var key: HLSViewerKey { HLSViewerKey(AccessRequest(.play, on: path.text, transport: "hls", remote: remote), path: path) }
 
-  func visit(bytes: Int) { outputs.receive(HLSVisit(key: key, remote: remote, user: "ann", userAgent: nil, bytes: bytes)) }
+  func visit(bytes: Int) { outputs.receive(HLSVisit(key: key, remote: remote, user: "ann", tokenID: nil, userAgent: nil, bytes: bytes)) }
 }
 
 @Suite struct HLSViewersTests {

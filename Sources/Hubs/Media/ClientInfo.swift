@@ -14,6 +14,8 @@ package struct ClientInfo: Sendable {
   package let since: WallTime
   /// The name in the client's token, if any.
   package var user: String?
+  /// The token's own name, by which it can be revoked.
+  package var tokenID: String?
   package var userAgent: String?
 
   package init(

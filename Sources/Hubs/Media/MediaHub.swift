@@ -145,6 +145,8 @@ package final class MediaHub {
   /// The streams whose home is here.
   package var localStreams: [Stream] { Array(homes.values) }
   package var localRings: [WireRing] { Array(rings.values) }
+  /// Messages to other workers that found no room.
+  package var dropped: Int { links.values.reduce(0) { $0 + $1.dropped } }
   package var localPublications: [Publication] { Array(publications.values) }
   package var localDetachedViewers: [any DetachedViewer] { Array(detachedViewers.values) }
 

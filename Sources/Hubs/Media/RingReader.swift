@@ -45,6 +45,7 @@ package final class RingReader: OutputSource {
   private var hidden: Set<MediaKind> = []
   private var started: Instant?
   package private(set) var skips = 0
+  package private(set) var bytesSent = 0
 
   package init(ring: WireRing, client: ClientInfo, sink: any OutputSink) {
     self.ring = ring
@@ -112,6 +113,7 @@ package final class RingReader: OutputSource {
   }
 
   package func advance(by count: Int) {
+    bytesSent += count
     var left = count
     if let item = partial {
       left += partialOffset

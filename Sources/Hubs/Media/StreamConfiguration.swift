@@ -12,7 +12,7 @@ package struct StreamConfiguration: Sendable {
   /// Streams at once, over all workers.
   package var maximumStreams = 10_000
 
-  package enum Takeover: String, Sendable {
+  package enum Takeover: String, Sendable, CaseIterable {
     /// The second publisher of a name is refused.
     case reject
     /// The second publisher replaces the first; viewers stay.

@@ -41,7 +41,14 @@ package final class HTTPExchange {
   private var bodyEndHandler: (() -> Void)?
   private let body: HTTPBodyLength
   private var bodyEnded = false
-  private let remoteAddress: SocketAddress
+  /// Content that came before somebody took it: a permission was being asked for.
+  private var early: [Slice] = []
+  private var earlyBytes = 0
+  private var holdsContent = true
+  private var hasPausedEarly = false
+  /// Content held for a handler before the client is made to wait.
+  private static let earlyLimit = 64 * 1024
+  private var remoteAddress: SocketAddress
 
   internal init(_ request: HTTPRequest, body: HTTPBodyLength, on transport: any ExchangeTransport, in context: LoopContext) {
     self.request = request
@@ -54,7 +61,15 @@ package final class HTTPExchange {
     bodyEnded = body == .none
   }
 
-  package let isSecure: Bool
+  package private(set) var isSecure: Bool
+
+  /// Takes the client's address and scheme from trusted proxies.
+  internal func adoptForwarded(trusting proxies: [AddressRange]) {
+    let peer = remoteAddress
+    remoteAddress = ForwardedAddress.client(of: request, peer: peer, trusting: proxies)
+    isSecure = isSecure || ForwardedAddress.isSecure(request, peer: peer, trusting: proxies)
+  }
+
   package var remote: SocketAddress { remoteAddress }
   /// The response is complete, or there is nobody to send it to.
   package var isFinished: Bool { transport == nil }
@@ -138,15 +153,20 @@ package final class HTTPExchange {
 
   // MARK: The request's content
 
-  /// Takes the content as it comes. Content that no handler takes is thrown away.
+  /// Takes the content as it comes; a handler that decides later still gets all of it. Content of a request that is answered
+  /// without a handler is thrown away.
   package func onBody(_ handler: @escaping (Slice) -> Void, end: @escaping () -> Void) {
     bodyHandler = handler
     bodyEndHandler = end
-    if bodyEnded {
-      context.atEndOfTurn { end() }
-    } else {
-      transport?.acceptBody()
-    }
+    if !bodyEnded { transport?.acceptBody() }
+    if bodyEnded || !early.isEmpty { context.atEndOfTurn { [weak self] in self?.deliverEarly() } } else { holdsContent = false }
+  }
+
+  private func deliverEarly() {
+    for part in exchange(&early, with: []) { bodyHandler?(part) }
+    holdsContent = false
+    if hasPausedEarly, transport != nil { transport?.pauseBody(false) }
+    if bodyEnded { endBody() }
   }
 
   /// Collects the content up to `limit` bytes, or answers 413.
@@ -166,10 +186,25 @@ package final class HTTPExchange {
 
   // MARK: From the transport
 
-  internal func didReceiveBody(_ bytes: Slice) { bodyHandler?(bytes) }
+  internal func didReceiveBody(_ bytes: Slice) {
+    if !holdsContent {
+      bodyHandler?(bytes)
+      return
+    }
+    guard status == nil, transport != nil else { return }
+    early.append(bytes)
+    earlyBytes += bytes.count
+    guard earlyBytes > Self.earlyLimit, !hasPausedEarly else { return }
+    hasPausedEarly = true
+    transport?.pauseBody(true)
+  }
 
   internal func didEndBody() {
     bodyEnded = true
+    if !holdsContent { endBody() }
+  }
+
+  private func endBody() {
     bodyHandler = nil
     exchange(&bodyEndHandler, with: nil)?()
   }
@@ -184,6 +219,7 @@ package final class HTTPExchange {
 
   private func detach() {
     transport = nil
+    early = []
     onWritable = nil
     bodyHandler = nil
     bodyEndHandler = nil

@@ -14,12 +14,15 @@ package final class HTTPServer {
     /// Without a request.
     package var idleTimeout = TimeSpan.seconds(75)
     package var cors = CORSPolicy(origins: .any)
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    package var trustedProxies: [AddressRange] = []
     /// A log line for each response.
     package var accessLog = false
     package init() {}
   }
 
-  internal let configuration: Configuration
+  internal private(set) var configuration: Configuration
+  private var redirectPort: UInt16?
   private let router: Router
   private let context: LoopContext
   private var listeners: [TCPListener] = []
@@ -50,6 +53,12 @@ package final class HTTPServer {
     return listener.address
   }
 
+  /// Takes over what a reload may change.
+  package func setCORS(_ policy: CORSPolicy) { configuration.cors = policy }
+
+  /// Answers what comes unencrypted with a redirect to HTTPS on this port.
+  package func redirect(toPort port: UInt16?) { redirectPort = port }
+
   /// What a client reads when there is no room for it, or the server is stopping.
   private static let refusal = Slice(
     Array("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n".utf8))
@@ -65,12 +74,25 @@ package final class HTTPServer {
   internal func connectionDidClose(_ connection: HTTP1Connection) { connections[ObjectIdentifier(connection)] = nil }
 
   internal func handle(_ exchange: HTTPExchange) {
+    if !configuration.trustedProxies.isEmpty { exchange.adoptForwarded(trusting: configuration.trustedProxies) }
+    if let port = redirectPort, !exchange.isSecure, redirect(exchange, to: port) { return }
     switch configuration.cors.decide(exchange.request) {
     case .preflight(let fields): exchange.respond(.noContent, fields)
     case .proceed(let fields):
       exchange.responseFields = fields
       router.route(exchange)
     }
+  }
+
+  /// Health checks are answered as they come: whoever starts servers seldom follows.
+  private func redirect(_ exchange: HTTPExchange, to port: UInt16) -> Bool {
+    let target = exchange.request.target
+    guard !["/healthz", "/readyz"].contains(target.path), let authority = exchange.request.authority else { return false }
+    var host = Substring(authority)
+    if let colon = host.lastIndex(of: ":"), !host[colon...].contains("]") { host = host[..<colon] }
+    let location = "https://\(host)\(port == 443 ? "" : ":\(port)")\(target.rawPath)\(target.rawQuery.map { "?" + $0 } ?? "")"
+    exchange.respond(.permanentRedirect, ["Location": location])
+    return true
   }
 
   internal func didRespond(_ exchange: HTTPExchange) {

@@ -17,6 +17,8 @@ package final class LoopContext {
   private var services: [ObjectIdentifier: AnyObject] = [:]
   /// Everything with an open handle, kept alive until it is closed.
   private var residents: [ObjectIdentifier: any LoopResident] = [:]
+  /// Over all connections of this loop since its start.
+  package internal(set) var bytesReceived = 0, bytesSent = 0
 
   /// One read buffer for all sockets of the loop: an idle connection holds none.
   internal let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 16)

@@ -1,4 +1,5 @@
 internal import CShims
+internal import CUV
 internal import Glibc
 internal import MartletPrimitives
 
@@ -52,5 +53,9 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
     self.code = code
   }
 
-  package var description: String { "\(operation): \(String(cString: strerror(code)))" }
+  /// The resolver's codes are libuv's own, beyond those of the kernel.
+  package var description: String {
+    let text = code > 3000 ? uv_strerror(-code) : UnsafePointer(strerror(code))
+    return "\(operation): \(text.map { String(cString: $0) } ?? "error \(code)")"
+  }
 }

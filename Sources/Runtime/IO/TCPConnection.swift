@@ -169,6 +169,7 @@ package final class TCPConnection: OutputSink, LoopResident {
     lastRead = context.now
     guard count > 0 else { return reachedEnd() }
     bytesReceived += count
+    context.bytesReceived += count
     guard state == .open else { return }
     let bytes = UnsafeRawBufferPointer(rebasing: context.readBuffer[..<count])
     if secure == nil { handler?.connection(self, didReceive: bytes.bytes) } else { decrypt(bytes.bytes) }
@@ -296,6 +297,7 @@ package final class TCPConnection: OutputSink, LoopResident {
   private func didSend(_ sent: Int, tailOfMessage tail: Int) {
     lastWrite = context.now
     bytesSent += sent
+    context.bytesSent += sent
     var left = sent
     if tail > 0 {
       source?.advance(by: min(left, tail))

@@ -1,48 +1,92 @@
 internal import Glibc
-internal import MartletEndpoints
+internal import MartletCrypto
 internal import MartletIO
 internal import MartletMedia
 package import MartletPrimitives
+internal import Synchronization
 
 /// The whole server: workers, and what they share.
 package final class Server: Sendable {
-  package let configuration: ServerConfiguration
   package let log: Log
+  /// Where it listens, with the ports that the kernel chose where 0 was configured.
+  package let listeners: ServerConfiguration.Listeners
   internal let shared: SharedServices
   internal let workers: [Worker]
+  private let current: Mutex<ServerConfiguration>
+  #if Transcoding
+    private let demo: DemoPublisher?
+  #endif
+
+  package var configuration: ServerConfiguration { current.withLock { $0 } }
 
   /// Starts the workers' threads and listens; throws when an address cannot be listened on.
   package init(_ configuration: ServerConfiguration, log: Log) async throws {
-    self.configuration = configuration
+    var configuration = configuration
+    if configuration.workers == 0 { configuration.workers = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
     self.log = log
     signal(SIGPIPE, SIG_IGN)
-    let count = configuration.workers > 0 ? configuration.workers : max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-    let loops = (0..<count).map { EventLoop(index: $0) }
-    let shared = SharedServices(
-      configuration: configuration, census: ConnectionCensus(limits: configuration.connections), directory: StreamDirectory(),
-      mesh: MediaMesh(loops: loops),
-      hls: HLSCatalog(
-        loops: loops, start: WallTime(milliseconds: Int64(time(nil)) * 1000), random: UInt32.random(in: 0...UInt32.max)),
-      hlsDisk: configuration.hls.path.isEmpty ? nil : HLSDisk(configuration.hls.path, log: log),
-      recordings: configuration.record.path.isEmpty ? nil : RecordingStore(configuration.record.path, log: log))
+    let loops = (0..<configuration.workers).map { EventLoop(index: $0) }
+    let shared = try SharedServices(configuration, loops: loops, log: log)
     self.shared = shared
-    workers = loops.map { loop in
+    let workers = loops.map { loop in
       Worker(loop, log: log) { context in context.register(WorkerServices(shared, in: context)) }
     }
+    self.workers = workers
+    current = Mutex(configuration)
+    do throws(SystemError) { listeners = try await Self.listen(workers, shared) } catch {
+      await Self.stop(workers, shared)
+      throw error
+    }
+    shared.state.isReady.store(true, ordering: .releasing)
+    #if Transcoding
+      demo = try configuration.demo ? DemoPublisher(path: StreamPath("live/demo"), on: loops[0], log: log) : nil
+    #endif
+  }
+
+  /// The first worker may be given a port by the kernel; the others share it.
+  private static func listen(_ workers: [Worker], _ shared: SharedServices) async throws(SystemError) -> ServerConfiguration.Listeners {
+    var listeners = shared.configuration.listeners
     for worker in workers {
-      let failure = await worker.run { context -> SystemError? in
-        do throws(SystemError) { try context.service(WorkerServices.self).listen(shared, in: context) } catch { return error }
-        return nil
+      let addresses = listeners
+      let result = await worker.run { context -> Result<ServerConfiguration.Listeners, SystemError> in
+        do throws(SystemError) {
+          return .success(try context.service(WorkerServices.self).listen(on: addresses, shared, in: context))
+        } catch { return .failure(error) }
       }
-      if let failure {
-        await stop()
-        throw failure
+      listeners = try result.get()
+    }
+    return listeners
+  }
+
+  /// Takes over what can change while the server runs.
+  package func reload(_ wanted: ServerConfiguration) async -> ConfigurationChange {
+    var change = ConfigurationChange(from: configuration, to: wanted)
+    var policy: AccessPolicy?
+    // A key file may have changed under the same name, too.
+    do throws(AccessPolicyError) { policy = try AccessPolicy(change.configuration.auth, administrator: shared.administrator) } catch {
+      log(.error, "auth", "permissions stay as they are: \(error)")
+      change.configuration.auth = configuration.auth
+      change.applied.removeAll { $0.hasPrefix("auth.") }
+    }
+    // The files may have changed under the same names, as a renewal does.
+    do throws(TLSError) { try shared.certificates.reload(change.configuration.tls, state: wanted.state, log: log) } catch {
+      log(.error, "tls", "the certificates stay as they are: \(error)")
+    }
+    current.withLock { $0 = change.configuration }
+    for worker in workers {
+      await worker.run { [configuration = change.configuration, policy] in
+        $0.service(WorkerServices.self).reload(configuration, policy)
       }
     }
+    return change
   }
 
   /// Refuses new connections, gives those under way `configuration.drain`, then stops the workers.
   package func drain() async {
+    shared.state.isReady.store(false, ordering: .releasing)
+    #if Transcoding
+      demo?.stop()
+    #endif
     for worker in workers { await worker.run { $0.service(WorkerServices.self).drain() } }
     let step = TimeSpan.milliseconds(50)
     var waited = TimeSpan.zero
@@ -50,17 +94,14 @@ package final class Server: Sendable {
       try? await Task.sleep(nanoseconds: UInt64(step.nanoseconds))
       waited = waited + step
     }
-    await stop()
+    await Self.stop(workers, shared)
   }
 
-  private func stop() async {
+  private static func stop(_ workers: [Worker], _ shared: SharedServices) async {
     for worker in workers {
       worker.loop.post { $0.stop() }
       worker.join()
     }
-    shared.hlsDisk?.close()
-    shared.recordings?.close()
-    shared.codecs.close()
-    shared.disk.close()
+    shared.closeThreads()
   }
 }

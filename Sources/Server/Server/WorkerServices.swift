@@ -1,55 +1,78 @@
+internal import Glibc
+internal import MartletCrypto
 internal import MartletEndpoints
 internal import MartletIO
 internal import MartletMedia
 internal import MartletPrimitives
 internal import MartletWeb
+internal import Synchronization
 
 /// What one worker runs: its hub, its endpoints and its listeners, put together on the worker's own thread.
 internal final class WorkerServices {
   internal let hub: MediaHub
   internal let http: HTTPServer
   internal let rtmp: RTMPListener
+  internal let access: AccessAuthority
+  private let notifier: WebhookNotifier
+  private let rest: RESTEndpoint
   private let live: LiveEndpoint
-  private let hls: HLSEndpoint
-  private let snapshots: SnapshotEndpoint
+  private let outputs: OutputServices
 
   internal init(_ shared: SharedServices, in context: LoopContext) {
     let configuration = shared.configuration
     hub = MediaHub(configuration.streams, directory: shared.directory, mesh: shared.mesh, in: context)
     context.register(hub)
-    let admission = Admission(hub: hub, access: OpenAccess(), context: context)
+    let sender = DirectWebhookSender(in: context)
+    notifier = WebhookNotifier(configuration.webhooks, sender: sender, in: context)
+    access = AccessAuthority(
+      shared.policy, webhook: configuration.auth.webhook, sender: sender, notifier: notifier, in: context)
+    let gathering = Gathering(shared.loops, in: context)
+    context.register(gathering)
+    rest = RESTEndpoint(shared, gathering: gathering, access: access, in: context)
+    let admission = Admission(hub: hub, access: access, context: context)
     rtmp = RTMPListener(configuration.rtmp, admission)
     live = LiveEndpoint(admission)
-    let held = HeldExchanges(context)
-    context.register(held)
-    let outputs = HLSOutputs(configuration.hls, admission, shared.hls, shared.hlsDisk)
-    context.register(outputs)
-    hls = HLSEndpoint(configuration.hls, admission, shared.hls, held)
-    context.register(hls)
-    context.register(Snapshots(context, pool: shared.codecs))
-    snapshots = SnapshotEndpoint(admission, held)
-    context.register(FileTransfers(context, pool: shared.disk))
-    let recorders = shared.recordings.map { store in
-      StreamRecorders(configuration.record, store) { [unowned context] in context.wallTime }
-    }
-    hub.streamDidStart = { stream in
-      recorders?.streamDidStart(stream)
-      outputs.streamDidStart(stream)
-    }
+    outputs = OutputServices(shared, admission)
     let router = Router()
     WebPages.add(to: router)
-    RecordingsEndpoint(admission, shared.recordings, held, disk: shared.disk).add(to: router)
-    router.fallback(hls.handle)
-    router.fallback(snapshots.handle)
+    rest.add(to: router)
+    MetricsEndpoint.add(to: router, rest)
+    outputs.add(to: router)
     router.fallback(live.handle)
     http = HTTPServer(configuration.http, router: router, in: context)
     if configuration.diagnostics { DiagnosisEndpoint.add(to: router) }
   }
 
-  internal func listen(_ shared: SharedServices, in context: LoopContext) throws(SystemError) {
-    let listeners = shared.configuration.listeners
-    if let address = listeners.http { try http.listen(on: address, census: shared.census) }
-    if let address = listeners.rtmp { try rtmp.listen(on: address, census: shared.census, in: context) }
+  /// - Returns: the addresses with the ports that the kernel chose where 0 was asked for.
+  internal func listen(
+    on listeners: ServerConfiguration.Listeners, _ shared: SharedServices, in context: LoopContext
+  ) throws(SystemError) -> ServerConfiguration.Listeners {
+    var bound = ServerConfiguration.Listeners(http: nil, https: nil, rtmp: nil, rtmps: nil)
+    let (census, certificates) = (shared.census, shared.certificates)
+    if let address = listeners.http { bound.http = try http.listen(on: address, census: census) }
+    if let address = listeners.https { bound.https = try http.listen(on: address, tls: { certificates.http }, census: census) }
+    if shared.configuration.redirectsToHTTPS { http.redirect(toPort: bound.https?.port) }
+    if let address = listeners.rtmp { bound.rtmp = try rtmp.listen(on: address, census: census, in: context) }
+    if let address = listeners.rtmps {
+      bound.rtmps = try rtmp.listen(on: address, tls: { certificates.rtmp }, census: census, in: context)
+    }
+    return bound
+  }
+
+  /// Takes over what may change while the server runs.
+  internal func reload(_ configuration: ServerConfiguration, _ policy: AccessPolicy?) {
+    http.setCORS(configuration.http.cors)
+    notifier.reload(configuration.webhooks)
+    if var policy {
+      policy.revocations = access.policy.revocations
+      access.policy = policy
+    }
+    access.webhook = configuration.auth.webhook
+  }
+
+  internal func metrics(in context: LoopContext) -> [Metric] {
+    MediaCollector.collect(hub) + NetworkCollector.collect(context) + HTTPCollector.collect(http.responses)
+      + AccessCollector.collect(access, notifier)
   }
 
   /// No new connections; those there may finish.
@@ -62,9 +85,17 @@ internal final class WorkerServices {
 /// What all workers share; nothing in it is touched per packet.
 internal struct SharedServices: Sendable {
   let configuration: ServerConfiguration
+  let loops: [EventLoop]
   let census: ConnectionCensus
   let directory: StreamDirectory
   let mesh: MediaMesh
+  let certificates: CertificateStore
+  /// The policy that workers begin with; each has its own copy.
+  let policy: AccessPolicy
+  let administrator: Secret?
+  let revocations: RevocationStore
+  let started: WallTime
+  let state = ServerState()
   /// For work of FFmpeg's libraries that somebody waits for.
   let codecs = ThreadPool(name: "martlet-codec", limit: 64)
   /// For reading files that clients wait for.
@@ -72,4 +103,38 @@ internal struct SharedServices: Sendable {
   let hls: HLSCatalog
   let hlsDisk: HLSDisk?
   let recordings: RecordingStore?
+
+  init(_ configuration: ServerConfiguration, loops: [EventLoop], log: Log) throws {
+    self.configuration = configuration
+    administrator = AdministratorToken.load(from: configuration.state, log: log)
+    revocations = RevocationStore(folder: configuration.state, log: log)
+    var policy = try AccessPolicy(configuration.auth, administrator: administrator)
+    policy.revocations = revocations.load()
+    self.policy = policy
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    started = WallTime(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+    self.loops = loops
+    census = ConnectionCensus(limits: configuration.limits.census)
+    directory = StreamDirectory()
+    mesh = MediaMesh(loops: loops)
+    certificates = try CertificateStore(configuration.tls, state: configuration.state, log: log)
+    hls = HLSCatalog(loops: loops, start: started, random: UInt32.random(in: 0...UInt32.max))
+    hlsDisk = configuration.hls.path.isEmpty ? nil : HLSDisk(configuration.hls.path, log: log)
+    recordings = configuration.record.path.isEmpty ? nil : RecordingStore(configuration.record.path, log: log)
+  }
+
+  /// Lets the threads beside the workers write what waits, and ends them.
+  func closeThreads() {
+    hlsDisk?.close()
+    recordings?.close()
+    codecs.close()
+    disk.close()
+  }
+}
+
+/// Where the server is in its life.
+internal final class ServerState: Sendable {
+  /// Every listener is open, and the server is not draining.
+  let isReady = Atomic<Bool>(false)
 }

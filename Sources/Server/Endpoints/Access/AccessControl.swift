@@ -19,6 +19,9 @@ package struct AccessRequest: Sendable {
   /// Static key from the query (`?key=…`).
   package var key: String?
   package var userAgent: String?
+  /// Somebody at this machine asks, not a page of another site and nobody behind a proxy: what administration without a
+  /// token takes.
+  package var isLocal = false
 
   package init(
     _ action: AccessAction, on resource: String, transport: String, remote: SocketAddress, token: String? = nil, key: String? = nil,
@@ -38,7 +41,8 @@ package enum AccessDecision: Equatable, Sendable {
   /// - Parameters:
   ///   - user: the token's subject.
   ///   - expires: when the session must end.
-  case allowed(user: String? = nil, expires: WallTime? = nil)
+  ///   - tokenID: the token's own name (`jti`), by which it can be revoked.
+  case allowed(user: String? = nil, expires: WallTime? = nil, tokenID: String? = nil)
   /// The sentence names what is missing and the setting that decides.
   case denied(String)
 }

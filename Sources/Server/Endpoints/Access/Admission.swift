@@ -24,10 +24,11 @@ package struct Admission {
         context.log(
           .warning, request.transport, "\(request.action.rawValue) of \(path) refused: \(reason)", ["peer": "\(request.remote)"])
         then(nil, reason)
-      case .allowed(let user, let expires):
-        let client = ClientInfo(
+      case .allowed(let user, let expires, let tokenID):
+        var client = ClientInfo(
           id: hub.nextClientID(), role: request.action == .publish ? .publisher : .viewer, transport: request.transport, path: path,
           remote: request.remote, since: context.wallTime, user: user, userAgent: request.userAgent)
+        client.tokenID = tokenID
         if let expires { end(client.id, at: expires) }
         then(client, "")
       }

@@ -6,9 +6,34 @@ extension HTTPExchange {
   /// What this request says about who asks: a Bearer token, `?token=`, or, from an allowed origin, the cookie.
   package func accessRequest(_ action: AccessAction, on resource: String, transport: String) -> AccessRequest {
     let query = request.target.query
-    return AccessRequest(
+    var result = AccessRequest(
       action, on: resource, transport: transport, remote: remote, token: bearerToken ?? query.first("token") ?? cookieToken,
       key: query.first("key"), userAgent: request.fields.first("User-Agent"))
+    result.isLocal = isLocal
+    return result
+  }
+
+  /// The peer is this machine, it named this machine (so that no other site's name leads here), no proxy passed the request
+  /// on, and if a page sent it, that page came from here.
+  private var isLocal: Bool {
+    guard remote.ip.isLoopback, let authority = request.authority, Self.isLoopback(authority) else { return false }
+    let isForwarded = request.fields.contains { field in
+      let name = field.name.lowercased()
+      return name == "forwarded" || name.hasPrefix("x-forwarded-") || name == "x-real-ip" || name == "via"
+    }
+    guard !isForwarded else { return false }
+    let origins = request.fields.all("Origin")
+    guard let origin = origins.first else {
+      // A page of another site can make a browser send some requests without Origin, but never without this.
+      return request.fields.first("Sec-Fetch-Site").map { ["same-origin", "none"].contains($0) } ?? true
+    }
+    return origins.count == 1 && origin.lowercased() == (isSecure ? "https://" : "http://") + authority.lowercased()
+  }
+
+  private static func isLoopback(_ authority: String) -> Bool {
+    var host = Substring(authority)
+    if let colon = host.lastIndex(of: ":"), !host[colon...].contains("]") { host = host[..<colon] }
+    return host.lowercased() == "localhost" || IPAddress(String(host))?.isLoopback == true
   }
 
   private var bearerToken: String? {

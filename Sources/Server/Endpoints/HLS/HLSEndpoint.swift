@@ -62,9 +62,10 @@ package final class HLSEndpoint {
       case .denied(let reason):
         self.admission.context.log(.warning, "hls", "play of \(path) refused: \(reason)", ["peer": "\(exchange.remote)"])
         exchange.refuse(.forbidden, reason)
-      case .allowed(let user, let expires):
+      case .allowed(let user, let expires, let tokenID):
         self.permits.allow(
-          key, user: user, expires: expires.map { .milliseconds(Int($0.milliseconds - self.admission.context.wallTime.milliseconds)) },
+          key, user: user, tokenID: tokenID,
+          expires: expires.map { .milliseconds(Int($0.milliseconds - self.admission.context.wallTime.milliseconds)) },
           now: self.admission.context.now)
         self.answer(exchange, address, key)
       }
@@ -73,9 +74,10 @@ package final class HLSEndpoint {
 
   /// Tells the stream's home that somebody watches, once a second for each viewer.
   private func visit(_ exchange: HTTPExchange, _ key: HLSViewerKey, bytes: Int) {
-    guard let (bytes, user) = permits.visit(key, bytes: bytes, now: admission.context.now) else { return }
+    guard let report = permits.visit(key, bytes: bytes, now: admission.context.now) else { return }
     let visit = HLSVisit(
-      key: key, remote: exchange.remote, user: user, userAgent: exchange.request.fields.first("User-Agent"), bytes: bytes)
+      key: key, remote: exchange.remote, user: report.user, tokenID: report.tokenID,
+      userAgent: exchange.request.fields.first("User-Agent"), bytes: report.bytes)
     admission.hub.withStream(key.path) { _, context in context.service(HLSOutputs.self).receive(visit) }
   }
 

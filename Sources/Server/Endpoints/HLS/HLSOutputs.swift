@@ -68,9 +68,10 @@ package final class HLSOutputs {
     entries[visit.key.path]?.lastVisit = now
     if let viewer = entry.viewers[visit.key] { return viewer.receive(visit, now: now) }
     guard entry.viewers.count < configuration.maximumViewers else { return }
-    let client = ClientInfo(
+    var client = ClientInfo(
       id: admission.hub.nextClientID(), role: .viewer, transport: "hls", path: visit.key.path, remote: visit.remote,
       since: context.wallTime, user: visit.user, userAgent: visit.userAgent)
+    client.tokenID = visit.tokenID
     let viewer = HLSViewer(client, key: visit.key, now: now)
     viewer.receive(visit, now: now)
     viewer.onKick = { [unowned self] viewer, reason in self.kick(viewer, reason) }

@@ -31,6 +31,7 @@ package struct HLSPresentation: Sendable {
   /// The media playlist as `/APP/NAME/index.m3u8`.
   internal func mediaPlaylist(_ path: StreamPath, baseURL: String, query: String = "") -> String {
     let prefix = baseURL.isEmpty ? "" : path.text + "/"
+    let baseURL = baseURL.isEmpty || baseURL.hasSuffix("/") ? baseURL : baseURL + "/"
     return MediaPlaylist.write(window, .init(prefix: prefix, baseURL: baseURL, query: query))
   }
 

@@ -17,6 +17,7 @@ internal struct HLSVisit: Sendable {
   let key: HLSViewerKey
   let remote: SocketAddress
   let user: String?
+  let tokenID: String?
   let userAgent: String?
   /// Sent since the last visit.
   var bytes: Int

@@ -4,38 +4,87 @@ package import MartletMedia
 package import MartletPrimitives
 package import MartletWeb
 
-/// Everything an operator may set, as values; the defaults are those of a server without a configuration file.
+/// Everything an operator may set, as values; the defaults are those of a server without a configuration file. How each is
+/// written is in `Sections/`.
 package struct ServerConfiguration: Sendable {
   /// Where a protocol listens; `nil` is off.
-  package struct Listeners: Sendable {
+  package struct Listeners: Equatable, Sendable {
     package var http: SocketAddress? = SocketAddress(ip: .anyV6, port: 8080)
+    package var https: SocketAddress? = SocketAddress(ip: .anyV6, port: 8443)
     package var rtmp: SocketAddress? = SocketAddress(ip: .anyV6, port: 1935)
+    package var rtmps: SocketAddress? = SocketAddress(ip: .anyV6, port: 1936)
     package init() {}
+
+    package init(http: SocketAddress?, https: SocketAddress?, rtmp: SocketAddress?, rtmps: SocketAddress?) {
+      (self.http, self.https, self.rtmp, self.rtmps) = (http, https, rtmp, rtmps)
+    }
   }
 
   package var listeners = Listeners()
+  package var tls = TLSConfiguration()
   /// Threads with an event loop each; 0 is one for each core.
   package var workers = 0
   /// The echo endpoints under `/diag`.
   package var diagnostics = false
   package var log = LogConfiguration()
-  package var connections = ConnectionCensus.Limits()
+  package var limits = LimitsConfiguration()
   package var streams = StreamConfiguration()
   package var http = HTTPServer.Configuration()
+  /// Answers every plain HTTP request with a redirect to HTTPS.
+  package var redirectsToHTTPS = false
   package var rtmp = RTMPListener.Configuration()
   package var hls = HLSConfiguration()
   package var record = RecordConfiguration()
+  package var auth = AuthConfiguration()
+  package var webhooks = WebhookConfiguration()
   /// How long a stopping server waits for its connections to finish.
   package var drain = TimeSpan.seconds(10)
   /// Publishes a test picture as `live/demo`.
   package var demo = false
+  /// The folder for what must survive a restart: the first administrator's token, the development certificate. Empty keeps
+  /// nothing.
+  package var state = ""
 
   package init() {}
 }
 
-package struct LogConfiguration: Sendable {
-  package enum Format: String, Sendable { case text, json }
+package struct LogConfiguration: Equatable, Sendable {
+  package enum Format: String, Sendable, CaseIterable { case text, json }
+  package enum Level: String, Sendable, CaseIterable { case debug, info, warning, error }
   package var level = LogLevel.info
   package var format = Format.text
   package init() {}
+}
+
+/// Certificates. Without any, a development certificate is made at the first start.
+package struct TLSConfiguration: Equatable, Sendable {
+  /// A further certificate, for the host names that stand in it.
+  package struct Host: Equatable, Sendable {
+    package var certificate: String
+    package var key: String
+
+    package init(certificate: String, key: String) {
+      self.certificate = certificate
+      self.key = key
+    }
+  }
+
+  /// PEM file of the certificate and its chain.
+  package var certificate = ""
+  /// PEM file of its private key.
+  package var key = ""
+  package var hosts: [Host] = []
+  package init() {}
+}
+
+package struct LimitsConfiguration: Equatable, Sendable {
+  /// Connections over all listeners; 0 is what the descriptor limit allows.
+  package var connections = 0
+  /// 0 is no limit.
+  package var connectionsPerAddress = 0
+  package init() {}
+
+  package var census: ConnectionCensus.Limits {
+    ConnectionCensus.Limits(total: connections > 0 ? connections : nil, perAddress: connectionsPerAddress)
+  }
 }

@@ -16,15 +16,27 @@ package final class LogWriter: @unchecked Sendable {
   private let state = Mutex(State())
   private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
   private let configuration: LogConfiguration
+  private let threshold: Atomic<Int>
   private var thread: WorkerThread?
 
   package init(_ configuration: LogConfiguration) {
     self.configuration = configuration
+    threshold = Atomic(configuration.level.rawValue)
     sem_init(semaphore, 0, 0)
     thread = WorkerThread(name: "martlet-log") { [self] in run() }
   }
 
-  package var log: Log { Log(level: configuration.level) { [self] in write($0) } }
+  package var log: Log {
+    Log {
+      [self] level in
+      level.rawValue >= threshold.load(ordering: .relaxed)
+    } sink: { [self] in
+      write($0)
+    }
+  }
+
+  /// Lines below are not made any more; takes effect at once.
+  package func setLevel(_ level: LogLevel) { threshold.store(level.rawValue, ordering: .relaxed) }
 
   private func write(_ record: LogRecord) {
     let mustWake = state.withLock { state in

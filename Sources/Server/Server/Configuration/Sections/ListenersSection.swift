@@ -1,0 +1,16 @@
+internal import MartletPrimitives
+
+/// Where each protocol listens.
+internal enum ListenersSection {
+  static let section = SettingSection(
+    "listeners", "Where each protocol listens: ADDRESS:PORT, \":PORT\" for every address, or off.",
+    [
+      SettingKey(
+        "http", \.listeners.http, .listener, "HTTP and WebSocket: players, HTTP-FLV, HLS, REST, the dashboard.", flag: "http",
+        environment: "MARTLET_HTTP"),
+      SettingKey(
+        "https", \.listeners.https, .listener, "The same over TLS, with HTTP/2.", flag: "https", environment: "MARTLET_HTTPS"),
+      SettingKey("rtmp", \.listeners.rtmp, .listener, "RTMP publish and play.", flag: "rtmp", environment: "MARTLET_RTMP"),
+      SettingKey("rtmps", \.listeners.rtmps, .listener, "RTMP over TLS.", flag: "rtmps", environment: "MARTLET_RTMPS"),
+    ])
+}

@@ -1,0 +1,77 @@
+internal import MartletIO
+internal import MartletMedia
+internal import MartletPrimitives
+
+/// Collectors: what each subsystem of one worker has to tell. They run on the worker's loop; the sums are the server's.
+internal enum MediaCollector {
+  static func collect(_ hub: MediaHub) -> [Metric] {
+    let clients = hub.clientSnapshots
+    var viewers: [String: Double] = [:]
+    var publishers: [String: Double] = [:]
+    var skips = 0
+    for snapshot in clients {
+      let label = Metric.label("transport", snapshot.client.transport)
+      if snapshot.client.role == .viewer { viewers[label, default: 0] += 1 } else { publishers[label, default: 0] += 1 }
+      skips += snapshot.skips
+    }
+    let streams = hub.streamSnapshots
+    return [
+      Metric("martlet_streams", .gauge, "Streams published now.", streams.count { $0.publisher != nil }),
+      Metric("martlet_publishers", .gauge, "Publishers by transport.", publishers),
+      Metric("martlet_viewers", .gauge, "Viewers by transport.", viewers),
+      Metric(
+        "martlet_stream_bitrate_bits", .gauge, "Bits of the last second that publishers sent.",
+        streams.reduce(0) { $0 + $1.statistics.bitrate }),
+      Metric("martlet_viewer_skips", .gauge, "Jumps to a later key frame by the viewers there are.", skips),
+      Metric("martlet_worker_drops_total", .counter, "Media messages that found no room on their way to another worker.", hub.dropped),
+    ]
+  }
+}
+
+internal enum NetworkCollector {
+  static func collect(_ context: LoopContext) -> [Metric] {
+    [
+      Metric(
+        "martlet_network_bytes_total", .counter, "Bytes over TCP by direction.",
+        [Metric.label("direction", "in"): Double(context.bytesReceived), Metric.label("direction", "out"): Double(context.bytesSent)])
+    ]
+  }
+}
+
+internal enum HTTPCollector {
+  static func collect(_ responses: [Int: Int]) -> [Metric] {
+    var samples: [String: Double] = [:]
+    for status in 1...5 { samples[Metric.label("class", "\(status)xx")] = Double(responses[status] ?? 0) }
+    return [Metric("martlet_http_responses_total", .counter, "HTTP responses by class of status.", samples)]
+  }
+}
+
+internal enum AccessCollector {
+  static func collect(_ access: AccessAuthority, _ notifier: WebhookNotifier) -> [Metric] {
+    [
+      Metric("martlet_access_refused_total", .counter, "Requests that were not allowed.", access.refused),
+      Metric("martlet_webhooks_delivered_total", .counter, "Webhook messages that were taken.", notifier.delivered),
+      Metric("martlet_webhooks_dropped_total", .counter, "Webhook messages that were given up.", notifier.dropped),
+      Metric("martlet_webhooks_waiting", .gauge, "Webhook messages that wait.", notifier.depth),
+    ]
+  }
+}
+
+/// What the workers share: collected once.
+internal enum ServerCollector {
+  static func collect(_ shared: SharedServices) -> [Metric] {
+    [
+      Metric("martlet_build_info", .gauge, "The version that runs.", [Metric.label("version", MartletVersion.number): 1]),
+      Metric("process_start_time_seconds", .gauge, "Start of the process since 1970.", Int(shared.started.milliseconds / 1000)),
+      Metric("martlet_workers", .gauge, "Threads with an event loop.", shared.loops.count),
+      Metric("martlet_connections", .gauge, "Connections open now.", shared.census.total),
+      Metric("martlet_connections_refused_total", .counter, "Connections that a limit refused.", shared.census.refused),
+    ] + memory
+  }
+
+  private static var memory: [Metric] {
+    guard let text = try? SmallFile.read("/proc/self/statm") else { return [] }
+    let pages = String(decoding: text, as: UTF8.self).split(separator: " ").dropFirst().first.flatMap { Int($0) }
+    return pages.map { [Metric("process_resident_memory_bytes", .gauge, "Resident memory.", $0 * 4096)] } ?? []
+  }
+}

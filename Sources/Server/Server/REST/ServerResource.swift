@@ -1,0 +1,38 @@
+internal import MartletHTTP
+internal import MartletIO
+internal import MartletMedia
+internal import MartletPrimitives
+internal import MartletWeb
+internal import Synchronization
+
+/// `/api/v1/server`: what runs here.
+internal enum ServerResource {
+  static let routes = [
+    APIRoute(
+      .get, "/api/v1/server", "What runs here, and since when",
+      response: .object([
+        .always("name", .string, "martlet"), .always("version", .string, "Of the program"),
+        .always("started", .string, "RFC 3339"), .always("uptime", .number, "Seconds"),
+        .always("workers", .integer, "Threads with an event loop"), .always("ready", .boolean, "Takes new connections"),
+        .always("connections", .integer, "Open now"), .always("connections_refused", .integer, "Since the start"),
+        .always("streams", .integer, "Published now, or within their grace period"),
+        .always("warnings", .array(.string), "What an administrator should know"),
+      ])
+    ) { endpoint, exchange, _ in get(endpoint, exchange) }
+  ]
+
+  private static func get(_ endpoint: RESTEndpoint, _ exchange: HTTPExchange) {
+    let shared = endpoint.shared
+    let milliseconds = endpoint.context.wallTime.milliseconds - shared.started.milliseconds
+    let warnings = [StartReport(shared.configuration, bound: shared.configuration.listeners).warning].compactMap { $0 }
+    exchange.respond(
+      .ok,
+      json: [
+        "name": "martlet", "version": .string(MartletVersion.number), "started": .string(shared.started.iso8601),
+        "uptime": .double(Double(max(0, milliseconds)) / 1000), "workers": .int(Int64(shared.loops.count)),
+        "ready": .bool(shared.state.isReady.load(ordering: .acquiring)), "connections": .int(Int64(shared.census.total)),
+        "connections_refused": .int(Int64(shared.census.refused)), "streams": .int(Int64(shared.directory.count)),
+        "warnings": .array(warnings.map { .string($0) }),
+      ])
+  }
+}

@@ -1,4 +1,0 @@
-import MartletServer
-import Testing
-
-@Suite struct ServerTests {}
