@@ -7,6 +7,12 @@ import Testing
 
 @testable import MartletEndpoints
 
+private final class EverythingAllowed: AccessControl {
+  func decide(_ request: AccessRequest, then: @escaping (AccessDecision) -> Void) { then(.allowed()) }
+  func sessionDidBegin(_ client: ClientInfo) {}
+  func sessionDidEnd(_ client: ClientInfo) {}
+}
+
 /// One worker with a hub, its HLS outputs and a publisher of sound.
 private final class Station: PublicationOwner {
   let hub: MediaHub
@@ -24,7 +30,7 @@ private final class Station: PublicationOwner {
     hub = MediaHub(streams, directory: StreamDirectory(), mesh: MediaMesh(loops: [context.loop]), in: context)
     context.register(hub)
     catalog = HLSCatalog(loops: [], start: WallTime(milliseconds: 0), random: 1)
-    outputs = HLSOutputs(configuration, Admission(hub: hub, access: OpenAccess(), context: context), catalog, nil)
+    outputs = HLSOutputs(configuration, Admission(hub: hub, access: EverythingAllowed(), context: context), catalog, nil)
     hub.streamDidStart = { [unowned self] stream in self.outputs.streamDidStart(stream) }
   }
 

@@ -41,7 +41,7 @@ private final class Numbers: OutputSource {
 
   var isMidMessage: Bool { offset > 0 }
 
-  func gather(into vector: inout IOVector, _ scope: GatherScope) {
+  func gather(into vector: IOVector, _ scope: GatherScope) {
     for index in next..<slices.count {
       vector.append(slices[index], from: index == next ? offset : 0)
       if scope == .restOfMessage { return }

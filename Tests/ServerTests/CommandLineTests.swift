@@ -66,11 +66,11 @@ import Testing
   @Test func `the warning about an open server goes away with a key or with loopback`() {
     let open = ServerConfiguration.Listeners()
     var configuration = ServerConfiguration()
-    #expect(StartReport(configuration, bound: open).warning != nil)
+    #expect(StartReport(configuration, bound: open).warnings.count == 1)
     let local = SocketAddress(ip: .v4(127 << 24 | 1), port: 1)
     let loopback = ServerConfiguration.Listeners(http: local, https: nil, rtmp: local, rtmps: nil)
-    #expect(StartReport(configuration, bound: loopback).warning == nil)
+    #expect(StartReport(configuration, bound: loopback).warnings.isEmpty)
     configuration.auth.keys = [.init(key: Secret("abcdefgh"), actions: [.publish], on: [])]
-    #expect(StartReport(configuration, bound: open).warning == nil)
+    #expect(StartReport(configuration, bound: open).warnings.isEmpty)
   }
 }

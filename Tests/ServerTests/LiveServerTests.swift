@@ -252,11 +252,20 @@ import Testing
     }
   }
 
-  @Test func `an address in use is an error that names it`() async throws {
-    try await withServer { server, port in
+  @Test func `an address that cannot be had is an error with the setting that would change it`() async throws {
+    func failure(_ address: SocketAddress?) async -> String {
       var configuration = ServerConfiguration()
-      configuration.listeners = .init(http: SocketAddress("192.0.2.1:1"), https: nil, rtmp: nil, rtmps: nil)
-      await #expect(throws: (any Error).self) { _ = try await Server(configuration, log: .silent) }
+      configuration.listeners = .init(http: address, https: nil, rtmp: nil, rtmps: nil)
+      do {
+        await (try Server(configuration, log: .silent)).drain()
+        return ""
+      } catch { return "\(error)" }
+    }
+    try await withServer { _, port in
+      let taken = await failure(SocketAddress("127.0.0.1:\(port)"))
+      #expect(taken.contains("another program has the port") && taken.contains("--http"))
+      let foreign = await failure(SocketAddress("192.0.2.1:8080"))
+      #expect(foreign.contains("none of this machine's") && foreign.contains("listeners.http"))
     }
   }
 }

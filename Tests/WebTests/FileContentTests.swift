@@ -109,7 +109,7 @@ import Testing
     defer { loop.stop() }
     let ticket = try await loop.run { context, clients in
       try clients.get("/x", in: context)
-      return context.service(HeldExchanges.self).hold(clients.exchanges[0], for: .seconds(10)) { $0.refuse(.serviceUnavailable, "late") }
+      return context.service(HeldExchanges.self).hold(clients.exchanges[0], for: .seconds(600)) { $0.refuse(.serviceUnavailable, "late") }
     }
     #expect(loop.disk.submit { for _ in 0..<3 { ticket.answer { $0.respond(.ok, text: "here") } } })
     try await loop.until { $0.transports[0].isFinished }

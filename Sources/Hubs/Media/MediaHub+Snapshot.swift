@@ -28,7 +28,7 @@ extension MediaHub {
   package var clientSnapshots: [ClientSnapshot] {
     localPublications.map { ClientSnapshot(client: $0.client, bytesSent: 0, skips: 0) }
       + localRings.flatMap { ring in
-        ring.readers.values.map { ClientSnapshot(client: $0.client, bytesSent: $0.bytesSent, skips: $0.skips) }
+        ring.readers.map { ClientSnapshot(client: $0.client, bytesSent: $0.bytesSent, skips: $0.skips) }
       }
       + localDetachedViewers.map { ClientSnapshot(client: $0.client, bytesSent: $0.bytesSent, skips: 0) }
   }
@@ -37,7 +37,7 @@ extension MediaHub {
   package var viewerCounts: [StreamPath: [String: Int]] {
     var counts: [StreamPath: [String: Int]] = [:]
     for ring in localRings {
-      for reader in ring.readers.values { counts[ring.path, default: [:]][reader.client.transport, default: 0] += 1 }
+      for reader in ring.readers { counts[ring.path, default: [:]][reader.client.transport, default: 0] += 1 }
     }
     for viewer in localDetachedViewers { counts[viewer.client.path, default: [:]][viewer.client.transport, default: 0] += 1 }
     return counts
@@ -48,7 +48,7 @@ extension MediaHub {
   @discardableResult package func kick(_ reason: KickReason, where isMeant: (ClientInfo) -> Bool) -> Int {
     let publications = localPublications.filter { isMeant($0.client) }
     for publication in publications { publication.revoke(reason) }
-    let readers = localRings.flatMap { $0.readers.values.filter { isMeant($0.client) } }
+    let readers = localRings.flatMap { $0.readers.filter { isMeant($0.client) } }
     for reader in readers { reader.kick(reason) }
     let viewers = localDetachedViewers.filter { isMeant($0.client) }
     for viewer in viewers { viewer.kick(reason) }

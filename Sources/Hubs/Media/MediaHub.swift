@@ -25,6 +25,9 @@ package final class MediaHub {
 
   /// Called on the home worker when a stream appears there: outputs that always run (recording, HLS) hook in here.
   package var streamDidStart: ((Stream) -> Void)?
+  /// Called, on one worker for each path, when a viewer asks for a stream that nobody publishes: a pull may begin. Comes again
+  /// with every viewer.
+  package var streamIsMissing: ((StreamPath) -> Void)?
 
   package init(_ configuration: StreamConfiguration, directory: StreamDirectory, mesh: MediaMesh, in context: LoopContext) {
     self.configuration = configuration
@@ -108,6 +111,7 @@ package final class MediaHub {
   /// The local ring of a stream in a format; it may still wait for a publisher (`isLive`). A reader keeps it in being.
   package func ring(_ path: StreamPath, _ format: WireFormat) -> WireRing {
     let key = RingKey(path: path, format: format.name)
+    ask(for: path)
     if let ring = rings[key] { return ring }
     let ring = WireRing(path: path, format: format, limits: configuration.ring, latency: configuration.latency, in: context)
     ring.occupancyChanged = { [weak self] ring in if ring.readers.isEmpty { self?.dropLater(ring, key) } }
@@ -119,6 +123,18 @@ package final class MediaHub {
       link.send(.attach(path, format, worker: context.loop.index))
     }
     return ring
+  }
+
+  /// Says that somebody wants to watch. `ring` does this by itself; outputs without a ring (HLS) call it.
+  package func ask(for path: StreamPath) {
+    guard homes[path] == nil, directory.home(of: path) == nil else { return }
+    // Always the same worker, so that two viewers do not start two pulls.
+    let loop = mesh.loops[path.placement(among: mesh.loops.count)]
+    guard loop.index != context.loop.index else {
+      streamIsMissing?(path)
+      return
+    }
+    loop.post { context in context.service(MediaHub.self).streamIsMissing?(path) }
   }
 
   /// A ring that nobody reads is kept a few seconds for the next viewer.
@@ -142,6 +158,9 @@ package final class MediaHub {
 
   package func hasStream(_ path: StreamPath) -> Bool { directory.home(of: path) != nil }
 
+  /// The stream of that path, if its home is here.
+  package func localStream(_ path: StreamPath) -> Stream? { homes[path] }
+
   /// The streams whose home is here.
   package var localStreams: [Stream] { Array(homes.values) }
   package var localRings: [WireRing] { Array(rings.values) }
@@ -164,7 +183,7 @@ package final class MediaHub {
       return true
     }
     for ring in rings.values {
-      guard let reader = ring.readers.values.first(where: { $0.client.id == clientID }) else { continue }
+      guard let reader = ring.readers.first(where: { $0.client.id == clientID }) else { continue }
       reader.kick(reason)
       return true
     }

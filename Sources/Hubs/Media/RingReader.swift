@@ -32,8 +32,11 @@ package final class RingReader: OutputSource {
   package let ring: WireRing
   package let client: ClientInfo
   package weak var owner: (any RingReaderOwner)?
-  package weak var sink: (any OutputSink)?
+  /// Strong until `stop`: a weak reference would make every retain of a connection take the slow path.
+  package private(set) var sink: (any OutputSink)?
 
+  /// Where the ring lists it.
+  internal var place: Int?
   /// The next unit, once the viewer has begun.
   private var cursor: Int?
   private var sentOpening = false
@@ -68,6 +71,7 @@ package final class RingReader: OutputSource {
   package func stop() {
     leaveRing()
     if sink?.source === self { sink?.source = nil }
+    sink = nil
   }
 
   /// While paused nothing is sent; afterwards the viewer goes on at the newest join point.
@@ -99,7 +103,7 @@ package final class RingReader: OutputSource {
 
   package var isMidMessage: Bool { partial != nil }
 
-  package func gather(into vector: inout IOVector, _ scope: GatherScope) {
+  package func gather(into vector: IOVector, _ scope: GatherScope) {
     if let partial { vector.append(partial, from: partialOffset) }
     guard scope == .all, !isPaused, reposition() else { return }
     if !sentOpening { vector.append(ring.opening) }

@@ -11,6 +11,12 @@ package protocol FrameConsumer: AnyObject {
   func streamDidPause(_ stream: Stream)
   /// The stream is gone.
   func streamDidEnd(_ stream: Stream)
+  /// Somebody watches through it now: a pulled stream is kept for that. A recording nobody looks at is no viewer.
+  var isWatched: Bool { get }
+}
+
+extension FrameConsumer {
+  package var isWatched: Bool { false }
 }
 
 /// A stream on its home worker: one publisher, its tracks, and everything that is made of them.
@@ -47,6 +53,8 @@ package final class Stream {
   }
 
   package var isLive: Bool { publisher != nil }
+  /// Somebody watches, on whatever worker, or did some seconds ago.
+  package var isWatched: Bool { !outputs.isEmpty || consumers.contains { $0.isWatched } }
   package var hasVideo: Bool { formats.contains { $0.kind == .video } }
   /// The frames since the last key frame.
   package var cachedFrames: [Frame] { cache.frames }

@@ -49,7 +49,7 @@ package final class WireRing {
   private var isFlushScheduled = false
   private var holdTimer: SlabID?
 
-  package private(set) var readers: [ObjectIdentifier: RingReader] = [:]
+  package private(set) var readers: [RingReader] = []
   /// Called when the first reader came or the last one left.
   package var occupancyChanged: ((WireRing) -> Void)?
 
@@ -76,7 +76,7 @@ package final class WireRing {
     joinPoint = nil
     guard !isLive else { return }
     isLive = true
-    for reader in Array(readers.values) { reader.streamDidBegin() }
+    for reader in readers { reader.streamDidBegin() }
   }
 
   package func append(_ unit: WireUnit) {
@@ -98,7 +98,7 @@ package final class WireRing {
     isLive = false
     joinPoint = nil
     flush()
-    for reader in Array(readers.values) { reader.streamDidEnd(reason) }
+    for reader in readers { reader.streamDidEnd(reason) }
   }
 
   private func trim() {
@@ -127,19 +127,25 @@ package final class WireRing {
   // MARK: Reading
 
   package func add(_ reader: RingReader) {
-    readers[ObjectIdentifier(reader)] = reader
+    reader.place = readers.count
+    readers.append(reader)
     if readers.count == 1 { occupancyChanged?(self) }
     if isLive { reader.streamDidBegin() }
   }
 
   package func remove(_ reader: RingReader) {
-    guard readers.removeValue(forKey: ObjectIdentifier(reader)) != nil else { return }
+    guard let place = reader.place, let last = readers.popLast() else { return }
+    reader.place = nil
+    if last !== reader {
+      readers[place] = last
+      last.place = place
+    }
     if readers.isEmpty { occupancyChanged?(self) }
   }
 
   /// Closes viewers that stopped reading. Called about once a second.
   package func sweep(now: Instant) {
-    for reader in Array(readers.values) where reader.isStuck(now: now, limit: limits.stuck) { reader.kick(.stuck) }
+    for reader in readers where reader.isStuck(now: now, limit: limits.stuck) { reader.kick(.stuck) }
   }
 
   // MARK: When viewers are written to
@@ -171,7 +177,7 @@ package final class WireRing {
       context.cancel(timer)
       holdTimer = nil
     }
-    for reader in readers.values { reader.sink?.setNeedsFlush() }
+    for reader in readers { reader.sink?.setNeedsFlush() }
   }
 }
 

@@ -6,7 +6,7 @@ internal import MartletPrimitives
 ///
 /// A pipelined request waits, as bytes, until the response before it is complete. Every wait has a limit: a head must come
 /// within `headTimeout`, content must move, and an idle connection is closed without a word, as RFC 9112 §9.5 has it.
-internal final class HTTP1Connection: TCPConnectionHandler, ExchangeTransport {
+internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
   private let connection: TCPConnection
   private let server: HTTPServer
   private var parser: RequestParser
@@ -21,6 +21,10 @@ internal final class HTTP1Connection: TCPConnectionHandler, ExchangeTransport {
   private var idleTimer: SlabID?
   private var headTimer: SlabID?
   private static let waitingLimit = 64 * 1024
+  private var bodyLength = HTTPBodyLength.none
+  /// Content that nobody wanted, read so that the connection can go on; beyond the limit it is closed instead.
+  private var discarded = 0
+  private static let discardLimit = 64 * 1024
 
   internal init(_ connection: TCPConnection, _ server: HTTPServer) {
     self.connection = connection
@@ -60,7 +64,7 @@ internal final class HTTP1Connection: TCPConnectionHandler, ExchangeTransport {
     while connection.isOpen, let event = parser.pollEvent() {
       switch event {
       case .head(let request, let body): begin(request, body)
-      case .body(let bytes): exchange?.didReceiveBody(bytes)
+      case .body(let bytes): if responseEnded { discard(bytes) } else { exchange?.didReceiveBody(bytes) }
       case .end:
         requestEnded = true
         exchange?.didEndBody()
@@ -93,6 +97,8 @@ internal final class HTTP1Connection: TCPConnectionHandler, ExchangeTransport {
     if server.isDraining { writer?.closesConnection = true }
     requestEnded = false
     responseEnded = false
+    bodyLength = body
+    discarded = 0
     let exchange = HTTPExchange(request, body: body, on: self, in: context)
     self.exchange = exchange
     server.handle(exchange)
@@ -101,15 +107,30 @@ internal final class HTTP1Connection: TCPConnectionHandler, ExchangeTransport {
   /// Both halves are done: the next request may be read.
   private func finishExchange() {
     guard responseEnded, let writer else { return }
-    if writer.closesConnection || !requestEnded {
-      // Content that nobody wanted is not waited for.
-      self.exchange = nil
+    if writer.closesConnection {
+      exchange = nil
       return connection.closeAfterFlush()
     }
+    // A handler may have held the content back to its end.
+    connection.resumeReading()
     guard requestEnded else { return }
     exchange = nil
     self.writer = nil
     serveWaiting()
+  }
+
+  private func discard(_ bytes: Slice) {
+    discarded += bytes.count
+    guard discarded > Self.discardLimit else { return }
+    exchange = nil
+    connection.closeAfterFlush()
+  }
+
+  /// RFC 9112 §9.6: a response that will not wait for the request's content says that it is the last one.
+  private func announceCloseIfContentIsUnwanted() {
+    guard !requestEnded, let exchange, !exchange.takesBody else { return }
+    let isLong = if case .length(let count) = bodyLength { count > Self.discardLimit } else { false }
+    if isLong || exchange.request.expectsContinue { writer?.closesConnection = true }
   }
 
   private func refuse(_ error: HTTPError) {
@@ -176,6 +197,7 @@ internal final class HTTP1Connection: TCPConnectionHandler, ExchangeTransport {
       let quiet = self.context.now - max(self.connection.lastRead, self.connection.lastWrite)
       if self.exchange == nil, quiet >= self.server.configuration.idleTimeout { return self.connection.close() }
       if let exchange = self.exchange, !self.requestEnded, quiet >= self.server.configuration.bodyTimeout {
+        if self.responseEnded { return self.connection.close() }
         if exchange.status == nil { exchange.refuse(.requestTimeout, "the content stopped coming") } else { exchange.abort() }
         return
       }
@@ -190,6 +212,7 @@ internal final class HTTP1Connection: TCPConnectionHandler, ExchangeTransport {
   internal var sink: any OutputSink { connection }
 
   internal func sendHead(_ response: HTTPResponse, body: HTTPBodyLength) {
+    announceCloseIfContentIsUnwanted()
     guard let bytes = writer?.head(response, body: body, date: server.date(context)) else { return }
     connection.write(bytes)
   }

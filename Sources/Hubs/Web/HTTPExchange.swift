@@ -209,6 +209,8 @@ package final class HTTPExchange {
     exchange(&bodyEndHandler, with: nil)?()
   }
 
+  internal var takesBody: Bool { bodyHandler != nil }
+
   internal func becameWritable() { onWritable?() }
 
   /// The peer is gone.

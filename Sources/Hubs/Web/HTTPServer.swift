@@ -3,10 +3,17 @@ package import MartletHTTP
 package import MartletIO
 package import MartletPrimitives
 
+/// The driver of one client's connection, whatever its version of HTTP.
+internal protocol HTTPConnection: TCPConnectionHandler {
+  /// No further request is taken; those under way are finished.
+  func drain()
+}
+
 /// HTTP on one worker: listeners, connections, and the way of a request to its handler.
 package final class HTTPServer {
   package struct Configuration: Sendable {
     package var limits = HTTP1Limits()
+    package var http2 = HTTP2Limits()
     /// From the first byte of a request to the end of its head.
     package var headTimeout = TimeSpan.seconds(10)
     /// Between two reads of a request's content.
@@ -26,7 +33,7 @@ package final class HTTPServer {
   private let router: Router
   private let context: LoopContext
   private var listeners: [TCPListener] = []
-  private var connections: [ObjectIdentifier: HTTP1Connection] = [:]
+  private var connections: [ObjectIdentifier: any HTTPConnection] = [:]
   internal private(set) var isDraining = false
   private var dateSecond: Int64 = -1
   private var dateText = ""
@@ -39,15 +46,17 @@ package final class HTTPServer {
     self.context = context
   }
 
-  /// - Parameter tls: makes it an HTTPS listener; asked for each connection.
+  /// - Parameter tls: makes it an HTTPS listener; asked for each connection. HTTP/2 is spoken where its ALPN list offers `h2`.
   /// - Returns: the address with the port that the kernel chose, if 0 was asked for.
   @discardableResult package func listen(
     on address: SocketAddress, tls: (() -> TLSContext)? = nil, census: ConnectionCensus
   ) throws(SystemError) -> SocketAddress {
     let listener = try TCPListener(address, tls: tls, in: context, census: census, refusal: Self.refusal) { [unowned self] connection in
-      let driver = HTTP1Connection(connection, self)
-      self.connections[ObjectIdentifier(driver)] = driver
-      connection.handler = driver
+      if connection.applicationProtocol == "h2" {
+        self.keep(HTTP2Connection(connection, self), on: connection)
+      } else {
+        self.keep(HTTP1Connection(connection, self), on: connection)
+      }
     }
     listeners.append(listener)
     return listener.address
@@ -58,6 +67,11 @@ package final class HTTPServer {
 
   /// Answers what comes unencrypted with a redirect to HTTPS on this port.
   package func redirect(toPort port: UInt16?) { redirectPort = port }
+
+  private func keep(_ driver: some HTTPConnection, on connection: TCPConnection) {
+    connections[ObjectIdentifier(driver)] = driver
+    connection.handler = driver
+  }
 
   /// What a client reads when there is no room for it, or the server is stopping.
   private static let refusal = Slice(
@@ -71,7 +85,7 @@ package final class HTTPServer {
     for connection in Array(connections.values) { connection.drain() }
   }
 
-  internal func connectionDidClose(_ connection: HTTP1Connection) { connections[ObjectIdentifier(connection)] = nil }
+  internal func connectionDidClose(_ connection: any HTTPConnection) { connections[ObjectIdentifier(connection)] = nil }
 
   internal func handle(_ exchange: HTTPExchange) {
     if !configuration.trustedProxies.isEmpty { exchange.adoptForwarded(trusting: configuration.trustedProxies) }
@@ -94,6 +108,9 @@ package final class HTTPServer {
     exchange.respond(.permanentRedirect, ["Location": location])
     return true
   }
+
+  /// A request that was answered before it reached a handler.
+  internal func didRefuse(_ status: HTTPStatus) { responses[status.code / 100, default: 0] += 1 }
 
   internal func didRespond(_ exchange: HTTPExchange) {
     guard let status = exchange.status else { return }

@@ -11,16 +11,26 @@ package struct StaticContent: Sendable {
   /// For `Cache-Control`.
   private let caching: String
   private let extra: HTTPFields
+  private let modified: WallTime?
 
-  /// - Parameter etag: changes whenever the bytes do.
-  package init(_ bytes: Slice, contentType: String, etag: String, caching: String = "no-cache", extra: HTTPFields = [:]) {
+  /// - Parameters:
+  ///   - etag: changes whenever the bytes do.
+  ///   - gzip: the same content compressed, when that has been done before.
+  package init(
+    _ bytes: Slice, contentType: String, etag: String, caching: String = "no-cache", extra: HTTPFields = [:], modified: WallTime? = nil,
+    gzip: Slice? = nil
+  ) {
     self.bytes = bytes
     self.contentType = contentType
     self.caching = caching
     self.extra = extra
     self.etag = EntityTag(etag)
-    compressed = MediaType.isCompressible(contentType) && bytes.count > 512 ? Slice(Deflater.compress(bytes.array)) : nil
+    self.modified = modified
+    compressed = gzip ?? (MediaType.isCompressible(contentType) && bytes.count > 512 ? Slice(Deflater.compress(bytes.array)) : nil)
   }
+
+  /// Bytes that it holds in memory.
+  internal var size: Int { bytes.count + (compressed?.count ?? 0) }
 
   package func respond(_ exchange: HTTPExchange) {
     let request = exchange.request
@@ -31,8 +41,9 @@ package struct StaticContent: Sendable {
     let content = isCompressed ? compressed ?? bytes : bytes
     let tag = isCompressed ? EntityTag(etag.value + "-gz") : etag
     fields.append("ETag", "\(tag)")
+    if let modified { fields.append("Last-Modified", HTTPDate.format(modified)) }
     if isCompressed { fields.append("Content-Encoding", "gzip") } else { fields.append("Accept-Ranges", "bytes") }
-    let representation = Representation(length: content.count, etag: tag)
+    let representation = Representation(length: content.count, etag: tag, lastModified: modified)
     switch request.evaluateConditions(on: representation, now: exchange.context.wallTime) {
     case .notModified: exchange.respond(.notModified, fields)
     case .preconditionFailed: exchange.respond(.preconditionFailed, fields)

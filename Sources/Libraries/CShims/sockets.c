@@ -23,6 +23,17 @@ int martlet_tcp_listen(const struct sockaddr *address, socklen_t length, int bac
   return fd;
 }
 
+int martlet_tcp_probe(const struct sockaddr *address, socklen_t length) {
+  int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  int on = 1, off = 0;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (address->sa_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  int code = bind(fd, address, length) < 0 ? -errno : 0;
+  close(fd);
+  return code;
+}
+
 int martlet_tcp_connect(const struct sockaddr *address, socklen_t length) {
   int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;

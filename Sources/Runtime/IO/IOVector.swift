@@ -3,19 +3,23 @@ package import MartletPrimitives
 
 /// Scratch space for one vectored write. What it points at must stay alive and unchanged until the write returns: it is
 /// filled and used within one call, from queues that keep their slices until they are told that the bytes have left.
-package struct IOVector: ~Copyable {
+///
+/// A class, so that a source fills it through a reference: passing it `inout` costs an exclusivity check for every viewer.
+package final class IOVector {
   /// More parts than this gain nothing: a socket buffer is full long before.
   package static let capacity = 128
 
   internal let parts = UnsafeMutablePointer<iovec>.allocate(capacity: capacity)
-  package private(set) var count = 0
+  package private(set) var count: Int = 0
   /// Bytes that all parts hold together.
   package private(set) var byteCount = 0
+
+  package init() {}
 
   package var isFull: Bool { count == Self.capacity }
 
   /// Adds the bytes of `slice` behind its first `offset`; false when there is no room for another part.
-  @discardableResult package mutating func append(_ slice: Slice, from offset: Int = 0) -> Bool {
+  @discardableResult package func append(_ slice: Slice, from offset: Int = 0) -> Bool {
     guard count < Self.capacity else { return false }
     guard offset < slice.count else { return true }
     slice.withUnsafeBytes { bytes in
@@ -27,8 +31,8 @@ package struct IOVector: ~Copyable {
     return true
   }
 
-  /// The first bytes of all parts as one run.
-  internal borrowing func copy(atMost limit: Int) -> [UInt8] {
+  /// The first bytes of all parts as one run, for a sink that cannot pass the parts on: TLS, an HTTP/2 stream.
+  package func copy(atMost limit: Int) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(min(limit, byteCount))
     for index in 0..<count where bytes.count < limit {
@@ -38,7 +42,7 @@ package struct IOVector: ~Copyable {
     return bytes
   }
 
-  internal mutating func removeAll() {
+  package func removeAll() {
     count = 0
     byteCount = 0
   }
@@ -51,7 +55,7 @@ package protocol OutputSource: AnyObject {
   /// The last write ended inside a message, so that nothing else may be sent before its rest.
   var isMidMessage: Bool { get }
   /// Adds what is ready to go, from where the last `advance` left off.
-  func gather(into vector: inout IOVector, _ scope: GatherScope)
+  func gather(into vector: IOVector, _ scope: GatherScope)
   /// `count` bytes of what was gathered have left.
   func advance(by count: Int)
 }

@@ -1,3 +1,4 @@
+internal import CShims
 internal import CUV
 internal import Glibc
 package import MartletPrimitives

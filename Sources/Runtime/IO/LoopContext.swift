@@ -22,7 +22,7 @@ package final class LoopContext {
 
   /// One read buffer for all sockets of the loop: an idle connection holds none.
   internal let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 16)
-  internal var vector = IOVector()
+  internal let vector = IOVector()
 
   internal init(loop: EventLoop, uv: UnsafeMutablePointer<uv_loop_t>, log: Log) {
     self.loop = loop

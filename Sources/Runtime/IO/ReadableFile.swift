@@ -1,4 +1,5 @@
 internal import CShims
+internal import CUV
 internal import Glibc
 package import MartletPrimitives
 

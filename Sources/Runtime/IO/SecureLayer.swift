@@ -28,13 +28,13 @@ package final class SecureLayer {
   }
 
   /// Encrypts the front of what was gathered, in full records, and answers how much.
-  internal func send(_ vector: borrowing IOVector) throws(TLSError) -> Int {
+  internal func send(_ vector: IOVector) throws(TLSError) -> Int {
     let plaintext = vector.copy(atMost: Self.batch)
     try engine.send(plaintext.span.bytes)
     return plaintext.count
   }
 
-  internal func gather(into vector: inout IOVector) {
+  internal func gather(into vector: IOVector) {
     if offset >= waiting.count {
       waiting = Slice(engine.takeOutput())
       offset = 0

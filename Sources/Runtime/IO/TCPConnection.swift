@@ -76,7 +76,7 @@ package final class TCPConnection: OutputSink, LoopResident {
   private var replyOffset = 0
   private var isDirty = false, awaitsWritable = false, isReadingPaused = false
   private var closesAfterFlush = false, owesWritable = false, sawEnd = false
-  private let secure: SecureLayer?
+  private var secure: SecureLayer?
   /// An accepted TLS connection is handed out when its handshake is complete.
   private var accept: ((TCPConnection) -> Void)?
 
@@ -134,6 +134,15 @@ package final class TCPConnection: OutputSink, LoopResident {
     poll.pointer.pointee.data = Unmanaged.passUnretained(self).toOpaque()
     context.add(self)
     updateInterest()
+  }
+
+  /// Goes on with TLS as its client, as behind a proxy's answer to CONNECT; `connectionDidOpen` comes when the handshake is
+  /// complete. Nothing may be waiting to be sent.
+  package func startTLS(_ secure: SecureLayer) {
+    guard state == .open, self.secure == nil else { return }
+    self.secure = secure
+    do throws(TLSError) { try secure.start() } catch { return close(.insecure(error)) }
+    setNeedsFlush()
   }
 
   package var isSecure: Bool { secure != nil }
@@ -247,12 +256,12 @@ package final class TCPConnection: OutputSink, LoopResident {
       guard secure.isEstablished else { return false }
     }
     context.vector.removeAll()
-    if let source, source.isMidMessage { source.gather(into: &context.vector, .restOfMessage) }
+    if let source, source.isMidMessage { source.gather(into: context.vector, .restOfMessage) }
     let tail = context.vector.byteCount
     for index in 0..<min(replies.count, IOVector.capacity) where !context.vector.isFull {
       context.vector.append(replies[index], from: index == 0 ? replyOffset : 0)
     }
-    if tail == 0, bufferedBytes == context.vector.byteCount, let source { source.gather(into: &context.vector, .all) }
+    if tail == 0, bufferedBytes == context.vector.byteCount, let source { source.gather(into: context.vector, .all) }
     let ready = context.vector.byteCount
     guard ready > 0 else { return false }
     if let secure { return encrypt(with: secure, tailOfMessage: tail) }
@@ -285,7 +294,7 @@ package final class TCPConnection: OutputSink, LoopResident {
   private func sendCiphertext() -> Bool {
     guard let secure else { return false }
     context.vector.removeAll()
-    secure.gather(into: &context.vector)
+    secure.gather(into: context.vector)
     let ready = context.vector.byteCount
     guard let sent = transmit() else { return false }
     secure.didSend(sent)
@@ -348,7 +357,7 @@ package final class TCPConnection: OutputSink, LoopResident {
   private func ready(status: Int32, events: UInt32) {
     // Keeps the object alive while its handler closes it.
     withExtendedLifetime(self) {
-      if status < 0 { return close(.failed(SystemError("poll", code: -status))) }
+      if status < 0 { return failPolling(status) }
       if state == .connecting { return finishConnecting() }
       if events & UV_WRITABLE.rawValue != 0, awaitsWritable {
         awaitsWritable = false
@@ -358,6 +367,13 @@ package final class TCPConnection: OutputSink, LoopResident {
       if events & UV_READABLE.rawValue != 0, state != .closed, !isReadingPaused { readable() }
       if events & UV_DISCONNECT.rawValue != 0, state != .closed { close(.peer) }
     }
+  }
+
+  /// libuv says EBADF whatever the kernel reported; the socket knows better.
+  private func failPolling(_ status: Int32) {
+    let code = martlet_socket_error(descriptor)
+    if code == ECONNRESET || code == EPIPE { return close(.peer) }
+    close(.failed(SystemError(state == .connecting ? "connect to \(remote)" : "poll", code: code == 0 ? -status : code)))
   }
 
   private func finishConnecting() {

@@ -46,6 +46,13 @@ package final class TCPListener: LoopResident {
     }
   }
 
+  /// Finds out whether an address can be listened on and nobody else does. Workers share an address, so the kernel alone
+  /// would let a second server take every other connection of the first.
+  package static func probe(_ address: SocketAddress) throws(SystemError) {
+    let code = address.withSockaddr { martlet_tcp_probe($0, $1) }
+    guard code == 0 else { throw SystemError("listen on \(address)", code: -code) }
+  }
+
   /// Stops listening. Connections that the kernel has already queued are answered with the refusal: closing the socket on
   /// them would reset a client that another worker could not have taken.
   package func close() {
@@ -101,7 +108,7 @@ package final class TCPListener: LoopResident {
   }
 
   private func refuse(_ socket: Int32) {
-    var vector = IOVector()
+    let vector = IOVector()
     vector.append(refusal)
     if vector.count > 0, tls == nil { martlet_send(socket, vector.parts, 1) }
     shutdown(socket, Int32(SHUT_WR))

@@ -33,10 +33,12 @@ package final class Server: Sendable {
     }
     self.workers = workers
     current = Mutex(configuration)
-    do throws(SystemError) { listeners = try await Self.listen(workers, shared) } catch {
+    do throws(ListenError) { listeners = try await Self.listen(workers, shared) } catch {
       await Self.stop(workers, shared)
       throw error
     }
+    let warnings = StartReport(configuration, bound: listeners).warnings
+    shared.state.warnings.withLock { $0 = warnings }
     shared.state.isReady.store(true, ordering: .releasing)
     #if Transcoding
       demo = try configuration.demo ? DemoPublisher(path: StreamPath("live/demo"), on: loops[0], log: log) : nil
@@ -44,14 +46,14 @@ package final class Server: Sendable {
   }
 
   /// The first worker may be given a port by the kernel; the others share it.
-  private static func listen(_ workers: [Worker], _ shared: SharedServices) async throws(SystemError) -> ServerConfiguration.Listeners {
-    var listeners = shared.configuration.listeners
+  private static func listen(_ workers: [Worker], _ shared: SharedServices) async throws(ListenError) -> ServerConfiguration.Listeners {
+    var listeners = try ListenError.settle(shared.configuration.listeners)
     for worker in workers {
       let addresses = listeners
-      let result = await worker.run { context -> Result<ServerConfiguration.Listeners, SystemError> in
+      let result = await worker.run { context -> Result<ServerConfiguration.Listeners, ListenError> in
         do throws(SystemError) {
           return .success(try context.service(WorkerServices.self).listen(on: addresses, shared, in: context))
-        } catch { return .failure(error) }
+        } catch { return .failure(ListenError(reason: error, advice: "")) }
       }
       listeners = try result.get()
     }
@@ -73,6 +75,8 @@ package final class Server: Sendable {
       log(.error, "tls", "the certificates stay as they are: \(error)")
     }
     current.withLock { $0 = change.configuration }
+    let warnings = StartReport(change.configuration, bound: listeners).warnings
+    shared.state.warnings.withLock { $0 = warnings }
     for worker in workers {
       await worker.run { [configuration = change.configuration, policy] in
         $0.service(WorkerServices.self).reload(configuration, policy)

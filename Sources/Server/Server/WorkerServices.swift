@@ -17,12 +17,13 @@ internal final class WorkerServices {
   private let rest: RESTEndpoint
   private let live: LiveEndpoint
   private let outputs: OutputServices
+  private let relay: RTMPRelay
 
   internal init(_ shared: SharedServices, in context: LoopContext) {
     let configuration = shared.configuration
     hub = MediaHub(configuration.streams, directory: shared.directory, mesh: shared.mesh, in: context)
     context.register(hub)
-    let sender = DirectWebhookSender(in: context)
+    let sender = HTTPWebhookSender(in: context)
     notifier = WebhookNotifier(configuration.webhooks, sender: sender, in: context)
     access = AccessAuthority(
       shared.policy, webhook: configuration.auth.webhook, sender: sender, notifier: notifier, in: context)
@@ -33,6 +34,7 @@ internal final class WorkerServices {
     rtmp = RTMPListener(configuration.rtmp, admission)
     live = LiveEndpoint(admission)
     outputs = OutputServices(shared, admission)
+    relay = RTMPRelay(configuration.relay, admission)
     let router = Router()
     WebPages.add(to: router)
     rest.add(to: router)
@@ -41,6 +43,16 @@ internal final class WorkerServices {
     router.fallback(live.handle)
     http = HTTPServer(configuration.http, router: router, in: context)
     if configuration.diagnostics { DiagnosisEndpoint.add(to: router) }
+    startRelay()
+  }
+
+  /// Beside whatever else begins with a stream.
+  private func startRelay() {
+    hub.streamDidStart = { [others = hub.streamDidStart, unowned relay] stream in
+      others?(stream)
+      relay.streamDidStart(stream)
+    }
+    hub.streamIsMissing = { [unowned relay] path in relay.streamIsMissing(path) }
   }
 
   /// - Returns: the addresses with the ports that the kernel chose where 0 was asked for.
@@ -78,6 +90,7 @@ internal final class WorkerServices {
   /// No new connections; those there may finish.
   internal func drain() {
     rtmp.stopListening()
+    relay.stop()
     http.drain()
   }
 }
@@ -137,4 +150,6 @@ internal struct SharedServices: Sendable {
 internal final class ServerState: Sendable {
   /// Every listener is open, and the server is not draining.
   let isReady = Atomic<Bool>(false)
+  /// What an administrator should know.
+  let warnings = Mutex<[String]>([])
 }

@@ -8,6 +8,8 @@
 
 // A listening TCP socket, non-blocking, close-on-exec, SO_REUSEADDR and SO_REUSEPORT; IPv6 takes IPv4 too.
 int martlet_tcp_listen(const struct sockaddr *address, socklen_t length, int backlog);
+// Whether nobody else listens there: with SO_REUSEPORT two servers of one user would share the connections. 0, or -errno.
+int martlet_tcp_probe(const struct sockaddr *address, socklen_t length);
 
 // Starts a non-blocking connect; the descriptor becomes writable when it is decided.
 int martlet_tcp_connect(const struct sockaddr *address, socklen_t length);

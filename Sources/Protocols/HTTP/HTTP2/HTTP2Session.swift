@@ -31,6 +31,7 @@ package final class HTTP2Session {
 
   internal let role: Role
   internal let limits: HTTP2Limits
+  private let acceptsExtendedConnect: Bool
   internal var streams: [StreamID: HTTP2Stream] = [:]
   internal var events = Deque<Event>()
   /// Requests to answer once nghttp2 has returned.
@@ -43,8 +44,12 @@ package final class HTTP2Session {
   private var failure: HTTP2Error?
 
   /// The settings are in the output at once.
-  package init(_ role: Role, limits: HTTP2Limits = HTTP2Limits()) {
+  ///
+  /// - Parameter acceptsExtendedConnect: tells clients that WebSockets may come over this connection (RFC 8441); a browser
+  ///   that has been told opens no other connection for them.
+  package init(_ role: Role, limits: HTTP2Limits = HTTP2Limits(), acceptsExtendedConnect: Bool = true) {
     self.role = role
+    self.acceptsExtendedConnect = acceptsExtendedConnect
     self.limits = limits
     resets = TokenBucket(burst: limits.resetBurst, perSecond: limits.resetsPerSecond)
     idleFrames = TokenBucket(burst: limits.idleFrameBurst, perSecond: limits.idleFramesPerSecond)
@@ -66,7 +71,7 @@ package final class HTTP2Session {
     case .server:
       settings.append(setting(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.concurrentStreams))
       // RFC 8441 §3.
-      settings.append(setting(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1))
+      if acceptsExtendedConnect { settings.append(setting(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1)) }
     case .client:
       settings.append(setting(NGHTTP2_SETTINGS_ENABLE_PUSH, 0))
     }
@@ -103,6 +108,9 @@ package final class HTTP2Session {
   }
 
   package func pollEvent() -> Event? { events.popFirst() }
+
+  /// Taking output makes events as well.
+  package var hasEvents: Bool { !events.isEmpty }
 
   /// Bytes to send, in order; empty when there are none or the peer's windows are full.
   ///

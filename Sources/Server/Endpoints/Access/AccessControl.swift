@@ -54,11 +54,3 @@ package protocol AccessControl: AnyObject {
   func sessionDidBegin(_ client: ClientInfo)
   func sessionDidEnd(_ client: ClientInfo)
 }
-
-/// Everyone may do everything: the default without configuration.
-package final class OpenAccess: AccessControl {
-  package init() {}
-  package func decide(_ request: AccessRequest, then: @escaping (AccessDecision) -> Void) { then(.allowed()) }
-  package func sessionDidBegin(_ client: ClientInfo) {}
-  package func sessionDidEnd(_ client: ClientInfo) {}
-}

@@ -184,6 +184,7 @@ package final class HLSEndpoint {
     for path in streams(address) where !isReady(path) {
       waiting[path, default: []].append(Waiting(ticket: ticket, address: address))
       catalog.await(path, worker: worker)
+      admission.hub.ask(for: path)
       admission.hub.withStream(path) { stream, context in
         if let stream { context.service(HLSOutputs.self).start(stream) }
       }

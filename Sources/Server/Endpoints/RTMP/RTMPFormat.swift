@@ -11,7 +11,12 @@ package enum RTMPFormat {
   package static let chunkSize = 65_536
 
   package static func format(streamID: UInt32) -> WireFormat {
-    WireFormat(name: "rtmp/\(streamID)") { formats in RTMPMuxer(formats, streamID: streamID) }
+    WireFormat(name: "rtmp/\(streamID)") { formats in RTMPMuxer(formats, streamID: streamID, publishes: false) }
+  }
+
+  /// The same for other servers, which take metadata only behind `@setDataFrame`.
+  package static func publishing(streamID: UInt32) -> WireFormat {
+    WireFormat(name: "rtmp-publish/\(streamID)") { formats in RTMPMuxer(formats, streamID: streamID, publishes: true) }
   }
 }
 
@@ -21,11 +26,12 @@ private struct RTMPMuxer: WireMuxer {
   private let formats: [TrackFormat]
   private let streamID: UInt32
 
-  init(_ formats: [TrackFormat], streamID: UInt32) {
+  init(_ formats: [TrackFormat], streamID: UInt32, publishes: Bool) {
     self.formats = formats
     self.streamID = streamID
     var writer = ByteWriter()
-    writer.append(Self.message(.script, 0, [FLVMetadata.message(formats)], streamID))
+    let prefix = publishes ? [Slice(AMF0.encode(["@setDataFrame"]))] : []
+    writer.append(Self.message(.script, 0, prefix + [FLVMetadata.message(formats)], streamID))
     for format in formats {
       guard let body = FLVMuxer.sequenceHeader(format) else { continue }
       writer.append(Self.message(FLVMuxer.tagKind(format), 0, [Slice(body)], streamID))

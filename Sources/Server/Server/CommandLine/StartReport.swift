@@ -14,7 +14,7 @@ package struct StartReport {
     for (name, address) in listeners { log(.info, "server", "\(name) listens on \(address)") }
     log(.info, "server", "ready", ["workers": "\(configuration.workers)", "version": MartletVersion.text])
     for line in invitations { log(.info, "server", line) }
-    if let warning = warning { log(.warning, "server", warning) }
+    for warning in warnings { log(.warning, "server", warning) }
   }
 
   private var listeners: [(String, SocketAddress)] {
@@ -40,12 +40,14 @@ package struct StartReport {
   }
 
   /// Said once: everybody who reaches the machine may publish.
-  package var warning: String? {
-    guard !configuration.auth.guardsPublishing else { return nil }
+  package var warnings: [String] {
+    guard !configuration.auth.guardsPublishing else { return [] }
     let open = listeners.filter { !$0.1.ip.isLoopback }.map { "\($0.0) \($0.1)" }
-    guard !open.isEmpty else { return nil }
-    return "everybody who reaches \(open.joined(separator: ", ")) may publish and play: auth.keys or auth.jwt would ask for a key, "
-      + "listeners on 127.0.0.1 would keep strangers out"
+    guard !open.isEmpty else { return [] }
+    return [
+      "everybody who reaches \(open.joined(separator: ", ")) may publish and play: auth.keys or auth.jwt would ask for a key, "
+        + "listeners on 127.0.0.1 would keep strangers out"
+    ]
   }
 }
 

@@ -33,6 +33,7 @@ package struct ServerConfiguration: Sendable {
   /// Answers every plain HTTP request with a redirect to HTTPS.
   package var redirectsToHTTPS = false
   package var rtmp = RTMPListener.Configuration()
+  package var relay = RTMPRelayConfiguration()
   package var hls = HLSConfiguration()
   package var record = RecordConfiguration()
   package var auth = AuthConfiguration()

@@ -24,7 +24,7 @@ internal enum ServerResource {
   private static func get(_ endpoint: RESTEndpoint, _ exchange: HTTPExchange) {
     let shared = endpoint.shared
     let milliseconds = endpoint.context.wallTime.milliseconds - shared.started.milliseconds
-    let warnings = [StartReport(shared.configuration, bound: shared.configuration.listeners).warning].compactMap { $0 }
+    let warnings = shared.state.warnings.withLock { $0 }
     exchange.respond(
       .ok,
       json: [

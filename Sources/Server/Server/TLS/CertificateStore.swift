@@ -35,7 +35,7 @@ internal final class CertificateStore: Sendable {
       identities.append(try read(configuration.certificate, configuration.key))
     }
     for host in configuration.hosts { identities.append(try read(host.certificate, host.key)) }
-    return Contexts(http: try .server(identities, alpn: ["http/1.1"]), rtmp: try .server(identities))
+    return Contexts(http: try .server(identities, alpn: ["h2", "http/1.1"]), rtmp: try .server(identities))
   }
 
   private static func read(_ certificate: String, _ key: String) throws(TLSError) -> TLSContext.Identity {

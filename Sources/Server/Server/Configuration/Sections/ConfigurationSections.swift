@@ -1,7 +1,7 @@
 /// Every section of the configuration, in the order of the example file.
 package enum ConfigurationSections {
   package static let root = SettingSection(
-    "", "", GeneralSection.keys,
+    "", "", GeneralSection.keys + RelaySection.keys,
     sections: [
       ListenersSection.section, TLSSection.section, LogSection.section, LimitsSection.section, StreamsSection.section,
       RTMPSection.section, HTTPSection.section, HLSSection.section, RecordSection.section, AuthSection.section,

@@ -1,0 +1,208 @@
+"""A server on free ports for each test module, and media made by ffmpeg. Nothing here is a mock."""
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get("MARTLET_BINARY", ROOT / ".build/release/martlet"))
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(condition, seconds=15, step=0.1):
+    """The first true value of `condition`, or a failure after `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(step)
+    raise AssertionError(f"waited {seconds} s in vain for {getattr(condition, '__name__', condition)}")
+
+
+@dataclasses.dataclass
+class Server:
+    process: subprocess.Popen
+    http: int
+    https: int
+    rtmp: int
+    rtmps: int
+    log: pathlib.Path
+
+    def url(self, path):
+        return f"http://127.0.0.1:{self.http}{path}"
+
+    def rtmp_url(self, path):
+        return f"rtmp://127.0.0.1:{self.rtmp}/{path}"
+
+    def get(self, path, headers=None, timeout=20):
+        request = urllib.request.Request(self.url(path), headers=headers or {})
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as response:
+                return response.status, dict(response.headers), response.read()
+        except urllib.error.HTTPError as error:
+            return error.code, dict(error.headers), error.read()
+
+    def api(self, path):
+        status, _, body = self.get("/api/v1" + path)
+        assert status == 200, (status, body)
+        return json.loads(body)
+
+    def stream(self, path):
+        return next((s for s in self.api("/streams")["streams"] if s["path"] == path), None)
+
+    def live(self, path):
+        stream = self.stream(path)
+        return stream if stream and stream["live"] and stream["tracks"] else None
+
+    @property
+    def resident(self):
+        """Resident memory in KiB."""
+        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                return int(line.split()[1])
+        raise AssertionError("no VmRSS")
+
+    @property
+    def running(self):
+        return self.process.poll() is None
+
+
+def start_server(directory, *flags, configuration=None):
+    ports = [free_port() for _ in range(4)]
+    command = [str(BINARY), "serve", "--http", f"127.0.0.1:{ports[0]}", "--https", f"127.0.0.1:{ports[1]}",
+               "--rtmp", f"127.0.0.1:{ports[2]}", "--rtmps", f"127.0.0.1:{ports[3]}", "--diagnostics", *flags]
+    if configuration:
+        path = directory / "martlet.yaml"
+        path.write_text(configuration)
+        command += ["--config", str(path)]
+    log = directory / "server.log"
+    environment = dict(os.environ, XDG_STATE_HOME=str(directory / "state"))
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log.open("w"), cwd=directory, env=environment)
+    server = Server(process, *ports, log)
+
+    def ready():
+        assert server.running, log.read_text()
+        try:
+            return server.get("/readyz", timeout=2)[0] == 200
+        except OSError:
+            return False
+
+    wait_for(ready)
+    return server
+
+
+def stop_server(server):
+    if server.running:
+        server.process.send_signal(signal.SIGTERM)
+        try:
+            server.process.wait(15)
+        except subprocess.TimeoutExpired:
+            server.process.kill()
+            raise AssertionError("the server did not stop within 15 s of SIGTERM")
+    assert server.process.returncode == 0, f"exit {server.process.returncode}\n" + server.log.read_text()[-4000:]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = start_server(tmp_path_factory.mktemp("server"))
+    yield server
+    stop_server(server)
+
+
+@pytest.fixture
+def make_server(tmp_path):
+    """Servers with flags or a configuration of the test's own."""
+    servers = []
+
+    def make(*flags, configuration=None):
+        directory = tmp_path / f"server{len(servers)}"
+        directory.mkdir()
+        servers.append(start_server(directory, *flags, configuration=configuration))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        stop_server(server)
+
+
+def ffmpeg(*arguments, binary="ffmpeg", timeout=90):
+    result = subprocess.run([binary, "-v", "error", "-nostdin", *arguments], capture_output=True, text=True, timeout=timeout)
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+VIDEO = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30"]
+AUDIO = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]
+H264 = ["-c:v", "libx264", "-preset", "veryfast", "-g", "30", "-pix_fmt", "yuv420p"]
+AAC = ["-c:a", "aac", "-b:a", "96k"]
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory):
+    """Fifteen-second files: name → path."""
+    folder = tmp_path_factory.mktemp("media")
+    make = {
+        "av.flv": [*VIDEO, *AUDIO, *H264, "-bf", "0", *AAC],
+        "bframes.flv": [*VIDEO, *AUDIO, *H264, "-bf", "3", *AAC],
+        "video.flv": [*VIDEO, *H264, "-an"],
+        "audio.flv": [*AUDIO, *AAC, "-vn"],
+        "mp3.flv": [*VIDEO, "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100", *H264, "-c:a", "libmp3lame"],
+    }
+    for name, arguments in make.items():
+        ffmpeg("-t", "15", *arguments, "-t", "15", "-f", "flv", str(folder / name))
+    return folder
+
+
+@pytest.fixture
+def publish():
+    """Publishes a file in real time, looped; answers the process."""
+    processes = []
+
+    def start(source, url, *options, binary="ffmpeg"):
+        command = [binary, "-v", "error", "-nostdin", "-re", "-stream_loop", "-1", "-i", str(source), "-c", "copy", *options, "-f", "flv", url]
+        processes.append(subprocess.Popen(command, stderr=subprocess.PIPE))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def probe(url, *options, seconds=4, binary="ffprobe"):
+    """Streams and packets of the first seconds of a URL."""
+    result = subprocess.run(
+        [binary, "-v", "error", "-show_streams", "-show_packets", "-read_intervals", f"%+{seconds}", "-of", "json", *options, url],
+        capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    parsed = json.loads(result.stdout)
+    return parsed["streams"], parsed["packets"]
+
+
+@pytest.fixture(scope="session")
+def ffmpeg9():
+    """The newer FFmpeg inside imageio-ffmpeg: HEVC, AV1 and Opus in FLV."""
+    import imageio_ffmpeg
+
+    return imageio_ffmpeg.get_ffmpeg_exe()
+
+
+@pytest.fixture(scope="session")
+def chromium_path():
+    path = shutil.which("chromium")
+    assert path, "chromium is not installed: Scripts/bootstrap --interop"
+    return path

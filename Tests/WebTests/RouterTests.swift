@@ -1,4 +1,0 @@
-import MartletWeb
-import Testing
-
-@Suite struct RouterTests {}
