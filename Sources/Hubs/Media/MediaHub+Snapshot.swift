@@ -30,6 +30,7 @@ extension MediaHub {
       + localRings.flatMap { ring in
         ring.readers.map { ClientSnapshot(client: $0.client, bytesSent: $0.bytesSent, skips: $0.skips) }
       }
+      + localDetachedViewers.map { ClientSnapshot(client: $0.client, bytesSent: $0.bytesSent, skips: 0) }
   }
 
   /// Viewers of each stream by transport.
@@ -38,6 +39,7 @@ extension MediaHub {
     for ring in localRings {
       for reader in ring.readers { counts[ring.path, default: [:]][reader.client.transport, default: 0] += 1 }
     }
+    for viewer in localDetachedViewers { counts[viewer.client.path, default: [:]][viewer.client.transport, default: 0] += 1 }
     return counts
   }
 
@@ -48,6 +50,8 @@ extension MediaHub {
     for publication in publications { publication.revoke(reason) }
     let readers = localRings.flatMap { $0.readers.filter { isMeant($0.client) } }
     for reader in readers { reader.kick(reason) }
-    return publications.count + readers.count
+    let viewers = localDetachedViewers.filter { isMeant($0.client) }
+    for viewer in viewers { viewer.kick(reason) }
+    return publications.count + readers.count + viewers.count
   }
 }

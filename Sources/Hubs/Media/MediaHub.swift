@@ -20,6 +20,7 @@ package final class MediaHub {
   private var publications: [UInt64: Publication] = [:]
   private var rings: [RingKey: WireRing] = [:]
   private var remoteTargets: [RingKey: [Int: RemoteTarget]] = [:]
+  private var detachedViewers: [ObjectIdentifier: any DetachedViewer] = [:]
   private var clientCount = 0
 
   /// Called on the home worker when a stream appears there: outputs that always run (recording, HLS) hook in here.
@@ -166,11 +167,19 @@ package final class MediaHub {
   /// Messages to other workers that found no room.
   package var dropped: Int { links.values.reduce(0) { $0 + $1.dropped } }
   package var localPublications: [Publication] { Array(publications.values) }
+  package var localDetachedViewers: [any DetachedViewer] { Array(detachedViewers.values) }
+
+  package func add(_ viewer: any DetachedViewer) { detachedViewers[ObjectIdentifier(viewer)] = viewer }
+  package func remove(_ viewer: any DetachedViewer) { detachedViewers[ObjectIdentifier(viewer)] = nil }
 
   /// Closes a client of this worker; false when there is none of that id.
   package func kick(clientID: String, _ reason: KickReason) -> Bool {
     if let publication = publications.values.first(where: { $0.client.id == clientID }) {
       publication.revoke(reason)
+      return true
+    }
+    if let viewer = detachedViewers.values.first(where: { $0.client.id == clientID }) {
+      viewer.kick(reason)
       return true
     }
     for ring in rings.values {

@@ -6,8 +6,11 @@ package import MartletContainers
 package struct SegmentContainer: Sendable {
   private var muxer: TSMuxer
 
-  package static func mpegTS(formats: [TrackFormat], options: TSMuxer.Options = .init()) throws(TSError) -> SegmentContainer {
-    SegmentContainer(muxer: try TSMuxer(formats: formats, options: options))
+  /// - Parameter earlier: what the segments before were made of.
+  package static func mpegTS(
+    formats: [TrackFormat], options: TSMuxer.Options = .init(), after earlier: SegmentContainer? = nil
+  ) throws(TSError) -> SegmentContainer {
+    SegmentContainer(muxer: try TSMuxer(formats: formats, options: options, after: earlier?.muxer))
   }
 
   /// Of segment URIs, without the dot.

@@ -32,6 +32,8 @@ package struct Segmenter: Sendable {
   private let configuration: Configuration
   private var formats: [TrackFormat] = []
   private var container: SegmentContainer?
+  /// The one before, after `finish`.
+  private var lastContainer: SegmentContainer?
   private var lead = 0
   private var open: Open?
   private var isDiscontinuity = false
@@ -59,7 +61,7 @@ package struct Segmenter: Sendable {
 
   /// MPEG-TS segments of these tracks.
   package mutating func start(_ formats: [TrackFormat]) throws(TSError) -> Segment? {
-    start(formats, in: try .mpegTS(formats: formats))
+    start(formats, in: try .mpegTS(formats: formats, after: container ?? lastContainer))
   }
 
   /// The segment that this frame completes, if it does: the frame itself begins the next one.
@@ -101,6 +103,7 @@ package struct Segmenter: Sendable {
   /// The last, unfinished segment, when the publisher leaves. What follows is a discontinuity.
   package mutating func finish() -> Segment? {
     let segment = close(at: nil)
+    lastContainer = container ?? lastContainer
     container = nil
     jump()
     return segment

@@ -62,6 +62,16 @@ package struct Window: Sendable {
   /// The publisher left for good: the playlist says so.
   package mutating func end() { isEnded = true }
 
+  /// Frees all segments, as when nobody watches any more. Numbers go on. Answers the sequence numbers freed.
+  package mutating func clear() -> [UInt64] {
+    let freed = retired.map(\.sequence) + listedEntries.map(\.sequence)
+    discontinuitySequence += UInt64(listedEntries.filter(\.segment.isDiscontinuity).count)
+    retired.removeAll()
+    listedEntries.removeAll()
+    (listedDuration, retiredDuration, byteCount) = (.zero, .zero, 0)
+    return freed
+  }
+
   /// What the playlist lists, oldest first.
   package var listed: [Entry] { Array(listedEntries) }
   package var isEmpty: Bool { listedEntries.isEmpty }

@@ -33,8 +33,8 @@
       try FFmpegError.check("open \(name)", avcodec_open2(context, codec, nil))
     }
 
-    /// FFmpeg's libraries write to standard error; what matters comes back as an error code.
-    private static let quiet: Void = av_log_set_level(AV_LOG_ERROR)
+    /// FFmpeg's libraries write to standard error, also what publishers make them say; what matters comes back as an error code.
+    internal static let quiet: Void = av_log_set_level(AV_LOG_QUIET)
 
     /// Parameter sets in the codec's own form.
     internal var extradata: [UInt8] {
@@ -45,8 +45,10 @@
     /// Samples that an audio encoder takes at a time.
     internal var frameSize: Int { Int(context.pointee.frame_size) }
 
-    internal func allocateVideo(width: Int, height: Int) throws(FFmpegError) {
-      frame.pointee.format = AV_PIX_FMT_YUV420P.rawValue
+    internal func allocateVideo(
+      width: Int, height: Int, _ format: AVPixelFormat = AV_PIX_FMT_YUV420P
+    ) throws(FFmpegError) {
+      frame.pointee.format = format.rawValue
       frame.pointee.width = Int32(width)
       frame.pointee.height = Int32(height)
       try FFmpegError.check("allocate a picture", av_frame_get_buffer(frame, 0))

@@ -34,7 +34,7 @@ package final class Server: Sendable {
     self.workers = workers
     current = Mutex(configuration)
     do throws(ListenError) { listeners = try await Self.listen(workers, shared) } catch {
-      await Self.stop(workers)
+      await Self.stop(workers, shared)
       throw error
     }
     let warnings = StartReport(configuration, bound: listeners).warnings
@@ -98,13 +98,14 @@ package final class Server: Sendable {
       try? await Task.sleep(nanoseconds: UInt64(step.nanoseconds))
       waited = waited + step
     }
-    await Self.stop(workers)
+    await Self.stop(workers, shared)
   }
 
-  private static func stop(_ workers: [Worker]) async {
+  private static func stop(_ workers: [Worker], _ shared: SharedServices) async {
     for worker in workers {
       worker.loop.post { $0.stop() }
       worker.join()
     }
+    shared.closeThreads()
   }
 }

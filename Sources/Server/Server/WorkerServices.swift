@@ -16,6 +16,7 @@ internal final class WorkerServices {
   private let notifier: WebhookNotifier
   private let rest: RESTEndpoint
   private let live: LiveEndpoint
+  private let outputs: OutputServices
   private let relay: RTMPRelay
 
   internal init(_ shared: SharedServices, in context: LoopContext) {
@@ -32,11 +33,13 @@ internal final class WorkerServices {
     let admission = Admission(hub: hub, access: access, context: context)
     rtmp = RTMPListener(configuration.rtmp, admission)
     live = LiveEndpoint(admission)
+    outputs = OutputServices(shared, admission)
     relay = RTMPRelay(configuration.relay, admission)
     let router = Router()
     WebPages.add(to: router)
     rest.add(to: router)
     MetricsEndpoint.add(to: router, rest)
+    outputs.add(to: router)
     router.fallback(live.handle)
     http = HTTPServer(configuration.http, router: router, in: context)
     if configuration.diagnostics { DiagnosisEndpoint.add(to: router) }
@@ -106,6 +109,13 @@ internal struct SharedServices: Sendable {
   let revocations: RevocationStore
   let started: WallTime
   let state = ServerState()
+  /// For work of FFmpeg's libraries that somebody waits for.
+  let codecs = ThreadPool(name: "martlet-codec", limit: 64)
+  /// For reading files that clients wait for.
+  let disk = ThreadPool(name: "martlet-disk", threads: 4, limit: 1024)
+  let hls: HLSCatalog
+  let hlsDisk: HLSDisk?
+  let recordings: RecordingStore?
 
   init(_ configuration: ServerConfiguration, loops: [EventLoop], log: Log) throws {
     self.configuration = configuration
@@ -122,6 +132,17 @@ internal struct SharedServices: Sendable {
     directory = StreamDirectory()
     mesh = MediaMesh(loops: loops)
     certificates = try CertificateStore(configuration.tls, state: configuration.state, log: log)
+    hls = HLSCatalog(loops: loops, start: started, random: UInt32.random(in: 0...UInt32.max))
+    hlsDisk = configuration.hls.path.isEmpty ? nil : HLSDisk(configuration.hls.path, log: log)
+    recordings = configuration.record.path.isEmpty ? nil : RecordingStore(configuration.record.path, log: log)
+  }
+
+  /// Lets the threads beside the workers write what waits, and ends them.
+  func closeThreads() {
+    hlsDisk?.close()
+    recordings?.close()
+    codecs.close()
+    disk.close()
   }
 }
 

@@ -51,13 +51,17 @@ package struct TSMuxer: Sendable {
   private var widestStep: Int64 = 0
   private var scratch: [UInt8] = []
 
-  /// - Parameter formats: by track index. Data tracks are accepted and left out.
-  package init(formats: [TrackFormat], options: Options = Options()) throws(TSError) {
+  /// - Parameters:
+  ///   - formats: by track index. Data tracks are accepted and left out.
+  ///   - earlier: the muxer whose output this one's follows: continuity counters go on (§2.4.3.3), so that readers which do
+  ///     not know of the change miss no packet.
+  package init(formats: [TrackFormat], options: Options = Options(), after earlier: TSMuxer? = nil) throws(TSError) {
     guard formats.count <= TSMuxer.maximumTracks else { throw .tooManyTracks(maximum: TSMuxer.maximumTracks) }
     self.options = options
     for (index, format) in formats.enumerated() {
       tracks.append(format.kind == .data ? nil : try TSTrack(format, pid: TSMuxer.firstPID + UInt16(index)))
     }
+    if let earlier { writer = earlier.writer }
     pending = Array(repeating: Pending(), count: formats.count)
     clockTrack = tracks.firstIndex { $0?.format.kind == .video } ?? tracks.firstIndex { $0 != nil } ?? 0
     pmt = TSMuxer.programMap(tracks.compactMap { $0 }, clockPID: TSMuxer.firstPID + UInt16(clockTrack))

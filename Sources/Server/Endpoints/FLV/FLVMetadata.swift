@@ -5,6 +5,10 @@ internal import MartletRTMP
 /// The `onMetaData` message that tells players of RTMP and FLV what the stream is.
 internal enum FLVMetadata {
   internal static func message(_ formats: [TrackFormat]) -> Slice {
+    Slice(AMF0.encode([.string("onMetaData"), .ecmaArray(properties(formats))]))
+  }
+
+  internal static func properties(_ formats: [TrackFormat]) -> [AMFProperty] {
     var properties: [AMFProperty] = []
     if let video = formats.first(where: { $0.kind == .video }) {
       properties += [
@@ -20,7 +24,7 @@ internal enum FLVMetadata {
       ]
     }
     properties.append(AMFProperty("encoder", .string("Martlet")))
-    return Slice(AMF0.encode([.string("onMetaData"), .ecmaArray(properties)]))
+    return properties
   }
 
   /// The FLV codec number, or the FourCC as a number for those that have none (Enhanced RTMP v2, "Metadata Frame").

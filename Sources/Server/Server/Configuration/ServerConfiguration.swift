@@ -89,14 +89,3 @@ package struct LimitsConfiguration: Equatable, Sendable {
     ConnectionCensus.Limits(total: connections > 0 ? connections : nil, perAddress: connectionsPerAddress)
   }
 }
-
-/// Which streams are written to disk.
-package struct RecordConfiguration: Equatable, Sendable {
-  /// The folder for recordings; empty records nothing.
-  package var path = ""
-  /// Begins a new file after this long; zero only when the publisher leaves.
-  package var rotate = TimeSpan.zero
-  /// The streams that are recorded.
-  package var streams: [PathPattern] = [.everything]
-  package init() {}
-}

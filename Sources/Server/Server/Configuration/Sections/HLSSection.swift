@@ -8,6 +8,7 @@ internal enum HLSSection {
   static let section = SettingSection(
     "hls", "HLS at /APP/NAME.m3u8.",
     [
+      SettingKey("enabled", \.hls.isEnabled, .bool, "Answer HLS requests."),
       SettingKey(
         "fragment", \.hls.fragment, .duration(.milliseconds(500)...TimeSpan.seconds(60)),
         "The length of a segment. The real one follows the publisher's key frames."),
@@ -21,6 +22,15 @@ internal enum HLSSection {
         "renditions", \.hls.renditions, renditions,
         "Published streams that one playlist offers as qualities of one programme.",
         example: "{live/cam: [live/cam_720, live/cam_360]}", structured: true),
+      SettingKey(
+        "idle", \.hls.idle, .duration(.seconds(1)...TimeSpan.days(1)), "Without a request for this long no more segments are made."),
+      SettingKey(
+        "hold", \.hls.hold, .duration(.seconds(1)...TimeSpan.seconds(60)),
+        "How long the first request of a stream waits for its first segment."),
+      SettingKey(
+        "path", \.hls.path, .path,
+        "A folder of the server's own where segments and media playlists are also written as files. Empty writes none.",
+        example: "/var/lib/martlet/hls"),
     ])
 
   private static let baseURL = SettingType<String>.scalar("a URL such as \"https://cdn.example.org\"") { text in

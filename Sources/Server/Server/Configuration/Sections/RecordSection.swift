@@ -12,5 +12,8 @@ internal enum RecordSection {
         "rotate", \.record.rotate, .duration(), "Begin a new file after this long, at a key frame. 0: one file for each publish."),
       SettingKey(
         "streams", \.record.streams, .list(of: AccessTypes.pattern), "Which streams: * is any name within a segment, ** any path."),
+      SettingKey(
+        "queue_bytes", \.record.queueBytes, .bytes(1 << 20...1 << 30),
+        "What may wait for the disk of one stream; beyond it frames are left out up to the next key frame."),
     ])
 }
