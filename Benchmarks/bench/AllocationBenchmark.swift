@@ -74,7 +74,8 @@ internal enum AllocationBenchmark {
     let total = allocations(server) - before
     let perUnit = Double(total) / Double(units)
     print(
-      "{\"viewers\": \(viewers), \"units\": \(units), \"allocations_per_unit\": \(perUnit), \"allocations_per_delivery\": \(perUnit / Double(viewers))}")
+      "{\"viewers\": \(viewers), \"units\": \(units), \"allocations_per_unit\": \(perUnit), \"allocations_per_delivery\": \(perUnit / Double(viewers))}"
+    )
     for worker in [server, client] {
       worker.loop.post { $0.stop() }
       worker.join()

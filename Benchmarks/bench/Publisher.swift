@@ -24,7 +24,8 @@ internal final class BenchPublisher: TCPConnectionHandler {
     self.context = context
     self.bitrate = bitrate
     var random = SystemRandomNumberGenerator()
-    let configuration = ClientSessionConfiguration(app: app, tcURL: "rtmp://\(host)/\(app)", streamName: name, purpose: .publish(type: "live"))
+    let configuration = ClientSessionConfiguration(
+      app: app, tcURL: "rtmp://\(host)/\(app)", streamName: name, purpose: .publish(type: "live"))
     session = ClientSession(configuration, now: context.now, random: &random)
   }
 
@@ -83,7 +84,8 @@ internal final class BenchPublisher: TCPConnectionHandler {
   }
 
   private func sendSound() {
-    _ = session.sendMedia(.audio, timestamp: UInt32(sounds * 1000 / Self.soundRate), Slice([0xAF, 1] + [UInt8](repeating: 0x5A, count: 340)))
+    _ = session.sendMedia(
+      .audio, timestamp: UInt32(sounds * 1000 / Self.soundRate), Slice([0xAF, 1] + [UInt8](repeating: 0x5A, count: 340)))
     sounds += 1
   }
 }

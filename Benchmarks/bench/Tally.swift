@@ -17,7 +17,8 @@ internal final class Tally {
   internal func report(viewers: Int, seconds: Double) -> String {
     let latency = percentiles(latencies), join = percentiles(joins)
     let result: JSON = [
-      "viewers": .int(Int64(viewers)), "connected": .int(Int64(connected)), "bytes": .int(Int64(measuredBytes)), "frames": .int(Int64(frames)),
+      "viewers": .int(Int64(viewers)), "connected": .int(Int64(connected)), "bytes": .int(Int64(measuredBytes)),
+      "frames": .int(Int64(frames)),
       "missed": .int(Int64(missed)), "closed": .int(Int64(closed)), "seconds": .double(seconds),
       "latency_ms": ["p50": .double(latency.p50), "p99": .double(latency.p99)],
       "join_ms": ["p50": .double(join.p50), "p99": .double(join.p99)],

@@ -22,7 +22,9 @@ internal final class Viewer: TCPConnectionHandler {
   private let isProbe: Bool
   private let context: LoopContext
 
-  internal init(_ kind: ViewerProtocol, _ target: (host: String, app: String, name: String), isProbe: Bool, _ tally: Tally, _ context: LoopContext) {
+  internal init(
+    _ kind: ViewerProtocol, _ target: (host: String, app: String, name: String), isProbe: Bool, _ tally: Tally, _ context: LoopContext
+  ) {
     self.kind = kind
     self.target = target
     self.tally = tally

@@ -12,7 +12,9 @@ internal import MartletPrimitives
 let arguments = Array(CommandLine.arguments.dropFirst())
 
 func usage() -> Never {
-  print("bench publish HOST:PORT APP/NAME BPS SECONDS | view KIND HOST:PORT APP/NAME N SECONDS [PROBE_EVERY] | floor PORT BPS MS SECONDS | allocations N UNITS")
+  print(
+    "bench publish HOST:PORT APP/NAME BPS SECONDS | view KIND HOST:PORT APP/NAME N SECONDS [PROBE_EVERY] | floor PORT BPS MS SECONDS | allocations N UNITS"
+  )
   exit(64)
 }
 
