@@ -23,9 +23,12 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   private let thread = Atomic<UInt>(0)
   /// Which worker this is, from 0.
   package let index: Int
+  private let batchesWrites: Bool
 
-  package init(index: Int) {
+  /// - Parameter batchesWrites: sends to many sockets in one system call where the kernel allows it.
+  package init(index: Int, batchesWrites: Bool = true) {
     self.index = index
+    self.batchesWrites = batchesWrites
     uv = .allocate(capacity: 1)
     wake = .allocate(capacity: 1)
     precondition(uv_loop_init(uv) == 0, "the kernel gives every worker an epoll descriptor")
@@ -56,7 +59,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   /// Takes over the calling thread until `LoopContext.stop`.
   package func run(log: Log, setUp: (LoopContext) -> Void) {
     thread.store(UInt(bitPattern: pthread_self_token()), ordering: .relaxed)
-    let context = LoopContext(loop: self, uv: uv, log: log)
+    let context = LoopContext(loop: self, uv: uv, batchesWrites: batchesWrites, log: log)
     wake.pointee.data = Unmanaged.passUnretained(context).toOpaque()
     setUp(context)
     // What was posted before the thread started.

@@ -14,6 +14,9 @@ package final class LoopContext {
   private var armedFor = Instant.distantFuture
   private var endOfTurn: [() -> Void] = []
   private var dirty: [TCPConnection] = []
+  /// The other of two arrays that take turns, so that a steady fan-out does not allocate.
+  private var flushing: [TCPConnection] = []
+  private var batch: SendBatch?
   private var services: [ObjectIdentifier: AnyObject] = [:]
   /// Everything with an open handle, kept alive until it is closed.
   private var residents: [ObjectIdentifier: any LoopResident] = [:]
@@ -24,7 +27,9 @@ package final class LoopContext {
   internal let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 16)
   internal let vector = IOVector()
 
-  internal init(loop: EventLoop, uv: UnsafeMutablePointer<uv_loop_t>, log: Log) {
+  /// - Parameter batchesWrites: tries io_uring for the writes of a turn.
+  internal init(loop: EventLoop, uv: UnsafeMutablePointer<uv_loop_t>, batchesWrites: Bool, log: Log) {
+    batch = batchesWrites ? SendBatch() : nil
     self.loop = loop
     self.uv = uv
     self.log = log
@@ -104,7 +109,20 @@ package final class LoopContext {
     // A body may ask for another one; a flush may close a connection. Both settle in a few rounds.
     while !endOfTurn.isEmpty || !dirty.isEmpty {
       for body in exchange(&endOfTurn, with: []) { body() }
-      for connection in exchange(&dirty, with: []) { connection.flushAtEndOfTurn() }
+      swap(&dirty, &flushing)
+      flushAll()
+      flushing.removeAll(keepingCapacity: true)
+    }
+  }
+
+  private func flushAll() {
+    guard let batch, flushing.count >= SendBatch.worthwhile else {
+      for connection in flushing { connection.flushAtEndOfTurn() }
+      return
+    }
+    if !batch.flush(flushing) {
+      log(.error, "io", "io_uring failed; every connection writes for itself from now on")
+      self.batch = nil
     }
   }
 

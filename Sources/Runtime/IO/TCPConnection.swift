@@ -255,13 +255,7 @@ package final class TCPConnection: OutputSink, LoopResident {
       if secure.hasCiphertext { return sendCiphertext() }
       guard secure.isEstablished else { return false }
     }
-    context.vector.removeAll()
-    if let source, source.isMidMessage { source.gather(into: context.vector, .restOfMessage) }
-    let tail = context.vector.byteCount
-    for index in 0..<min(replies.count, IOVector.capacity) where !context.vector.isFull {
-      context.vector.append(replies[index], from: index == 0 ? replyOffset : 0)
-    }
-    if tail == 0, bufferedBytes == context.vector.byteCount, let source { source.gather(into: context.vector, .all) }
+    let tail = gather()
     let ready = context.vector.byteCount
     guard ready > 0 else { return false }
     if let secure { return encrypt(with: secure, tailOfMessage: tail) }
@@ -271,12 +265,51 @@ package final class TCPConnection: OutputSink, LoopResident {
     return true
   }
 
+  /// Fills the vector; answers how many of its bytes complete a message cut short before.
+  private func gather() -> Int {
+    context.vector.removeAll()
+    if let source, source.isMidMessage { source.gather(into: context.vector, .restOfMessage) }
+    let tail = context.vector.byteCount
+    for index in 0..<min(replies.count, IOVector.capacity) where !context.vector.isFull {
+      context.vector.append(replies[index], from: index == 0 ? replyOffset : 0)
+    }
+    if tail == 0, bufferedBytes == context.vector.byteCount, let source { source.gather(into: context.vector, .all) }
+    return tail
+  }
+
+  // MARK: Writing together with others (`SendBatch`)
+
+  internal var batchDescriptor: Int32 { descriptor }
+
+  /// Fills the loop's vector like a flush of its own would; `nil` when this connection must write for itself.
+  internal func gatherForBatch() -> Int? {
+    guard state == .open, secure == nil, !closesAfterFlush, !awaitsWritable else { return nil }
+    isDirty = false
+    return gather()
+  }
+
+  /// - Parameter result: bytes sent, or a negative errno.
+  internal func didSendInBatch(_ result: Int, of ready: Int, tailOfMessage tail: Int) {
+    guard state == .open else { return }
+    guard result >= 0 else { return sendFailed(Int32(clamping: -result)) }
+    didSend(result, tailOfMessage: tail)
+    if result < ready {
+      awaitWritable()
+    } else if tail > 0 || bufferedBytes > 0 {
+      setNeedsFlush()
+    }
+  }
+
   /// Writes the vector; `nil` when nothing went.
   private func transmit() -> Int? {
     let sent = martlet_send(descriptor, context.vector.parts, Int32(context.vector.count))
     if sent >= 0 { return sent }
-    if sent == -Int(EAGAIN) { awaitWritable() } else { close(.failed(SystemError("write", code: Int32(-sent)))) }
+    sendFailed(Int32(clamping: -sent))
     return nil
+  }
+
+  private func sendFailed(_ code: Int32) {
+    if code == EAGAIN { awaitWritable() } else { close(.failed(SystemError("write", code: code))) }
   }
 
   private func encrypt(with secure: SecureLayer, tailOfMessage tail: Int) -> Bool {

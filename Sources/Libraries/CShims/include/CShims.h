@@ -35,3 +35,19 @@ void martlet_name_thread(const char *name);
 // Opens a file below a folder, never through a symbolic link and never outside it, whatever `path` says (openat2 with
 // RESOLVE_BENEATH, or step by step where the kernel or a sandbox has none). `path` is relative and not empty.
 int martlet_open_beneath(int folder, const char *path, int flags);
+
+// Sends to many sockets in one system call (io_uring), where the kernel allows it.
+#define MARTLET_BATCH_CAPACITY 256
+#define MARTLET_BATCH_PARTS 16
+struct martlet_batch;
+
+// NULL where io_uring is not to be had. Used on the thread that made it only.
+struct martlet_batch *martlet_batch_create(void);
+void martlet_batch_destroy(struct martlet_batch *batch);
+
+// Adds a send that never blocks; the bytes must stay until the submit. Negative when it does not fit.
+int martlet_batch_add(struct martlet_batch *batch, int fd, const struct iovec *parts, int count);
+
+// Does all sends and answers their results in order: bytes, or a negative errno. NULL when the ring failed for good; what
+// was sent is then unknown.
+const long *martlet_batch_submit(struct martlet_batch *batch);
