@@ -106,7 +106,8 @@ let package = Package(
     .executableTarget(
       name: "bench",
       dependencies: [
-        "CAllocations", "MartletPrimitives", "MartletCodecs", "MartletContainers", "MartletRTMP", "MartletIO", "MartletMedia",
+        "CAllocations", "MartletPrimitives", "MartletCodecs", "MartletContainers", "MartletHTTP", "MartletRTMP", "MartletIO",
+        "MartletMedia",
       ], path: "Benchmarks/bench", swiftSettings: strict),
     .target(
       name: "TestSupport", dependencies: ["MartletPrimitives"], path: "Tests/TestSupport", swiftSettings: strict),

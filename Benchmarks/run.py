@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 root = pathlib.Path(__file__).resolve().parent.parent
 bench = root / ".build/release/bench"
@@ -116,16 +117,23 @@ def start_nginx():
     return Server("nginx-rtmp", ["nginx", "-c", str(directory / "nginx.conf"), "-p", str(directory)], rtmp, http)
 
 
-def publisher(server, bitrate, seconds):
-    return subprocess.Popen([bench, "publish", f"127.0.0.1:{server.rtmp}", "live/bench", str(bitrate), str(seconds)])
+def publisher(server, path, bitrate, seconds):
+    return subprocess.Popen([bench, "publish", f"127.0.0.1:{server.rtmp}", path, str(bitrate), str(seconds)])
 
 
 def fan_out(server, kind, viewers, bitrate, seconds):
     """One stream to many viewers; answers the row."""
-    source = publisher(server, bitrate, int(seconds + viewers * 0.004 + 14))
+    nginx = server.name.startswith("nginx")
+    source = publisher(server, "hls/bench" if kind == "hls" and nginx else "live/bench", bitrate, int(seconds + viewers * 0.004 + 24))
     time.sleep(2.5)
+    if kind == "hls":
+        # The first segments.
+        if not nginx:
+            urllib.request.urlopen(f"http://127.0.0.1:{server.http}/live/bench.m3u8", timeout=20).read()
+        time.sleep(7)
     idle = pss(server.pids)
-    port, path = (server.rtmp, "live/bench") if kind == "rtmp" else (server.http, "live/bench.flv")
+    port = server.rtmp if kind == "rtmp" else server.http
+    path = {"rtmp": "live/bench", "http": "live/bench.flv", "hls": "bench.m3u8" if nginx else "live/bench/index.m3u8"}[kind]
     view = subprocess.Popen([bench, "view", kind, f"127.0.0.1:{port}", path, str(viewers), str(seconds)], stdout=subprocess.PIPE, text=True)
     view.stdout.readline()
     before, memory = cpu(server.pids), pss(server.pids)
@@ -200,12 +208,16 @@ def main():
                 measure(fan_out, server, "rtmp", viewers, bitrate, s)
                 if not settings:
                     measure(fan_out, server, "http", viewers, bitrate, s)
+                    if bitrate > 1_000_000:
+                        measure(fan_out, server, "hls", viewers, bitrate, s)
             finally:
                 server.stop()
         nginx = start_nginx()
         if nginx:
             try:
                 measure(fan_out, nginx, "rtmp", viewers, bitrate, s)
+                if bitrate > 1_000_000:
+                    measure(fan_out, nginx, "hls", viewers, bitrate, s)
             finally:
                 nginx.stop()
     print()
@@ -213,6 +225,8 @@ def main():
     print("allocations of a steady fan-out on the worker's thread:")
     for viewers in (10, 100, 1000):
         subprocess.run([bench, "allocations", str(viewers), "300"], check=True)
+    print("UDP, six packets of 1,128 bytes a picture to each peer: CPU of the sending thread")
+    subprocess.run([bench, "udp", "50", "200"], check=True)
     results = root / "Benchmarks/results"
     results.mkdir(exist_ok=True)
     (results / f"{time.strftime('%Y%m%dT%H%M%S')}.json").write_text(json.dumps(rows, indent=1))

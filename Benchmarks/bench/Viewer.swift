@@ -8,6 +8,8 @@ internal enum ViewerProtocol: String {
   case rtmp
   /// HTTP-FLV and the other endless HTTP formats.
   case http
+  /// A playlist and its segments (`HLSViewer`).
+  case hls
   /// The floor program, which sends at once.
   case raw
 }
@@ -36,7 +38,7 @@ internal final class Viewer: TCPConnectionHandler {
   internal func connectionDidOpen(_ connection: TCPConnection) {
     tally.connected += 1
     switch kind {
-    case .raw: break
+    case .raw, .hls: break
     case .http:
       connection.write(Array("GET /\(target.app)/\(target.name) HTTP/1.1\r\nHost: \(target.host)\r\n\r\n".utf8))
     case .rtmp:

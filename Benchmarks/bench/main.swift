@@ -1,10 +1,10 @@
 // The load generator of `make bench`: publishers with a clock in each frame, viewers that read it, and the floor program.
 //
 //   bench publish RTMP_HOST:PORT APP/NAME BITS_PER_SECOND SECONDS
-//   bench view rtmp|http|raw HOST:PORT APP/NAME VIEWERS SECONDS [PROBE_EVERY]
+//   bench view rtmp|http|hls|raw HOST:PORT APP/NAME VIEWERS SECONDS [PROBE_EVERY]
 //   bench floor PORT BITS_PER_SECOND INTERVAL_MS SECONDS
 //   bench allocations VIEWERS UNITS
-//   bench idle HOST:PORT CONNECTIONS SECONDS
+//   bench udp PEERS PICTURES
 internal import Glibc
 internal import MartletIO
 internal import MartletPrimitives
@@ -54,7 +54,10 @@ case "view":
     let ramp = TimeSpan(nanoseconds: Int64(max(1, viewers)) * 4_000_000)
     for index in 0..<viewers {
       context.schedule(after: TimeSpan(nanoseconds: Int64(index) * 4_000_000)) {
-        let viewer = Viewer(kind, ("\(target)", name.app, name.name), isProbe: index % max(1, probeEvery) == 0, tally, context)
+        let viewer: any TCPConnectionHandler =
+          kind == .hls
+          ? HLSViewer(host: "\(target)", playlist: "/\(arguments[3])", tally, context)
+          : Viewer(kind, ("\(target)", name.app, name.name), isProbe: index % max(1, probeEvery) == 0, tally, context)
         _ = try? TCPConnection(connectingTo: target, in: context, handler: viewer)
       }
     }
@@ -75,5 +78,7 @@ case "floor":
   Floor.run(port: UInt16(clamping: number(1)), bitrate: number(2), intervalMilliseconds: number(3), seconds: number(4))
 case "allocations":
   AllocationBenchmark.run(viewers: number(1), units: number(2))
+case "udp":
+  UDPBenchmark.run(peers: number(1), pictures: number(2))
 default: usage()
 }

@@ -5,9 +5,10 @@ internal import MartletPrimitives
 
 extension SocketAddress {
   /// The kernel's form of the address.
-  internal func withSockaddr<R>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {
+  /// - Parameter mapped: IPv4 as `::ffff:a.b.c.d`, as a socket of both families wants it.
+  internal func withSockaddr<R>(mapped: Bool = false, _ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {
     switch ip {
-    case .v4(let value):
+    case .v4(let value) where !mapped:
       var address = sockaddr_in()
       address.sin_family = sa_family_t(AF_INET)
       address.sin_port = port.bigEndian
@@ -15,11 +16,12 @@ extension SocketAddress {
       return withUnsafePointer(to: &address) {
         $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
       }
-    case .v6:
+    case .v4, .v6:
       var address = sockaddr_in6()
       address.sin6_family = sa_family_t(AF_INET6)
       address.sin6_port = port.bigEndian
-      withUnsafeMutableBytes(of: &address.sin6_addr) { $0.copyBytes(from: ip.bytes) }
+      let bytes = if case .v4 = ip { [UInt8](repeating: 0, count: 10) + [255, 255] + ip.bytes } else { ip.bytes }
+      withUnsafeMutableBytes(of: &address.sin6_addr) { $0.copyBytes(from: bytes) }
       return withUnsafePointer(to: &address) {
         $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_in6>.size)) }
       }

@@ -51,3 +51,28 @@ int martlet_batch_add(struct martlet_batch *batch, int fd, const struct iovec *p
 // Does all sends and answers their results in order: bytes, or a negative errno. NULL when the ring failed for good; what
 // was sent is then unknown.
 const long *martlet_batch_submit(struct martlet_batch *batch);
+
+// ── UDP in batches ──
+
+#define MARTLET_UDP_BATCH 64
+
+// A bound UDP socket, non-blocking, close-on-exec, with SO_REUSEADDR, buffers of `buffer` bytes, and GRO where there is some.
+int martlet_udp_bind(const struct sockaddr *address, socklen_t length, int buffer, int reuse_port);
+
+// One datagram, or with `segment` several of one size behind one another (the last may be shorter).
+struct martlet_datagram {
+  void *bytes;
+  uint32_t count;
+  uint16_t segment;
+  // Bits of the IP header: 0 not ECN-capable, 1 ECT(1), 2 ECT(0), 3 congestion experienced.
+  uint8_t ecn;
+  struct sockaddr_storage peer;
+  socklen_t peer_length;
+};
+
+// Receives up to `count` datagrams (at most MARTLET_UDP_BATCH); each `bytes` and `count` say where it may go. Answers how many
+// came, or a negative errno.
+int martlet_udp_receive(int fd, struct martlet_datagram *datagrams, int count);
+
+// Sends up to `count` datagrams in one call; those with `segment` as one GSO send each. Answers how many entries were taken.
+int martlet_udp_send(int fd, const struct martlet_datagram *datagrams, int count);

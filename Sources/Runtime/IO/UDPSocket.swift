@@ -1,0 +1,206 @@
+internal import CShims
+internal import CUV
+internal import Glibc
+package import MartletPrimitives
+
+/// What a UDP socket's owner hears, on the loop's thread.
+package protocol UDPSocketHandler: AnyObject {
+  /// One datagram; its bytes are valid during the call only.
+  /// - Parameter ecn: the two ECN bits of the IP header; 3 is "congestion experienced".
+  func socket(_ socket: UDPSocket, didReceive bytes: RawSpan, from peer: SocketAddress, ecn: UInt8)
+  /// Everything that the kernel had waiting has been delivered: the moment to answer in a batch.
+  func socketDidReceiveBatch(_ socket: UDPSocket)
+}
+
+extension UDPSocketHandler {
+  package func socketDidReceiveBatch(_ socket: UDPSocket) {}
+}
+
+/// A UDP socket that reads and writes in batches: `recvmmsg` with GRO in, `sendmmsg` with GSO out, flushed once a turn.
+///
+/// Datagrams to send are written into the socket's slab, in place (`send(to:size:fill:)`), so that a packet is encrypted
+/// straight to where the kernel reads it. Datagrams of one size to one peer in a row become one GSO send. A full kernel buffer
+/// drops what is left of the batch and counts it: datagrams are not queued, since late media is worse than lost media.
+package final class UDPSocket: LoopResident {
+  /// The largest datagram sent.
+  package static let maximumSend = 1500
+  /// GSO takes at most 64 segments and 65,507 bytes.
+  private static let maximumSegments = 44
+  private static let receiveSlot = 65_536
+  private static let receiveBatch = 16
+  private static let slabSize = 1 << 20
+
+  package struct Statistics: Sendable {
+    package internal(set) var received = 0, sent = 0
+    /// Datagrams that the kernel did not take.
+    package internal(set) var dropped = 0
+    package internal(set) var sendCalls = 0
+  }
+
+  private struct Run {
+    var peer: SocketAddress
+    var offset: Int
+    var count: Int
+    var segment: Int
+    var segments: Int
+    /// A shorter datagram ends a run: nothing may follow it in one GSO send.
+    var isClosed: Bool
+  }
+
+  package let local: SocketAddress
+  package let context: LoopContext
+  package var handler: (any UDPSocketHandler)?
+  package private(set) var statistics = Statistics()
+
+  private let descriptor: Int32
+  private let poll = LoopHandle<uv_poll_t>()
+  private let slab = UnsafeMutableRawBufferPointer.allocate(byteCount: slabSize, alignment: 16)
+  private let inbox = UnsafeMutableRawBufferPointer.allocate(byteCount: receiveSlot * receiveBatch, alignment: 16)
+  private let entries = UnsafeMutablePointer<martlet_datagram>.allocate(capacity: Int(MARTLET_UDP_BATCH))
+  private var used = 0
+  private var runs: [Run] = []
+  private var isFlushScheduled = false
+  private var isOpen = true
+  private let isDualStack: Bool
+
+  /// - Parameters:
+  ///   - buffer: bytes that the kernel may hold in each direction.
+  ///   - sharesPort: several workers bind the same port with SO_REUSEPORT.
+  package init(_ address: SocketAddress, in context: LoopContext, buffer: Int = 4 << 20, sharesPort: Bool = false) throws(SystemError) {
+    let descriptor = address.withSockaddr { martlet_udp_bind($0, $1, Int32(clamping: buffer), sharesPort ? 1 : 0) }
+    guard descriptor >= 0 else { throw SystemError("bind UDP \(address)", code: -descriptor) }
+    self.descriptor = descriptor
+    self.context = context
+    isDualStack = if case .v6 = address.ip { true } else { false }
+    var name = sockaddr_storage()
+    martlet_socket_name(descriptor, 0, &name)
+    local = SocketAddress(name) ?? address
+    entries.initialize(repeating: martlet_datagram(), count: Int(MARTLET_UDP_BATCH))
+    uv_poll_init(context.uv, poll.pointer, descriptor)
+    poll.pointer.pointee.data = Unmanaged.passUnretained(self).toOpaque()
+    context.add(self)
+    uv_poll_start(poll.pointer, Int32(UV_READABLE.rawValue)) { handle, _, _ in
+      guard let data = handle?.pointee.data else { return }
+      let socket = Unmanaged<UDPSocket>.fromOpaque(data).takeUnretainedValue()
+      withExtendedLifetime(socket) { socket.receive() }
+    }
+  }
+
+  deinit {
+    slab.deallocate()
+    inbox.deallocate()
+    entries.deallocate()
+  }
+
+  package func close() {
+    guard isOpen else { return }
+    isOpen = false
+    uv_poll_stop(poll.pointer)
+    poll.close()
+    Glibc.close(descriptor)
+    handler = nil
+    context.remove(self)
+  }
+
+  internal func loopWillStop() { close() }
+
+  // MARK: Receiving
+
+  private func receive() {
+    // A few batches a turn, so that a flood leaves room for timers and for the other sockets.
+    for _ in 0..<4 where isOpen {
+      for index in 0..<Self.receiveBatch {
+        entries[index].bytes = inbox.baseAddress.map { $0 + index * Self.receiveSlot }
+        entries[index].count = UInt32(Self.receiveSlot)
+      }
+      let count = martlet_udp_receive(descriptor, entries, Int32(Self.receiveBatch))
+      guard count > 0 else { break }
+      for index in 0..<Int(count) where isOpen { deliver(entries[index], slot: index) }
+      if count < Self.receiveBatch { break }
+    }
+    if isOpen { handler?.socketDidReceiveBatch(self) }
+  }
+
+  /// Splits what GRO has joined.
+  private func deliver(_ entry: martlet_datagram, slot: Int) {
+    guard let peer = SocketAddress(entry.peer) else { return }
+    let total = min(Int(entry.count), Self.receiveSlot)
+    let size = entry.segment > 0 ? Int(entry.segment) : max(1, total)
+    var offset = 0
+    while offset < total, isOpen {
+      let end = min(total, offset + size)
+      let start = slot * Self.receiveSlot
+      let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(inbox)[(start + offset)..<(start + end)])
+      statistics.received += 1
+      handler?.socket(self, didReceive: bytes.bytes, from: peer, ecn: entry.ecn)
+      offset = end
+    }
+  }
+
+  // MARK: Sending
+
+  /// Writes a datagram of exactly `size` bytes in place; it leaves at the end of the turn.
+  package func send(to peer: SocketAddress, size: Int, fill: (UnsafeMutableRawBufferPointer) -> Void) {
+    guard isOpen, (1...Self.maximumSend).contains(size) else { return }
+    if used + size > slab.count { flush() }
+    fill(UnsafeMutableRawBufferPointer(rebasing: slab[used..<used + size]))
+    add(peer, size)
+    used += size
+    guard !isFlushScheduled else { return }
+    isFlushScheduled = true
+    context.atEndOfTurn { [weak self] in self?.flush() }
+  }
+
+  package func send(_ bytes: RawSpan, to peer: SocketAddress) {
+    send(to: peer, size: bytes.byteCount) { slot in bytes.withUnsafeBytes { slot.copyMemory(from: $0) } }
+  }
+
+  private func add(_ peer: SocketAddress, _ size: Int) {
+    if let last = runs.indices.last, runs[last].peer == peer, !runs[last].isClosed, size <= runs[last].segment,
+      runs[last].segments < Self.maximumSegments
+    {
+      runs[last].count += size
+      runs[last].segments += 1
+      runs[last].isClosed = size < runs[last].segment
+    } else {
+      runs.append(Run(peer: peer, offset: used, count: size, segment: size, segments: 1, isClosed: false))
+    }
+  }
+
+  /// Sends what has gathered. Called at the end of each turn; may be called before.
+  package func flush() {
+    isFlushScheduled = false
+    var first = 0
+    while first < runs.count, isOpen {
+      let count = min(Int(MARTLET_UDP_BATCH), runs.count - first)
+      for index in 0..<count { fillEntry(index, runs[first + index]) }
+      let sent = martlet_udp_send(descriptor, entries, Int32(count))
+      statistics.sendCalls += 1
+      let taken = sent > 0 ? Int(sent) : 0
+      for run in runs[first..<first + taken] { statistics.sent += run.segments }
+      first += taken
+      if taken == 0 { first = skipRefused(first, sent) }
+    }
+    runs.removeAll(keepingCapacity: true)
+    used = 0
+  }
+
+  /// A peer that cannot be reached costs its own datagrams; a full buffer costs the rest of the batch.
+  private func skipRefused(_ first: Int, _ code: Int32) -> Int {
+    let end = code == -EAGAIN || code == -ENOBUFS ? runs.count : first + 1
+    for run in runs[first..<end] { statistics.dropped += run.segments }
+    return end
+  }
+
+  private func fillEntry(_ index: Int, _ run: Run) {
+    entries[index].bytes = slab.baseAddress.map { $0 + run.offset }
+    entries[index].count = UInt32(run.count)
+    entries[index].segment = run.segments > 1 ? UInt16(run.segment) : 0
+    run.peer.withSockaddr(mapped: isDualStack) { address, length in
+      withUnsafeMutableBytes(of: &entries[index].peer) {
+        $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: Int(length)))
+      }
+      entries[index].peer_length = length
+    }
+  }
+}

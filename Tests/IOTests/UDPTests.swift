@@ -1,0 +1,79 @@
+import MartletIO
+import MartletPrimitives
+import Synchronization
+import Testing
+
+/// Collects datagrams until `expected` have come.
+private final class Receiver: UDPSocketHandler {
+  let expected: Int
+  let done: @Sendable ([[UInt8]]) -> Void
+  var datagrams: [[UInt8]] = []
+
+  init(expecting expected: Int, done: @escaping @Sendable ([[UInt8]]) -> Void) {
+    self.expected = expected
+    self.done = done
+  }
+
+  func socket(_ socket: UDPSocket, didReceive bytes: RawSpan, from peer: SocketAddress, ecn: UInt8) {
+    datagrams.append(Array(copying: bytes))
+    if datagrams.count == expected { done(datagrams) }
+  }
+}
+
+private final class Echo: UDPSocketHandler {
+  func socket(_ socket: UDPSocket, didReceive bytes: RawSpan, from peer: SocketAddress, ecn: UInt8) { socket.send(bytes, to: peer) }
+}
+
+@Suite struct UDPTests {
+  private func echoed(_ sizes: [Int], server bound: SocketAddress? = nil) async -> (sent: [[UInt8]], received: [[UInt8]], calls: Int) {
+    let worker = Worker(EventLoop(index: 0), log: .silent) { _ in }
+    let sent = sizes.enumerated().map { index, size in (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ index) } }
+    let calls = Mutex(0)
+    let received = await withCheckedContinuation { (continuation: CheckedContinuation<[[UInt8]], Never>) in
+      worker.loop.post { context in
+        let loopback = SocketAddress(ip: .v4(0x7F00_0001), port: 0)
+        guard let server = try? UDPSocket(bound ?? loopback, in: context), let client = try? UDPSocket(loopback, in: context) else {
+          return continuation.resume(returning: [])
+        }
+        server.handler = Echo()
+        client.handler = Receiver(expecting: sizes.count) { datagrams in continuation.resume(returning: datagrams) }
+        for datagram in sent { client.send(datagram.span.bytes, to: SocketAddress(ip: loopback.ip, port: server.local.port)) }
+        client.flush()
+        calls.withLock { $0 = client.statistics.sendCalls }
+      }
+    }
+    worker.loop.post { $0.stop() }
+    worker.join()
+    return (sent, received, calls.withLock { $0 })
+  }
+
+  @Test func `a frame's packets of one size and a shorter last one leave in one call and come back one by one`() async {
+    let result = await echoed(Array(repeating: 1200, count: 30) + [700])
+    #expect(result.received == result.sent)
+    #expect(result.calls == 1)
+  }
+
+  @Test func `datagrams of all sizes keep their bounds and order`() async {
+    let result = await echoed([1, 1500, 1500, 2, 3, 3, 900, 901, 900, 1, 1])
+    #expect(result.received == result.sent)
+  }
+
+  @Test func `a socket of both families answers IPv4 peers`() async {
+    let result = await echoed([100, 200], server: SocketAddress(ip: .anyV6, port: 0))
+    #expect(result.received == result.sent)
+  }
+
+  @Test func `what cannot be a datagram is not sent`() async {
+    let worker = Worker(EventLoop(index: 0), log: .silent) { _ in }
+    let sent = await worker.run { context -> Int in
+      guard let socket = try? UDPSocket(SocketAddress(ip: .v4(0x7F00_0001), port: 0), in: context) else { return -1 }
+      socket.send([UInt8]().span.bytes, to: socket.local)
+      socket.send([UInt8](repeating: 0, count: 1501).span.bytes, to: socket.local)
+      socket.flush()
+      return socket.statistics.sent
+    }
+    worker.loop.post { $0.stop() }
+    worker.join()
+    #expect(sent == 0)
+  }
+}
