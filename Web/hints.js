@@ -69,7 +69,7 @@ export function rows(lines, about) {
 export function showPublishHints(section, place) {
   const list = el("div", { class: "hints" });
   const path = el("input", { value: "live/cam", size: 16, spellcheck: "false", autocomplete: "off", autocapitalize: "off" });
-  const token = el("input", { size: 16, placeholder: "if the server asks for one", spellcheck: "false", autocomplete: "off" });
+  const token = el("input", { size: 24, placeholder: "if the server asks for one", spellcheck: "false", autocomplete: "off" });
   const update = () => {
     if (!place.rtmp) return list.replaceChildren(el("p", {}, "RTMP is off on this server."));
     const stream = path.value.trim().replace(/^\/+|\/+$/g, "") || "live/cam";

@@ -1,0 +1,258 @@
+"""Chromium and Firefox open the pages: the player decodes what ffmpeg publishes, and the hints of the dashboard work."""
+import json
+import shlex
+import subprocess
+
+import pytest
+from browsers import BROWSERS
+from conftest import VIDEO, ffmpeg, stop_server, wait_for
+
+# Seconds behind the newest frame; in daily life it is half a second, on a machine that runs all tests at once it may be more.
+LATENCY = 5
+
+
+@pytest.fixture(scope="module", params=BROWSERS)
+def browser(request):
+    browser = BROWSERS[request.param]()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    browser = BROWSERS["chromium"]()
+    yield browser
+    browser.close()
+
+
+def watch(browser, server, path, query=""):
+    browser.open(server.url(f"/play/{path}{query}"))
+
+
+def stats(browser):
+    return browser.evaluate("""({ ...player.stats, time: document.getElementById("video").currentTime,
+        text: document.getElementById("status").textContent })""")
+
+
+def until(browser, condition, seconds=30):
+    """The player's figures as soon as `condition` holds for them."""
+    last = {}
+
+    def check():
+        last.update(stats(browser))
+        return condition(last) and dict(last)
+
+    try:
+        return wait_for(check, seconds)
+    except AssertionError:
+        raise AssertionError(f"waited {seconds} s in vain; the player says {json.dumps(last)}") from None
+
+
+def moving(browser, seconds=30, pictures=30, since=None):
+    """Waits until a second more has played, and so many pictures more were decoded, than `since` or now."""
+    before = since or stats(browser)
+    return until(
+        browser,
+        lambda now: now["state"] == "playing" and now["time"] > before["time"] + 1 and (now["decoded"] or 0) >= (before["decoded"] or 0) + pictures,
+        seconds)
+
+
+@pytest.mark.parametrize("source", ["av.flv", "bframes.flv", "video.flv"])
+def test_plays(browser, server, media, publish, source):
+    path = f"live/{source.split('.')[0]}"
+    publish(media / source, server.rtmp_url(path))
+    wait_for(lambda: server.live(path))
+    watch(browser, server, path)
+    # Before the first picture there is no time line to compare with.
+    first = until(browser, lambda now: now["state"] == "playing" and now["time"] > 0)
+    now = moving(browser, since=first)
+    assert (now["width"], now["height"]) == (640, 360)
+    assert now["transport"] == "fmp4" and not now["audioOnly"]
+    settled = until(browser, lambda now: now["latency"] is not None and now["latency"] < LATENCY)
+    assert settled["latency"] > 0
+    assert wait_for(lambda: server.stream(path)["viewers"]["by_transport"]) == {"ws-fmp4": 1}
+
+
+def test_sound_alone_plays(browser, server, media, publish):
+    publish(media / "audio.flv", server.rtmp_url("live/sound"))
+    wait_for(lambda: server.live("live/sound"))
+    watch(browser, server, "live/sound")
+    first = until(browser, lambda now: now["state"] == "playing" and now["time"] > 0)
+    now = moving(browser, pictures=0, since=first)
+    assert now["audioOnly"] and now["latency"] < LATENCY
+    wait_for(lambda: browser.evaluate("getComputedStyle(document.getElementById('audio-only')).display") != "none")
+
+
+def test_waits_for_the_publisher_and_survives_a_republish(browser, server, media, publish):
+    watch(browser, server, "live/again")
+    until(browser, lambda now: now["state"] == "waiting")
+    first = publish(media / "av.flv", server.rtmp_url("live/again"))
+    playing = moving(browser, since={"time": 0, "decoded": 0})
+    first.kill()
+    first.wait()
+    wait_for(lambda: not server.live("live/again"))
+    publish(media / "bframes.flv", server.rtmp_url("live/again"))
+    wait_for(lambda: server.live("live/again"))
+    # Decoded pictures are what counts: a player that began anew has a time line of its own.
+    now = until(browser, lambda now: now["state"] == "playing" and now["decoded"] > playing["decoded"] + 60)
+    assert now["reconnects"] == 0, "viewers stay attached within the grace period"
+    until(browser, lambda now: now["latency"] is not None and now["latency"] < LATENCY)
+
+
+def test_picture_comes_and_goes(browser, server, media, publish):
+    """Tracks of a source buffer are for life: the player begins a new one."""
+    first = publish(media / "audio.flv", server.rtmp_url("live/change"))
+    wait_for(lambda: server.live("live/change"))
+    watch(browser, server, "live/change")
+    until(browser, lambda now: now["state"] == "playing" and now["audioOnly"])
+    first.kill()
+    first.wait()
+    publish(media / "av.flv", server.rtmp_url("live/change"))
+    now = until(browser, lambda now: now["state"] == "playing" and now["width"] == 640)
+    assert not now["audioOnly"]
+    moving(browser, since=now)
+
+
+def test_codec_changes(browser, server, media, publish, ffmpeg9, tmp_path):
+    if not browser.evaluate("""MediaSource.isTypeSupported('video/mp4; codecs="av01.0.01M.08"')"""):
+        pytest.skip("this build of the browser has no AV1")
+    file = tmp_path / "av1.flv"
+    ffmpeg("-t", "10", *VIDEO, "-t", "10", "-c:v", "libsvtav1", "-preset", "12", "-g", "30", "-pix_fmt", "yuv420p", "-f", "flv", str(file), binary=ffmpeg9)
+    first = publish(media / "video.flv", server.rtmp_url("live/codec"))
+    wait_for(lambda: server.live("live/codec"))
+    watch(browser, server, "live/codec")
+    before = until(browser, lambda now: now["state"] == "playing" and "avc1" in (now["mime"] or ""))
+    first.kill()
+    first.wait()
+    publish(file, server.rtmp_url("live/codec"), binary=ffmpeg9)
+    now = until(browser, lambda now: now["state"] == "playing" and "av01" in now["mime"])
+    assert now["reconnects"] == before["reconnects"]
+    moving(browser, since=now)
+
+
+def test_a_pause_leaves_the_stream_and_play_is_live_again(browser, server, media, publish):
+    publish(media / "av.flv", server.rtmp_url("live/pause"))
+    wait_for(lambda: server.live("live/pause"))
+    watch(browser, server, "live/pause")
+    until(browser, lambda now: now["state"] == "playing" and now["time"] > 0)
+    browser.evaluate("document.getElementById('play').click()")
+    until(browser, lambda now: now["state"] == "paused")
+    wait_for(lambda: server.stream("live/pause")["viewers"]["total"] == 0)
+    browser.evaluate("document.getElementById('play').click()")
+    now = until(browser, lambda now: now["state"] == "playing" and now["time"] > 0)
+    assert moving(browser, since=now)["latency"] < LATENCY
+
+
+def test_comes_back_after_a_restart_of_the_server(browser, make_server, media, publish, monkeypatch):
+    server = make_server()
+    publish(media / "av.flv", server.rtmp_url("live/cam"))
+    wait_for(lambda: server.live("live/cam"))
+    watch(browser, server, "live/cam")
+    until(browser, lambda now: now["state"] == "playing" and now["time"] > 0)
+    ports = [server.http, server.https, server.rtmp, server.rtmps]
+    stop_server(server)
+    until(browser, lambda now: now["state"] == "reconnecting" and "rying again" in now["text"])
+    monkeypatch.setattr("conftest.free_port", iter(ports).__next__)
+    server = make_server()
+    publish(media / "av.flv", server.rtmp_url("live/cam"))
+    now = until(browser, lambda now: now["state"] == "playing" and now["reconnects"] > 0, seconds=60)
+    moving(browser, since=now)
+
+
+GUARDED = "auth:\n  keys:\n    - key: letmein-please\n      do: [publish, play]\n"
+
+
+def test_asks_for_a_token(browser, make_server, media, publish):
+    server = make_server(configuration=GUARDED)
+    publish(media / "av.flv", server.rtmp_url("live/cam?token=letmein-please"))
+    wait_for(lambda: server.live("live/cam"))
+    watch(browser, server, "live/cam")
+    until(browser, lambda now: now["state"] == "failed" and "live/cam" in now["text"])
+    assert browser.evaluate("!document.getElementById('access').hidden")
+    browser.evaluate("""(() => {
+      const form = document.getElementById("access");
+      form.elements.token.value = "letmein-please";
+      form.requestSubmit();
+    })()""")
+    until(browser, lambda now: now["state"] == "playing" and now["time"] > 0)
+
+
+# The dashboard
+
+
+def text(browser, selector):
+    return browser.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
+
+
+def test_dashboard_shows_streams_and_stops_them(browser, server, media, publish):
+    publish(media / "av.flv", server.rtmp_url("live/shown"))
+    wait_for(lambda: server.live("live/shown"))
+    browser.open(server.url("/"))
+    card = '[aria-label="live/shown"]'
+    wait_for(lambda: all(part in text(browser, card) for part in ["H264 640 × 360", "AAC 48 kHz", "bit/s", "RTMP"]))
+    assert text(browser, "#version") and text(browser, "#uptime")
+    # The graph grows with each answer.
+    wait_for(lambda: browser.evaluate(f"document.querySelector('{card} .graph .line').getAttribute('d').split('L').length") >= 3)
+    assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    browser.evaluate(f"document.querySelector('{card} .actions .danger').click()")
+    assert "live/shown" in wait_for(lambda: text(browser, "dialog[open]"))
+    browser.evaluate("document.querySelector('dialog[open] .danger').click()")
+    wait_for(lambda: not server.live("live/shown"))
+
+
+def test_pages_break_no_rule_of_their_own(chromium, server, media, publish):
+    """Nothing inline, nothing from elsewhere, no error on the console."""
+    publish(media / "av.flv", server.rtmp_url("live/rules"))
+    wait_for(lambda: server.live("live/rules"))
+    chromium.problems.clear()
+    chromium.open(server.url("/"))
+    wait_for(lambda: "live/rules" in text(chromium, "#streams"))
+    watch(chromium, server, "live/rules")
+    until(chromium, lambda now: now["state"] == "playing")
+    # A server without FFmpeg's libraries has no pictures.
+    assert [problem for problem in chromium.problems if ".jpg" not in problem] == []
+
+
+def test_dashboard_asks_for_the_administrators_token(chromium, server):
+    """The API says 401 to whoever is not on the machine itself; here a stand-in for `fetch` says what it would."""
+    chromium.open(server.url("/"))
+    wait_for(lambda: text(chromium, "#version"))
+    chromium.evaluate("""(() => {
+      const real = fetch;
+      globalThis.fetch = (url, options) => options.headers?.Authorization === "Bearer secret" ? real(url, options)
+        : Promise.resolve(new Response('{"error": {"status": 401, "message": "a token, please"}}', { status: 401 }));
+    })()""")
+    wait_for(lambda: chromium.evaluate("!document.getElementById('access').hidden"))
+    chromium.evaluate("""(() => {
+      const form = document.getElementById("access");
+      form.elements.token.value = "secret";
+      form.requestSubmit();
+    })()""")
+    wait_for(lambda: chromium.evaluate("document.getElementById('access').hidden"))
+    assert chromium.evaluate("sessionStorage.getItem('martlet.token')") == "secret"
+
+
+@pytest.mark.parametrize("token", ["", "letmein-please"])
+def test_publish_hints_work(chromium, make_server, media, publish, token):
+    """The texts that the page gives to copy are run as they are."""
+    server = make_server(configuration=GUARDED if token else None)
+    chromium.open(server.url("/"))
+    wait_for(lambda: chromium.evaluate("!document.getElementById('publish').hidden"))
+    hints = chromium.evaluate(f"""(async () => {{
+      const {{ placeOf, publishHints }} = await import("/hints.js");
+      const server = await (await fetch("/api/v1/server")).json();
+      return ["obs", "ff", "gst"].map((name, i) => Object.fromEntries(publishHints(placeOf(server), "live/" + name, {json.dumps(token)})[i].lines));
+    }})()""")
+    # OBS joins server and key with a slash, as ffmpeg is told here.
+    publish(media / "av.flv", f"{hints[0]['Server']}/{hints[0]['Stream Key']}")
+    shell = [hints[1]["Command"].replace("FILE", shlex.quote(str(media / "av.flv"))), hints[2]["Command"]]
+    processes = [subprocess.Popen(["sh", "-c", f"exec {command}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL) for command in shell]
+    try:
+        for name in ["obs", "ff", "gst"]:
+            stream = wait_for(lambda: (s := server.live(f"live/{name}")) and len(s["tracks"]) == 2 and s, seconds=30)
+            assert {track["codec"] for track in stream["tracks"]} == {"H264", "AAC"}, name
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
