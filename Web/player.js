@@ -147,7 +147,10 @@ class Player {
     this.#transport = transport;
     this.#isFresh = true;
     transport.open();
-    this.#after(2000, () => this.#transport === transport && this.#state === "connecting" && this.#set("waiting", "Waiting for somebody to publish…"));
+    this.#after(2000, () => {
+      const isBegun = this.#state !== "connecting" && this.#state !== "reconnecting";
+      if (this.#transport === transport && transport.isConnected && !isBegun) this.#set("waiting", "Waiting for somebody to publish…");
+    });
     this.#run();
   }
 
@@ -325,6 +328,10 @@ class FMP4Transport {
     socket.onclose = ({ code, reason }) => this.#closed(code, reason);
   }
 
+  get isConnected() {
+    return this.#socket.readyState === WebSocket.OPEN;
+  }
+
   close() {
     if (this.#socket) this.#socket.onmessage = this.#socket.onclose = null;
     this.#socket?.close();
@@ -385,7 +392,9 @@ class FMP4Transport {
       // A source buffer's tracks are for life: start over, with what waits.
       this.#queue.unshift({ mime });
       this.mime = mime;
-      return this.#load();
+      this.#load();
+      // A new source leaves the element paused.
+      return this.#events.media();
     }
     if (!this.#buffer) {
       this.#buffer = this.#source.addSourceBuffer(mime);
@@ -435,6 +444,8 @@ class FMP4Transport {
 class HLSTransport {
   name = "hls";
   mime = null;
+  /** The element does not say more. */
+  isConnected = true;
   #video;
   #url;
   #events;
