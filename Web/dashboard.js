@@ -48,10 +48,8 @@ function showServer({ version, uptime, connections, warnings, ...server }) {
 
 function showStreams(streams, clients) {
   const byPath = Map.groupBy(clients, ({ path }) => path);
-  reconcile($("streams"), cards, streams, ({ path }) => path, (stream) => {
-    const card = new StreamCard(stream, place, (error) => say(error.message));
-    return { element: card.element, close: () => card.close(), update: (now) => card.update(now, byPath.get(now.path) ?? []) };
-  });
+  const items = streams.map((stream) => ({ ...stream, clients: byPath.get(stream.path) ?? [] }));
+  reconcile($("streams"), cards, items, ({ path }) => path, (item) => new StreamCard(item, place, (error) => say(error.message)));
   const viewers = streams.reduce((sum, stream) => sum + stream.viewers.total, 0);
   setText($("summary"), streams.length ? `${count(streams.length, "stream", "streams")}, ${count(viewers, "viewer", "viewers")}` : "");
   $("empty").hidden = streams.length > 0;

@@ -43,9 +43,9 @@ export class StreamCard {
     this.#preview.close();
   }
 
-  /** @param {object} stream as the API has it @param {object[]} clients of this stream */
-  update(stream, clients) {
-    const { live, publisher, viewers } = stream;
+  /** @param {object} stream as the API has it, with its `clients` */
+  update(stream) {
+    const { live, publisher, viewers, clients } = stream;
     this.element.classList.toggle("off", !live);
     setText(this.#fields.badge, live ? "Live" : "Interrupted");
     setText(this.#tracks, stream.tracks.map((each) => track(each, stream.frame_rate)).join(" · ") || "No media yet");
@@ -60,7 +60,7 @@ export class StreamCard {
     setText(this.#summary, `Clients (${clients.length})`);
     this.#stop.disabled = !live;
     this.#clients.update(clients);
-    this.#preview.refresh(live && stream.tracks.some(({ kind }) => kind === "video"));
+    this.#preview.refresh(stream.tracks.some(({ kind }) => kind === "video"), live);
   }
 }
 
@@ -73,12 +73,13 @@ class Preview {
   #next = 0;
   #isVisible = false;
   #url = null;
+  #glyph = el("span", { "aria-hidden": "true" }, "▶");
   #picture = el("img", { alt: "", hidden: true });
   #observer = new IntersectionObserver(([entry]) => (this.#isVisible = entry.isIntersecting));
 
   constructor(path) {
     this.address = `/${encodePath(path)}.jpg`;
-    this.element = el("span", { class: "frame" }, el("span", { class: "glyph", "aria-hidden": "true" }, "▶"), this.#picture);
+    this.element = el("span", { class: "frame" }, this.#glyph, this.#picture);
     this.#observer.observe(this.element);
   }
 
@@ -87,8 +88,9 @@ class Preview {
     this.#show(null);
   }
 
-  async refresh(hasPicture) {
-    if (!hasPicture) return this.#show(null);
+  async refresh(hasPicture, isLive) {
+    setText(this.#glyph, hasPicture ? "▶" : "♪");
+    if (!hasPicture || !isLive) return this.#show(null);
     if (!this.#isVisible || performance.now() < this.#next) return;
     this.#next = Infinity;
     let picture = null;

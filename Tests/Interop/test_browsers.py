@@ -2,6 +2,8 @@
 import json
 import shlex
 import subprocess
+import threading
+import urllib.request
 
 import pytest
 from browsers import BROWSERS
@@ -225,9 +227,28 @@ def test_dashboard_shows_streams_and_stops_them(browser, server, media, publish)
     # The graph grows with each answer.
     wait_for(lambda: browser.evaluate(f"document.querySelector('{card} .graph .line').getAttribute('d').split('L').length") >= 3)
     assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    def confirm(about):
+        assert about in wait_for(lambda: text(browser, "dialog[open]"))
+        browser.evaluate("document.querySelector('dialog[open] .danger').click()")
+
+    # A viewer that comes later is listed, what it was sent grows, and it can be closed.
+    with urllib.request.urlopen(server.url(f"/{path}.flv"), timeout=10) as viewer:
+        row = f"[...document.querySelectorAll('{card} tbody tr')].find(row => row.textContent.includes('HTTP-FLV'))"
+        browser.evaluate(f"document.querySelectorAll('{card} details')[1].open = true")
+        sent = f"{row}?.cells[4].textContent"
+        first = wait_for(lambda: browser.evaluate(sent))
+        assert "1 HTTP-FLV" in text(browser, card)
+        reader = threading.Thread(target=viewer.read)
+        reader.start()
+        wait_for(lambda: browser.evaluate(sent) not in (None, first))
+        browser.evaluate(f"{row}.querySelector('button').click()")
+        confirm("viewer")
+        reader.join(10)
+        assert not reader.is_alive()
+    wait_for(lambda: not browser.evaluate(row))
     browser.evaluate(f"document.querySelector('{card} .actions .danger').click()")
-    assert path in wait_for(lambda: text(browser, "dialog[open]"))
-    browser.evaluate("document.querySelector('dialog[open] .danger').click()")
+    confirm(path)
     wait_for(lambda: not server.live(path))
 
 
