@@ -1,126 +1,507 @@
-// Plays a live stream in a <video>: fragmented MP4 over a WebSocket into Media Source Extensions.
+// Plays a live stream in a <video>, close to live, for as long as somebody publishes it.
 //
-// The server sends a text message with the MIME type before each initialization segment, and a binary message for each
-// fragment. Playback stays a little behind the newest frame: it jumps when it has fallen far behind and speeds up slightly
-// when it is a little late.
+//   import { play } from "/player.js";
+//   const player = play(document.querySelector("video"), "live/cam", { onstate: (state, text) => console.log(state, text) });
+//   player.stats;    // { latency, stalls, width, height, … }
+//   player.close();
+//
+// The stream comes as fragmented MP4 over a WebSocket into Media Source Extensions: the server sends a text message with the
+// MIME type before each initialization segment, and a binary message for each fragment. Where a browser cannot do that, or
+// not with the stream's codecs, it plays HLS itself if it can.
 
-const TARGET = 0.4; // seconds behind the newest frame
-const LATE = 1.5; // above this, play faster
-const LOST = 6; // above this, jump
+/** Seconds behind the newest frame at which to play; each stall adds some, quiet minutes take it back. */
+const TARGET = { least: 0.5, most: 2, step: 0.25, quiet: 20_000 };
+/** Seconds behind the target from which to play faster, and from which to jump. */
+const LATE = 0.3;
+const LOST = 4;
+/** Seconds that stay in the buffer behind the playhead. */
+const KEEP = 15;
+/** Fragments in wait for the decoder, in bytes: more than this means that the page slept, and that a fresh start is cheaper. */
+const QUEUE_LIMIT = 32 << 20;
+/** Close codes from here on mean "do not come again". */
+const FINAL_CLOSE = 4500;
 
-export function play(video, path, { status = () => {}, token = new URLSearchParams(location.search).get("token") } = {}) {
-  const player = new Player(video, path, status, token);
-  player.connect();
-  return player;
+const HLS_TYPE = "application/vnd.apple.mpegurl";
+// Safari on iPhones has only the managed kind.
+const MediaSourceKind = globalThis.MediaSource ?? globalThis.ManagedMediaSource;
+
+/** What this browser may be asked for with `options.transport`. */
+export function transports() {
+  const names = [];
+  if (MediaSourceKind && globalThis.WebSocket) names.push("fmp4");
+  if (document.createElement("video").canPlayType(HLS_TYPE)) names.push("hls");
+  return names;
+}
+
+/**
+ * Begins to play, and goes on until `close()`: connections that are lost come back, with growing pauses between.
+ *
+ * @param {HTMLVideoElement} video muted if it is to start without a click; pausing it closes the connection, playing opens it.
+ * @param {string} path the stream: "live/cam".
+ * @param {object} [options]
+ * @param {"auto"|"fmp4"|"hls"} [options.transport] "auto" takes fMP4, and HLS where that cannot be.
+ * @param {string} [options.query] credentials as the address has them, `token=…` or `key=…`; by default the page's own.
+ * @param {string} [options.origin] of the server; by default the page's own.
+ * @param {(state: PlayerState, text: string) => void} [options.onstate] called at each change; `text` is for people.
+ * @returns {Player}
+ *
+ * @typedef {"connecting"|"waiting"|"playing"|"paused"|"stalled"|"blocked"|"reconnecting"|"failed"} PlayerState
+ * `waiting`: nobody publishes yet. `blocked`: the browser wants a click first. `failed`: no further try is made.
+ */
+export function play(video, path, options = {}) {
+  return new Player(video, path, options);
 }
 
 class Player {
-  constructor(video, path, status, token) {
-    Object.assign(this, { video, path, status, token, queue: [], stalls: 0, retry: 0, closed: false });
-    video.addEventListener("waiting", () => this.stalls++);
-    this.timer = setInterval(() => this.follow(), 250);
+  #video;
+  #path;
+  #options;
+  #listeners = new AbortController();
+  #timers = new Set();
+  #transport = null;
+  #state = "connecting";
+  #attempts = 0;
+  #reconnects = 0;
+  #stalls = 0;
+  #stalledSince = 0;
+  #quietSince = performance.now();
+  #target = TARGET.least;
+  #isSuspended = false;
+  /** Nothing of this connection was shown yet. */
+  #isFresh = true;
+
+  constructor(video, path, { transport = "auto", query = credentials(), origin = location.origin, onstate = () => {} }) {
+    this.#video = video;
+    this.#path = path.split("/").map(encodeURIComponent).join("/");
+    this.#options = { transport, query, origin, onstate };
+    const on = (target, name, handle) => target.addEventListener(name, handle, { signal: this.#listeners.signal });
+    on(video, "waiting", () => this.#stall());
+    on(video, "playing", () => this.#play());
+    on(video, "play", () => this.#resume());
+    on(video, "pause", () => this.#suspend());
+    on(video, "error", () => video.error && this.#fail(video.error.message || "the picture could not be decoded"));
+    on(document, "visibilitychange", () => document.hidden || this.#follow());
+    on(globalThis, "online", () => this.#state === "reconnecting" && this.#connect());
+    const follow = setInterval(() => this.#follow(), 200);
+    this.#listeners.signal.addEventListener("abort", () => clearInterval(follow));
+    this.#connect();
   }
 
-  connect() {
-    this.source = new MediaSource();
-    this.buffer = null;
-    this.queue = [];
-    const url = URL.createObjectURL(this.source);
-    this.video.src = url;
-    this.source.addEventListener("sourceopen", () => {
-      URL.revokeObjectURL(url);
-      this.open();
-    }, { once: true });
-  }
-
-  open() {
-    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const query = this.token ? `?token=${encodeURIComponent(this.token)}` : "";
-    this.socket = new WebSocket(`${scheme}//${location.host}/${this.path.split("/").map(encodeURIComponent).join("/")}.mp4${query}`);
-    this.socket.binaryType = "arraybuffer";
-    this.socket.onmessage = ({ data }) => (typeof data === "string" ? this.configure(JSON.parse(data)) : this.append(data));
-    this.socket.onclose = ({ code, reason }) => this.closedBy(code, reason);
-  }
-
-  configure({ mime }) {
-    this.retry = 0;
-    if (!MediaSource.isTypeSupported(mime)) {
-      this.status(`This browser cannot play ${mime}`);
-      return this.close();
-    }
-    if (this.buffer) {
-      this.queue.push({ mime });
-      return this.pump();
-    }
-    this.buffer = this.source.addSourceBuffer(mime);
-    this.buffer.mode = "segments";
-    this.buffer.addEventListener("updateend", () => this.pump());
-    this.video.play().catch(() => this.status("Press play"));
-  }
-
-  append(data) {
-    this.queue.push(data);
-    this.pump();
-  }
-
-  pump() {
-    if (!this.buffer || this.buffer.updating || !this.queue.length || this.source.readyState !== "open") return;
-    try {
-      const first = this.queue[0];
-      if (first.mime) {
-        this.queue.shift();
-        this.buffer.changeType(first.mime);
-        return this.pump();
-      }
-      const end = this.queue.findIndex((item) => item.mime);
-      const parts = this.queue.splice(0, end < 0 ? this.queue.length : end);
-      this.buffer.appendBuffer(parts.length === 1 ? parts[0] : joined(parts));
-    } catch (error) {
-      if (error.name === "QuotaExceededError") return this.trim(2);
-      this.status(`Playback failed: ${error.message}`);
-      this.socket.close();
-    }
-  }
-
-  trim(keep) {
-    const { buffered, currentTime } = this.video;
-    if (this.buffer && !this.buffer.updating && buffered.length && currentTime - buffered.start(0) > keep) {
-      this.buffer.remove(0, currentTime - keep);
-    }
-  }
-
-  get latency() {
-    const { buffered, currentTime } = this.video;
-    return buffered.length ? buffered.end(buffered.length - 1) - currentTime : 0;
-  }
-
-  follow() {
-    const { video } = this;
-    if (!video.buffered.length) return;
-    const end = video.buffered.end(video.buffered.length - 1);
-    const late = end - video.currentTime;
-    if (video.currentTime < video.buffered.start(video.buffered.length - 1) || late > LOST) video.currentTime = Math.max(0, end - TARGET);
-    video.playbackRate = late > LATE ? 1.1 : 1;
-    this.trim(30);
-    if (!video.paused) this.status(`${late.toFixed(1)} s behind live · ${this.stalls} stalls`);
-  }
-
-  closedBy(code, reason) {
-    if (this.closed) return;
-    if (code >= 4500) return this.status(reason || `Closed (${code})`);
-    const wait = Math.min(10, 0.5 * 2 ** this.retry++) * (0.75 + Math.random() / 2);
-    this.status(`${reason || "The connection was lost"}. Trying again…`);
-    setTimeout(() => !this.closed && this.connect(), wait * 1000);
-  }
-
+  /** Ends playback for good. The last picture stays. */
   close() {
-    this.closed = true;
-    clearInterval(this.timer);
-    this.socket?.close();
+    this.#listeners.abort();
+    this.#disconnect();
+  }
+
+  /** What a viewer may want to know now. Seconds and counts; `null` where unknown. */
+  get stats() {
+    const video = this.#video;
+    const quality = video.getVideoPlaybackQuality?.();
+    return {
+      state: this.#state,
+      transport: this.#transport?.name ?? null,
+      mime: this.#transport?.mime ?? null,
+      /** The stream has sound and no picture. */
+      audioOnly: this.#transport?.mime?.startsWith("audio/") ?? (video.readyState > 0 && !video.videoWidth),
+      latency: this.#latency,
+      target: this.#target,
+      rate: video.playbackRate,
+      stalls: this.#stalls,
+      reconnects: this.#reconnects,
+      width: video.videoWidth,
+      height: video.videoHeight,
+      decoded: quality?.totalVideoFrames ?? null,
+      dropped: quality?.droppedVideoFrames ?? null,
+    };
+  }
+
+  // MARK: Connections
+
+  #connect() {
+    this.#disconnect();
+    const wanted = this.#options.transport;
+    const possible = transports();
+    const name = wanted === "auto" ? possible[0] : possible.find((kind) => kind === wanted);
+    if (!name) return this.#end("This browser plays neither Media Source Extensions nor HLS");
+    this.#set(this.#attempts ? "reconnecting" : "connecting", this.#attempts ? "Connecting again…" : "Connecting…");
+    this.#start(name);
+  }
+
+  #start(name) {
+    const events = {
+      media: () => this.#begin(),
+      lost: (reason) => this.#fail(reason),
+      refused: (reason) => this.#end(reason),
+      unsupported: (mime) => this.#fallBack(mime),
+    };
+    // A transport of old may still have something to say.
+    const current = (handle) => (...values) => this.#transport === transport && handle(...values);
+    for (const key of Object.keys(events)) events[key] = current(events[key]);
+    const url = (suffix, scheme) => {
+      const address = new URL(`/${this.#path}${suffix}`, this.#options.origin);
+      if (scheme) address.protocol = address.protocol.replace("http", scheme);
+      address.search = this.#options.query;
+      return address.href;
+    };
+    const transport = new (name === "hls" ? HLSTransport : FMP4Transport)(this.#video, url, events);
+    this.#transport = transport;
+    this.#isFresh = true;
+    transport.open();
+    this.#after(2000, () => {
+      const isBegun = this.#state !== "connecting" && this.#state !== "reconnecting";
+      if (this.#transport === transport && transport.isConnected && !isBegun) this.#set("waiting", "Waiting for somebody to publish…");
+    });
+    this.#run();
+  }
+
+  #disconnect() {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    const transport = this.#transport;
+    this.#transport = null;
+    transport?.close();
+  }
+
+  /** The first media of a connection. */
+  #begin() {
+    this.#attempts = 0;
+    this.#quietSince = performance.now();
+    this.#run();
+  }
+
+  #run() {
+    if (this.#isSuspended) return;
+    this.#video.play().catch((error) => {
+      // Without a click, browsers play only what is muted; anything else here is a newer load's doing.
+      if (error.name === "NotAllowedError") this.#set("blocked", "Press play");
+    });
+  }
+
+  #fail(reason) {
+    if (this.#state === "failed" || this.#isSuspended) return;
+    this.#disconnect();
+    const pause = Math.min(10, 0.5 * 2 ** this.#attempts++) * (0.75 + Math.random() / 2);
+    this.#reconnects++;
+    this.#set("reconnecting", `${sentence(reason)}. Trying again in ${Math.ceil(pause)} s…`);
+    this.#after(pause * 1000, () => this.#connect());
+  }
+
+  #end(reason) {
+    this.#disconnect();
+    this.#set("failed", sentence(reason));
+  }
+
+  #fallBack(mime) {
+    if (this.#options.transport === "auto" && transports().includes("hls")) {
+      this.#disconnect();
+      this.#start("hls");
+    } else {
+      this.#end(`This browser cannot play ${mime}`);
+    }
+  }
+
+  // MARK: What the element says
+
+  /** A live stream does not wait: who pauses leaves, and comes back to what is live then. */
+  #suspend() {
+    if (this.#video.ended || this.#video.error || this.#isSuspended) return;
+    this.#isSuspended = true;
+    this.#disconnect();
+    this.#set("paused", "Paused");
+  }
+
+  #resume() {
+    if (!this.#isSuspended && this.#state !== "failed") return;
+    this.#isSuspended = false;
+    this.#attempts = 0;
+    this.#connect();
+  }
+
+  #play() {
+    this.#stalledSince = 0;
+    if (this.#transport) this.#set("playing", "Live");
+  }
+
+  #stall() {
+    if (this.#state !== "playing" || this.#video.seeking) return;
+    this.#stalls++;
+    this.#stalledSince = performance.now();
+    this.#quietSince = this.#stalledSince;
+    this.#target = Math.min(TARGET.most, this.#target + TARGET.step);
+    this.#set("stalled", "Waiting for data…");
+  }
+
+  // MARK: Latency
+
+  get #latency() {
+    const { buffered, seekable, currentTime } = this.#video;
+    const ranges = this.#transport?.name === "hls" ? seekable : buffered;
+    return ranges.length ? Math.max(0, ranges.end(ranges.length - 1) - currentTime) : null;
+  }
+
+  /** Stays near the newest frame: a little faster when late, a jump when far behind or before a gap. */
+  #follow() {
+    const now = performance.now();
+    if (now - this.#quietSince > TARGET.quiet && this.#target > TARGET.least) {
+      this.#target = Math.max(TARGET.least, this.#target - TARGET.step);
+      this.#quietSince = now;
+    }
+    // Longer than a publisher may be away: the line is dead, the decoder hangs, or the time line began anew.
+    if (this.#stalledSince && now - this.#stalledSince > 15_000) {
+      this.#stalledSince = 0;
+      return this.#fail("no data came");
+    }
+    const video = this.#video;
+    const { buffered } = video;
+    if (this.#transport?.name !== "fmp4" || !buffered.length || video.seeking) return;
+    const last = buffered.length - 1;
+    const [start, end] = [buffered.start(last), buffered.end(last)];
+    const late = end - video.currentTime;
+    if (this.#isFresh || late > this.#target + LOST || late < -0.5) {
+      this.#isFresh = false;
+      return this.#jump(Math.max(start, end - this.#target));
+    }
+    const range = this.#range(video.currentTime);
+    if (range < last && (range < 0 || buffered.end(range) - video.currentTime < 0.1)) {
+      return this.#jump(range + 1 === last ? Math.max(start, Math.min(end - this.#target, start + 1)) : buffered.start(range + 1));
+    }
+    const over = late - this.#target;
+    const rate = over > 1.5 ? 1.2 : over > LATE ? 1.08 : over < 0.05 ? 1 : null;
+    // Between the two thresholds it stays as it is: the rate would else change several times a second.
+    if (rate && rate !== video.playbackRate) video.playbackRate = rate;
+  }
+
+  /** The buffered range around a time; -1 or the one before it when it lies in a gap. */
+  #range(time) {
+    const { buffered } = this.#video;
+    let index = buffered.length - 1;
+    while (index >= 0 && buffered.start(index) > time + 0.01) index--;
+    return index;
+  }
+
+  #jump(time) {
+    // Inside the range by a hair: its very start may round to the gap before it.
+    this.#video.currentTime = time + 0.001;
+  }
+
+  #set(state, text) {
+    if (state === this.#state && state === "playing") return;
+    this.#state = state;
+    this.#options.onstate(state, text);
+  }
+
+  #after(milliseconds, body) {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      body();
+    }, milliseconds);
+    this.#timers.add(timer);
   }
 }
 
+/** Fragmented MP4 over a WebSocket into a SourceBuffer. */
+class FMP4Transport {
+  name = "fmp4";
+  mime = null;
+  #video;
+  #url;
+  #events;
+  #socket = null;
+  #source = null;
+  #buffer = null;
+  #sourceURL = null;
+  /** Fragments as bytes, and `{ mime }` before each initialization segment. */
+  #queue = [];
+  #queued = 0;
+  #hasBegun = false;
+
+  constructor(video, url, events) {
+    [this.#video, this.#url, this.#events] = [video, url, events];
+  }
+
+  open() {
+    this.#load();
+    const socket = new WebSocket(this.#url(".mp4", "ws"));
+    this.#socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onclose = ({ code, reason }) => this.#closed(code, reason);
+  }
+
+  get isConnected() {
+    return this.#socket.readyState === WebSocket.OPEN;
+  }
+
+  close() {
+    if (this.#socket) this.#socket.onmessage = this.#socket.onclose = null;
+    this.#socket?.close();
+    this.#queue = [];
+    this.#buffer = null;
+    // The element keeps its source, and so its last picture, until there is something newer.
+  }
+
+  #load() {
+    const video = this.#video;
+    const source = new MediaSourceKind();
+    this.#source = source;
+    this.#buffer = null;
+    source.addEventListener("sourceopen", () => {
+      URL.revokeObjectURL(this.#sourceURL);
+      this.#pump();
+    }, { once: true });
+    if (MediaSourceKind !== globalThis.MediaSource) video.disableRemotePlayback = true;
+    this.#sourceURL = URL.createObjectURL(source);
+    video.src = this.#sourceURL;
+  }
+
+  #receive(data) {
+    if (typeof data === "string") {
+      const message = JSON.parse(data);
+      if (message.type === "format") this.#queue.push({ mime: message.mime });
+    } else {
+      this.#queue.push(data);
+      this.#queued += data.byteLength;
+      if (this.#queued > QUEUE_LIMIT) return this.#events.lost("the page was asleep");
+      if (!this.#hasBegun) {
+        this.#hasBegun = true;
+        this.#events.media();
+      }
+    }
+    this.#pump();
+  }
+
+  /** Hands the buffer what waits, one operation at a time. */
+  #pump() {
+    if (!this.#queue.length || this.#source.readyState !== "open" || this.#buffer?.updating) return;
+    if (this.#video.error) return;
+    try {
+      if (this.#queue[0].mime) {
+        this.#format(this.#queue.shift().mime);
+      } else if (!this.#trim(KEEP)) {
+        this.#append();
+      }
+    } catch (error) {
+      this.#events.lost(`playback failed: ${error.message}`);
+    }
+  }
+
+  /** A new initialization segment follows. */
+  #format(mime) {
+    if (!MediaSourceKind.isTypeSupported(mime)) return this.#events.unsupported(mime);
+    if (this.#buffer && kinds(mime) !== kinds(this.mime)) {
+      // A source buffer's tracks are for life: start over, with what waits.
+      this.#queue.unshift({ mime });
+      this.mime = mime;
+      this.#load();
+      // A new source leaves the element paused.
+      return this.#events.media();
+    }
+    if (!this.#buffer) {
+      this.#buffer = this.#source.addSourceBuffer(mime);
+      this.#buffer.addEventListener("updateend", () => this.#pump());
+    } else if (mime !== this.mime) {
+      this.#buffer.changeType(mime);
+    }
+    this.mime = mime;
+    this.#pump();
+  }
+
+  #append() {
+    const end = this.#queue.findIndex((item) => item.mime);
+    const count = end < 0 ? this.#queue.length : end;
+    const bytes = joined(this.#queue.slice(0, count));
+    try {
+      this.#buffer.appendBuffer(bytes);
+    } catch (error) {
+      if (error.name !== "QuotaExceededError") throw error;
+      // Room must come from behind the playhead; if there is none, the player stands still: begin anew.
+      if (!this.#trim(1)) this.#events.lost("the buffer is full");
+      return;
+    }
+    this.#queue.splice(0, count);
+    this.#queued -= bytes.byteLength;
+  }
+
+  /** Frees what was played more than `keep` seconds ago; says whether there was any. */
+  #trim(keep) {
+    const { currentTime } = this.#video;
+    const { buffered } = this.#buffer;
+    // By whole seconds: not with every frame.
+    if (!buffered.length || currentTime - buffered.start(0) < keep + (keep > 5 ? 5 : 0)) return false;
+    this.#buffer.remove(0, currentTime - keep);
+    return true;
+  }
+
+  #closed(code, reason) {
+    if (code >= FINAL_CLOSE) return this.#events.refused(reason || `the server closed the connection (${code})`);
+    if (this.#hasBegun || code !== 1006) return this.#events.lost(reason || "the connection was lost");
+    // A refused upgrade looks like a broken line to a page; plain HTTP tells which.
+    refusal(this.#url(".mp4")).then((text) => (text ? this.#events.refused(text) : this.#events.lost("the server could not be reached")));
+  }
+}
+
+/** HLS by the browser itself. */
+class HLSTransport {
+  name = "hls";
+  mime = null;
+  /** The element does not say more. */
+  isConnected = true;
+  #video;
+  #url;
+  #events;
+  #listeners = new AbortController();
+
+  constructor(video, url, events) {
+    [this.#video, this.#url, this.#events] = [video, url, events];
+  }
+
+  open() {
+    const video = this.#video;
+    const on = (name, handle) => video.addEventListener(name, handle, { signal: this.#listeners.signal });
+    on("loadeddata", () => this.#events.media());
+    on("ended", () => this.#events.lost("the stream ended"));
+    video.playbackRate = 1;
+    video.src = this.#url(".m3u8");
+  }
+
+  close() {
+    this.#listeners.abort();
+    // Else the element would go on to fetch segments.
+    this.#video.removeAttribute("src");
+    this.#video.load();
+  }
+}
+
+function credentials() {
+  const from = new URLSearchParams(location.search);
+  const to = new URLSearchParams();
+  for (const name of ["token", "key"]) if (from.has(name)) to.set(name, from.get(name));
+  return to.toString();
+}
+
+/** Why the server says no, or nothing when it does not. */
+async function refusal(url) {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), 3000);
+  try {
+    const response = await fetch(url, { signal: stop.signal });
+    if (response.ok || response.status >= 500) return null;
+    return (await response.json()).error?.message ?? `The server answered ${response.status}`;
+  } catch {
+    return null;
+  } finally {
+    clearTimeout(timer);
+    stop.abort();
+  }
+}
+
+/** What a MIME type has of picture and sound: `video/mp4; codecs="avc1.42c01f,mp4a.40.2"` → `video 2`. */
+function kinds(mime) {
+  return `${mime.split("/")[0]} ${mime.split(",").length}`;
+}
+
 function joined(parts) {
+  if (parts.length === 1) return parts[0];
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
   let offset = 0;
   for (const part of parts) {
@@ -128,4 +509,8 @@ function joined(parts) {
     offset += part.byteLength;
   }
   return bytes;
+}
+
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -171,6 +171,18 @@ import Testing
     }
   }
 
+  @Test func `the server names its listeners with the ports that the kernel chose`() async throws {
+    try await withServer { server, port in
+      let rtmp = server.listeners.rtmp?.port ?? 0
+      try await blocking {
+        let listeners = try json(RawClient.request("GET", "/api/v1/server", port: port).body)["listeners"]?.arrayValue ?? []
+        #expect(listeners.map { $0["protocol"]?.stringValue } == ["http", "rtmp"])
+        #expect(listeners.map { $0["port"]?.intValue } == [Int64(port), Int64(rtmp)])
+        #expect(listeners.allSatisfy { $0["address"] == "127.0.0.1" })
+      }
+    }
+  }
+
   @Test func `errors have the form that the document gives them`() async throws {
     try await withServer { _, port in
       try await blocking {

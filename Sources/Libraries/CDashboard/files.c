@@ -5,14 +5,38 @@
 static const unsigned char index_html[] = {
 #embed "../../../Web/index.html"
 };
-static const unsigned char dashboard_js[] = {
-#embed "../../../Web/dashboard.js"
-};
 static const unsigned char dashboard_css[] = {
 #embed "../../../Web/dashboard.css"
 };
+static const unsigned char dashboard_js[] = {
+#embed "../../../Web/dashboard.js"
+};
+static const unsigned char api_js[] = {
+#embed "../../../Web/api.js"
+};
+static const unsigned char dom_js[] = {
+#embed "../../../Web/dom.js"
+};
+static const unsigned char format_js[] = {
+#embed "../../../Web/format.js"
+};
+static const unsigned char streams_js[] = {
+#embed "../../../Web/streams.js"
+};
+static const unsigned char clients_js[] = {
+#embed "../../../Web/clients.js"
+};
+static const unsigned char graph_js[] = {
+#embed "../../../Web/graph.js"
+};
+static const unsigned char hints_js[] = {
+#embed "../../../Web/hints.js"
+};
 static const unsigned char player_html[] = {
 #embed "../../../Web/player.html"
+};
+static const unsigned char player_css[] = {
+#embed "../../../Web/player.css"
 };
 static const unsigned char player_js[] = {
 #embed "../../../Web/player.js"
@@ -20,15 +44,27 @@ static const unsigned char player_js[] = {
 static const unsigned char player_page_js[] = {
 #embed "../../../Web/player-page.js"
 };
+static const unsigned char martlet_svg[] = {
+#embed "../../../Web/martlet.svg"
+};
 // clang-format on
 
 static const martlet_web_file files[] = {
     {"index.html", index_html, sizeof index_html},
-    {"dashboard.js", dashboard_js, sizeof dashboard_js},
     {"dashboard.css", dashboard_css, sizeof dashboard_css},
+    {"dashboard.js", dashboard_js, sizeof dashboard_js},
+    {"api.js", api_js, sizeof api_js},
+    {"dom.js", dom_js, sizeof dom_js},
+    {"format.js", format_js, sizeof format_js},
+    {"streams.js", streams_js, sizeof streams_js},
+    {"clients.js", clients_js, sizeof clients_js},
+    {"graph.js", graph_js, sizeof graph_js},
+    {"hints.js", hints_js, sizeof hints_js},
     {"player.html", player_html, sizeof player_html},
+    {"player.css", player_css, sizeof player_css},
     {"player.js", player_js, sizeof player_js},
     {"player-page.js", player_page_js, sizeof player_page_js},
+    {"martlet.svg", martlet_svg, sizeof martlet_svg},
     {0, 0, 0},
 };
 

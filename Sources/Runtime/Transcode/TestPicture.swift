@@ -30,7 +30,8 @@
 
     /// Picture number `index` at `rate` a second; `clock` is drawn as text of digits, colons and dots.
     internal func draw(_ index: Int, rate: Int, clock: String, into planes: Planes) {
-      let barWidth = (width / Self.bars.count + 1) & ~1
+      // Rounded up: the bars must reach the right edge.
+      let barWidth = (width / Self.bars.count + 2) & ~1
       for (number, color) in Self.bars.enumerated() {
         fill(planes, x: number * barWidth, y: 0, width: barWidth, height: height, color)
       }

@@ -37,7 +37,8 @@ package final class Server: Sendable {
       await Self.stop(workers, shared)
       throw error
     }
-    let warnings = StartReport(configuration, bound: listeners).warnings
+    let (bound, warnings) = (listeners, StartReport(configuration, bound: listeners).warnings)
+    shared.state.listeners.withLock { $0 = bound }
     shared.state.warnings.withLock { $0 = warnings }
     shared.state.isReady.store(true, ordering: .releasing)
     #if Transcoding

@@ -150,6 +150,8 @@ internal struct SharedServices: Sendable {
 internal final class ServerState: Sendable {
   /// Every listener is open, and the server is not draining.
   let isReady = Atomic<Bool>(false)
+  /// With the ports that the kernel chose; `nil` until all are open.
+  let listeners = Mutex<ServerConfiguration.Listeners?>(nil)
   /// What an administrator should know.
   let warnings = Mutex<[String]>([])
 }

@@ -33,7 +33,7 @@ package enum WebPages {
     guard name.hasSuffix(".html") else { return ["X-Content-Type-Options": "nosniff"] }
     return [
       "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
-      "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; connect-src 'self' ws: wss:; img-src 'self' data:",
+      "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; connect-src 'self' ws: wss:; img-src 'self' blob: data:",
     ]
   }
 }

@@ -18,8 +18,7 @@ package struct StartReport {
   }
 
   private var listeners: [(String, SocketAddress)] {
-    [("HTTP", bound.http), ("HTTPS", bound.https), ("RTMP", bound.rtmp), ("RTMPS", bound.rtmps)]
-      .compactMap { name, address in address.map { (name, $0) } }
+    bound.bound.map { ($0.name.uppercased(), $0.address) }
   }
 
   package var invitations: [String] {

@@ -18,6 +18,11 @@ package struct ServerConfiguration: Sendable {
     package init(http: SocketAddress?, https: SocketAddress?, rtmp: SocketAddress?, rtmps: SocketAddress?) {
       (self.http, self.https, self.rtmp, self.rtmps) = (http, https, rtmp, rtmps)
     }
+
+    /// Those that are open, by the names that addresses have: `rtmp`.
+    package var bound: [(name: String, address: SocketAddress)] {
+      [("http", http), ("https", https), ("rtmp", rtmp), ("rtmps", rtmps)].compactMap { name, address in address.map { (name, $0) } }
+    }
   }
 
   package var listeners = Listeners()

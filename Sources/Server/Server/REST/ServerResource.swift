@@ -7,6 +7,11 @@ internal import Synchronization
 
 /// `/api/v1/server`: what runs here.
 internal enum ServerResource {
+  private static let listener = APISchema.object([
+    .always("protocol", .string, "http, https, rtmp or rtmps"), .always("address", .string, "Of this machine; 0.0.0.0 and :: are all"),
+    .always("port", .integer, "As the kernel chose it where 0 was configured"),
+  ])
+
   static let routes = [
     APIRoute(
       .get, "/api/v1/server", "What runs here, and since when",
@@ -16,6 +21,7 @@ internal enum ServerResource {
         .always("workers", .integer, "Threads with an event loop"), .always("ready", .boolean, "Takes new connections"),
         .always("connections", .integer, "Open now"), .always("connections_refused", .integer, "Since the start"),
         .always("streams", .integer, "Published now, or within their grace period"),
+        .always("listeners", .array(listener), "Where it listens"),
         .always("warnings", .array(.string), "What an administrator should know"),
       ])
     ) { endpoint, exchange, _ in get(endpoint, exchange) }
@@ -24,6 +30,7 @@ internal enum ServerResource {
   private static func get(_ endpoint: RESTEndpoint, _ exchange: HTTPExchange) {
     let shared = endpoint.shared
     let milliseconds = endpoint.context.wallTime.milliseconds - shared.started.milliseconds
+    let listeners = shared.state.listeners.withLock { $0 }
     let warnings = shared.state.warnings.withLock { $0 }
     exchange.respond(
       .ok,
@@ -32,7 +39,12 @@ internal enum ServerResource {
         "uptime": .double(Double(max(0, milliseconds)) / 1000), "workers": .int(Int64(shared.loops.count)),
         "ready": .bool(shared.state.isReady.load(ordering: .acquiring)), "connections": .int(Int64(shared.census.total)),
         "connections_refused": .int(Int64(shared.census.refused)), "streams": .int(Int64(shared.directory.count)),
+        "listeners": .array(listeners?.bound.map { json($0.name, $0.address) } ?? []),
         "warnings": .array(warnings.map { .string($0) }),
       ])
+  }
+
+  private static func json(_ name: String, _ address: SocketAddress) -> JSON {
+    ["protocol": .string(name), "address": .string("\(address.ip)"), "port": .int(Int64(address.port))]
   }
 }
