@@ -110,7 +110,21 @@ let package = Package(
         "MartletMedia",
       ], path: "Benchmarks/bench", swiftSettings: strict),
     .target(
-      name: "TestSupport", dependencies: ["MartletPrimitives"], path: "Tests/TestSupport", swiftSettings: strict),
+      name: "TestSupport", dependencies: ["MartletPrimitives"], path: "Tests/TestSupport", exclude: ["FuzzEntries"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "TestSupportTests", dependencies: ["TestSupport", "MartletPrimitives"], path: "Tests/TestSupportTests",
+      swiftSettings: strict),
+    // Apart from TestSupport, so that a test of one parser does not wait for all of them.
+    .target(
+      name: "FuzzEntries",
+      dependencies: [
+        "MartletPrimitives", "MartletCrypto", "MartletCodecs", "MartletContainers", "MartletHTTP", "MartletRTMP", "MartletHLS",
+        "MartletMedia", "MartletServer",
+      ], path: "Tests/TestSupport/FuzzEntries", swiftSettings: strict),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzEntries"], path: "Tests/FuzzTests", swiftSettings: strict),
+    // `Scripts/fuzz` builds it with libFuzzer; without, it replays single inputs.
+    .executableTarget(name: "fuzz", dependencies: ["FuzzEntries"], path: "Fuzz/fuzz", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
