@@ -16,12 +16,12 @@ internal final class HLSViewer: TCPConnectionHandler {
   private var seen: Set<String> = []
   private weak var connection: TCPConnection?
 
-  internal init(host: String, playlist: String, _ tally: Tally, _ context: LoopContext) {
+  internal init(host: String, playlist: String, number: Int, _ tally: Tally, _ context: LoopContext) {
     self.host = host
     self.playlist = playlist
     self.tally = tally
     self.context = context
-    scanner = StampScanner(began: context.now)
+    scanner = StampScanner(viewer: number, began: context.now)
   }
 
   internal func connectionDidOpen(_ connection: TCPConnection) {

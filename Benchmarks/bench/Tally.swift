@@ -13,13 +13,21 @@ internal final class Tally {
   /// Samples before this are not counted: viewers are still joining.
   internal var measureFrom = Instant.distantFuture
   internal var measuredBytes = 0
+  /// When the publisher sent the newest picture that each viewer has seen; nothing for those that saw none.
+  internal var newest: [Int: Instant] = [:]
 
-  internal func report(viewers: Int, seconds: Double) -> String {
+  /// - Parameters:
+  ///   - viewers: how many were to come, of which
+  ///   - probes: look at what they get.
+  internal func report(viewers: Int, probes: Int, seconds: Double, now: Instant) -> String {
+    // Whoever saw nothing has no age; their number tells of them.
+    let age = newest.values.map { (now - $0).nanoseconds }.max().map { Double($0) / 1e6 } ?? -1
     let latency = percentiles(latencies), join = percentiles(joins)
     let result: JSON = [
       "viewers": .int(Int64(viewers)), "connected": .int(Int64(connected)), "bytes": .int(Int64(measuredBytes)),
       "frames": .int(Int64(frames)),
       "missed": .int(Int64(missed)), "closed": .int(Int64(closed)), "seconds": .double(seconds),
+      "blind": .int(Int64(probes - newest.count)), "last_frame_age_ms": ["max": .double(age)],
       "latency_ms": ["p50": .double(latency.p50), "p99": .double(latency.p99)],
       "join_ms": ["p50": .double(join.p50), "p99": .double(join.p99)],
     ]
@@ -39,9 +47,13 @@ internal struct StampScanner {
   private var tail: [UInt8] = []
   private var lastSequence = -1
   private let began: Instant
+  private let viewer: Int
   private var hasJoined = false
 
-  internal init(began: Instant) { self.began = began }
+  internal init(viewer: Int, began: Instant) {
+    self.viewer = viewer
+    self.began = began
+  }
 
   internal mutating func scan(_ bytes: UnsafeRawBufferPointer, now: Instant, into tally: Tally) {
     if !tail.isEmpty {
@@ -73,6 +85,7 @@ internal struct StampScanner {
     }
     if lastSequence >= 0, stamp.sequence > lastSequence + 1 { tally.missed += stamp.sequence - lastSequence - 1 }
     lastSequence = stamp.sequence
+    tally.newest[viewer] = stamp.sent
     // Frames from before this viewer came are the cache's age, not the relay's.
     if stamp.sent > began, now >= tally.measureFrom { tally.latencies.append((now - stamp.sent).nanoseconds) }
   }

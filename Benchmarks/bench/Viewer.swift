@@ -25,14 +25,15 @@ internal final class Viewer: TCPConnectionHandler {
   private let context: LoopContext
 
   internal init(
-    _ kind: ViewerProtocol, _ target: (host: String, app: String, name: String), isProbe: Bool, _ tally: Tally, _ context: LoopContext
+    _ kind: ViewerProtocol, _ target: (host: String, app: String, name: String), number: Int, isProbe: Bool, _ tally: Tally,
+    _ context: LoopContext
   ) {
     self.kind = kind
     self.target = target
     self.tally = tally
     self.isProbe = isProbe
     self.context = context
-    scanner = StampScanner(began: context.now)
+    scanner = StampScanner(viewer: number, began: context.now)
   }
 
   internal func connectionDidOpen(_ connection: TCPConnection) {

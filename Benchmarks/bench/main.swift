@@ -54,10 +54,11 @@ case "view":
     let ramp = TimeSpan(nanoseconds: Int64(max(1, viewers)) * 4_000_000)
     for index in 0..<viewers {
       context.schedule(after: TimeSpan(nanoseconds: Int64(index) * 4_000_000)) {
+        let isProbe = index % max(1, probeEvery) == 0
         let viewer: any TCPConnectionHandler =
           kind == .hls
-          ? HLSViewer(host: "\(target)", playlist: "/\(arguments[3])", tally, context)
-          : Viewer(kind, ("\(target)", name.app, name.name), isProbe: index % max(1, probeEvery) == 0, tally, context)
+          ? HLSViewer(host: "\(target)", playlist: "/\(arguments[3])", number: index, tally, context)
+          : Viewer(kind, ("\(target)", name.app, name.name), number: index, isProbe: isProbe, tally, context)
         _ = try? TCPConnection(connectingTo: target, in: context, handler: viewer)
       }
     }
@@ -69,7 +70,8 @@ case "view":
       fflush(nil)
     }
     context.schedule(at: start + .seconds(seconds)) {
-      print(tally.report(viewers: viewers, seconds: (context.now - tally.measureFrom).seconds))
+      let probes = (0..<viewers).count { $0 % max(1, probeEvery) == 0 }
+      print(tally.report(viewers: viewers, probes: probes, seconds: (context.now - tally.measureFrom).seconds, now: context.now))
       context.stop()
     }
   }

@@ -416,4 +416,22 @@ private final class RawServer: TCPConnectionHandler {
     #expect(long.head.status == 403)
     #expect(long.head.fields.first("Connection") == "close")
   }
+
+  // RFC 9112 §9.3.
+  @Test func `a request without content that is answered at once leaves the connection in use`() async throws {
+    defer { loopback.stop() }
+    let peers = Mutex<Set<SocketAddress>>([])
+    let port = try await loopback.serve { router in
+      router.on(.get, "/now") { exchange, _ in
+        peers.withLock { _ = $0.insert(exchange.remote) }
+        exchange.respond(.ok, text: "now")
+      }
+    }
+    await install()
+    for _ in 0..<3 {
+      let response = try await fetch(HTTPClientRequest(.get, try url("http://127.0.0.1:\(port)/now")))
+      #expect(response.head.fields.first("Connection") == nil)
+    }
+    #expect(peers.withLock(\.count) == 1)
+  }
 }

@@ -45,6 +45,8 @@ package final class WireRing {
   /// Changes with the configuration.
   package private(set) var generation = 0
   package private(set) var isLive = false
+  /// The format cannot carry the stream as it is: whoever comes now hears of it at once.
+  private var refusal: WireFormatError?
   private var hasVideo = false
   private var isFlushScheduled = false
   private var holdTimer: SlabID?
@@ -74,6 +76,7 @@ package final class WireRing {
     self.hasVideo = hasVideo
     generation += 1
     joinPoint = nil
+    refusal = nil
     guard !isLive else { return }
     isLive = true
     for reader in readers { reader.streamDidBegin() }
@@ -97,6 +100,7 @@ package final class WireRing {
   package func end(_ reason: EndReason) {
     isLive = false
     joinPoint = nil
+    if case .unsupported(let error) = reason { refusal = error } else { refusal = nil }
     flush()
     for reader in readers { reader.streamDidEnd(reason) }
   }
@@ -130,7 +134,7 @@ package final class WireRing {
     reader.place = readers.count
     readers.append(reader)
     if readers.count == 1 { occupancyChanged?(self) }
-    if isLive { reader.streamDidBegin() }
+    if isLive { reader.streamDidBegin() } else if let refusal { reader.streamDidEnd(.unsupported(refusal)) }
   }
 
   package func remove(_ reader: RingReader) {

@@ -120,12 +120,16 @@ internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
   /// RFC 9112 §9.6: a response that will not wait for the request's content says that it is the last one.
   private func announceCloseIfContentIsUnwanted() {
     guard !requestEnded, let exchange, !exchange.takesBody else { return }
-    if !isContentShort || exchange.request.expectsContinue { writer?.closesConnection = true }
+    if !isContentShort || bodyLength != .none && exchange.request.expectsContinue { writer?.closesConnection = true }
   }
 
   /// Worth reading although nobody wants it. Content without a length may never end.
   private var isContentShort: Bool {
-    if case .length(let count) = bodyLength { count <= Self.discardLimit } else { false }
+    switch bodyLength {
+    case .none: true
+    case .length(let count): count <= Self.discardLimit
+    default: false
+    }
   }
 
   private func refuse(_ error: HTTPError) {

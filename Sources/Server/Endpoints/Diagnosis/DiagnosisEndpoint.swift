@@ -22,13 +22,14 @@ package enum DiagnosisEndpoint {
   /// Answers while it reads, and reads only as fast as the answer is taken.
   private static func echo(_ exchange: HTTPExchange) {
     let type = exchange.request.fields.first("Content-Type") ?? "application/octet-stream"
-    exchange.begin(HTTPResponse(.ok, ["Content-Type": type]), body: .chunked)
     exchange.onWritable = { [unowned exchange] in exchange.pauseBody(false) }
     exchange.onBody { [unowned exchange] part in
       if !exchange.write(part) { exchange.pauseBody(true) }
     } end: { [unowned exchange] in
       exchange.finish()
     }
+    // Behind the word that the content is wanted: a client that expects `100 Continue` waits for it.
+    exchange.begin(HTTPResponse(.ok, ["Content-Type": type]), body: .chunked)
   }
 }
 

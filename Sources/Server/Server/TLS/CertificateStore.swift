@@ -39,9 +39,15 @@ internal final class CertificateStore: Sendable {
   }
 
   private static func read(_ certificate: String, _ key: String) throws(TLSError) -> TLSContext.Identity {
+    let identity: TLSContext.Identity
     do throws(FileError) {
-      return TLSContext.Identity(certificateChainPEM: try SmallFile.read(certificate), privateKeyPEM: try SmallFile.read(key))
+      identity = TLSContext.Identity(certificateChainPEM: try SmallFile.read(certificate), privateKeyPEM: try SmallFile.read(key))
     } catch { throw TLSError(.configuration, "\(error) (tls.certificate, tls.key)") }
+    // Tried by itself, so that the sentence names its files.
+    do throws(TLSError) { _ = try TLSContext.server([identity]) } catch {
+      throw TLSError(.configuration, "\(certificate), \(key): \(error) (tls.certificate, tls.key)")
+    }
+    return identity
   }
 
   // MARK: The development certificate
