@@ -1,6 +1,8 @@
 # The commands of the README. `make help` lists them.
 SWIFT ?= swift
 PREFIX ?= /usr/local
+# One set of flags everywhere: others would build everything anew. The Swift runtime goes into the binary.
+RELEASE = $(SWIFT) build -c release --static-swift-stdlib
 PYTEST ?= .build/venv/bin/python -m pytest
 
 .PHONY: help run build release test unit interop bench fuzz asan tsan lint format install uninstall bootstrap clean
@@ -12,14 +14,14 @@ bootstrap: ## Installs the Debian packages that are missing
 	@Scripts/bootstrap
 
 run: bootstrap ## Builds and starts the server with its demo stream
-	$(SWIFT) build -c release --product martlet
+	$(RELEASE) --product martlet
 	.build/release/martlet demo
 
 build: ## Debug build of everything, with tests
 	$(SWIFT) build --build-tests
 
 release: ## The one binary, with the Swift runtime inside
-	$(SWIFT) build -c release --product martlet --static-swift-stdlib
+	$(RELEASE) --product martlet
 
 test: bootstrap lint unit interop ## Everything but long fuzzing and benchmarks
 
@@ -27,14 +29,14 @@ unit: ## Swift tests
 	$(SWIFT) test
 
 interop: ## Tests with real peers: ffmpeg, browsers, curl
-	$(SWIFT) build -c release --product martlet
+	$(RELEASE) --product martlet
 	Scripts/bootstrap --interop
 	$(PYTEST) -q Tests/Interop
 
 bench: ## Martlet beside its peers, in one run
 	Scripts/bootstrap --bench
-	$(SWIFT) build -c release --product martlet
-	$(SWIFT) build -c release --product bench
+	$(RELEASE) --product martlet
+	$(RELEASE) --product bench
 	python3 Benchmarks/run.py
 
 fuzz: ## Every fuzz target for FUZZ_SECONDS (default 60)
@@ -56,7 +58,8 @@ format: ## Formats the sources
 install: release ## Installs binary, systemd unit and configuration below PREFIX and /etc
 	install -D -m 755 .build/release/martlet $(DESTDIR)$(PREFIX)/bin/martlet
 	install -D -m 644 Scripts/martlet.service $(DESTDIR)/lib/systemd/system/martlet.service
-	test -e $(DESTDIR)/etc/martlet/martlet.yaml || install -D -m 640 docs/martlet.example.yaml $(DESTDIR)/etc/martlet/martlet.yaml
+	getent group martlet >/dev/null || groupadd --system martlet
+	test -e $(DESTDIR)/etc/martlet/martlet.yaml || install -D -m 640 -g martlet docs/martlet.example.yaml $(DESTDIR)/etc/martlet/martlet.yaml
 
 uninstall: ## Removes binary and unit; the configuration stays
 	rm -f $(DESTDIR)$(PREFIX)/bin/martlet $(DESTDIR)/lib/systemd/system/martlet.service
