@@ -28,6 +28,7 @@ unit: ## Swift tests
 
 interop: ## Tests with real peers: ffmpeg, browsers, curl
 	$(SWIFT) build -c release --product martlet
+	$(SWIFT) build -c release --product bench
 	Scripts/bootstrap --interop
 	$(PYTEST) -q Tests/Interop
 
