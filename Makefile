@@ -30,6 +30,7 @@ unit: ## Swift tests
 
 interop: ## Tests with real peers: ffmpeg, browsers, curl
 	$(RELEASE) --product martlet
+	$(RELEASE) --product bench
 	Scripts/bootstrap --interop
 	$(PYTEST) -q Tests/Interop
 

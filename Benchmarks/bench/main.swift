@@ -70,7 +70,7 @@ case "view":
       fflush(nil)
     }
     context.schedule(at: start + .seconds(seconds)) {
-      let probes = (0..<viewers).count { $0 % max(1, probeEvery) == 0 }
+      let probes = kind == .hls ? viewers : (0..<viewers).count { $0 % max(1, probeEvery) == 0 }
       print(tally.report(viewers: viewers, probes: probes, seconds: (context.now - tally.measureFrom).seconds, now: context.now))
       context.stop()
     }
