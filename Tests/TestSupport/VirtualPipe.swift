@@ -68,7 +68,7 @@ package struct VirtualPipe: Sendable {
     sent = acknowledged
   }
 
-  package mutating func receive(_ bytes: [UInt8]) {
+  package mutating func receive(_ bytes: [UInt8], now: Instant) {
     var reader = ByteReader(bytes.span.bytes)
     guard !isBroken, let sequence = try? reader.u32(), let acknowledgement = try? reader.u32(), let flags = try? reader.u8() else { return }
     if flags & Self.resetFlag != 0 {
@@ -76,7 +76,7 @@ package struct VirtualPipe: Sendable {
       timer = nil
       return
     }
-    take(acknowledgement: Int(acknowledgement))
+    take(acknowledgement: Int(acknowledgement), now)
     let data = reader.rest()
     guard !data.isEmpty || flags & Self.endFlag != 0 else { return }
     owesAcknowledgement = true
@@ -90,14 +90,14 @@ package struct VirtualPipe: Sendable {
     }
   }
 
-  private mutating func take(acknowledgement: Int) {
+  private mutating func take(acknowledgement: Int, _ now: Instant) {
     let progress = acknowledgement - acknowledged
     guard progress > 0 else { return }
     endIsAcknowledged = progress > outbox.count
     outbox.removeFirst(min(progress, outbox.count))
     acknowledged = acknowledgement
     sent = max(sent, acknowledged)
-    timer = nil
+    timer = sent > acknowledged ? now + retransmission : nil
   }
 
   /// The next segment to send, if any.

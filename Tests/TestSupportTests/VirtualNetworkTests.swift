@@ -106,7 +106,7 @@ import Testing
       guard let next = [network.deadline, left.deadline, right.deadline].compactMap({ $0 }).min() else { return }
       clock.advance(to: next)
       while let datagram = network.receive(now: clock.now) {
-        if datagram.to == a { left.receive(datagram.bytes) } else { right.receive(datagram.bytes) }
+        if datagram.to == a { left.receive(datagram.bytes, now: clock.now) } else { right.receive(datagram.bytes, now: clock.now) }
       }
       left.timeout(now: clock.now)
       right.timeout(now: clock.now)

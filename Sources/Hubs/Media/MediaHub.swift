@@ -10,7 +10,7 @@ package final class MediaHub {
   package let configuration: StreamConfiguration
   private let context: LoopContext
   private let directory: StreamDirectory
-  private let mesh: MediaMesh
+  internal let mesh: MediaMesh
   private var links: [Int: MediaLink] = [:]
 
   private var homes: [StreamPath: Stream] = [:]
@@ -94,6 +94,8 @@ package final class MediaHub {
     context.schedule(after: configuration.grace) { [weak self, weak stream] in
       guard let self, let stream, !stream.isLive, self.homes[stream.path] === stream, self.directory.remove(stream.path) else { return }
       self.homes[stream.path] = nil
+      // Other workers' viewers give up by themselves; their `detach` finds no home to go to.
+      for key in self.remoteTargets.keys where key.path == stream.path { self.remoteTargets[key] = nil }
       stream.end()
     }
   }
@@ -164,6 +166,8 @@ package final class MediaHub {
   /// The streams whose home is here.
   package var localStreams: [Stream] { Array(homes.values) }
   package var localRings: [WireRing] { Array(rings.values) }
+  /// Rings of other workers that are fed from here.
+  internal var remoteTargetCount: Int { remoteTargets.values.reduce(0) { $0 + $1.count } }
   /// Messages to other workers that found no room.
   package var dropped: Int { links.values.reduce(0) { $0 + $1.dropped } }
   package var localPublications: [Publication] { Array(publications.values) }
@@ -230,7 +234,9 @@ package final class MediaHub {
   private func attachRemote(_ path: StreamPath, _ format: WireFormat, _ worker: Int) {
     let key = RingKey(path: path, format: format.name)
     guard let link = links[worker], let stream = homes[path] else { return }
-    if let earlier = remoteTargets[key]?[worker] { stream.detach(earlier, format.name) }
+    // A worker that finds a stream in the directory asks; one that is told of it asks too: fed twice, its viewers would see
+    // the GOP cache again.
+    guard remoteTargets[key]?[worker] == nil else { return }
     let target = RemoteTarget(worker: worker, link: link, key: key)
     remoteTargets[key, default: [:]][worker] = target
     stream.attach(target, format)

@@ -32,6 +32,8 @@ package final class Stream {
   package private(set) var isSettled = false
   /// Frames of an earlier publication, still on their way when another took over, are not this stream's any more.
   private var publication: UInt64?
+  /// The latest publication that began. Ids grow with the claims, but `begin` comes from several workers in any order.
+  private var latestPublication: UInt64 = 0
   /// The tracks that the outputs are configured for.
   private var configuredFormats: [TrackFormat] = []
 
@@ -62,6 +64,8 @@ package final class Stream {
   // MARK: Publishing
 
   internal func begin(_ client: ClientInfo, publication: UInt64) {
+    guard publication > latestPublication else { return }
+    latestPublication = publication
     if let lastFrame { timeline.republish(after: context.now - lastFrame) }
     publisher = client
     self.publication = publication
