@@ -50,11 +50,11 @@ tsan: ## Swift tests under the thread sanitizer
 	SWIFT_BACKTRACE=enable=no $(SWIFT) test --sanitize=thread --scratch-path .build/tsan
 
 lint: ## Formatting and the rules of the architecture
-	$(SWIFT) format lint --strict --recursive Sources Tests Benchmarks Package.swift
+	$(SWIFT) format lint --strict --recursive Sources Tests Benchmarks Fuzz Package.swift
 	python3 Scripts/lint.py
 
 format: ## Formats the sources
-	$(SWIFT) format --in-place --recursive Sources Tests Benchmarks Package.swift
+	$(SWIFT) format --in-place --recursive Sources Tests Benchmarks Fuzz Package.swift
 
 install: release ## Installs binary, systemd unit and configuration below PREFIX and /etc
 	install -D -m 755 .build/release/martlet $(DESTDIR)$(PREFIX)/bin/martlet

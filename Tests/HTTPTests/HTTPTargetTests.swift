@@ -61,4 +61,11 @@ import Testing
     #expect(QueryItems(parsing: items.encoded) == items)
     #expect(PercentCoding.decodeQuery("100%+sure") == "100% sure")
   }
+
+  // RFC 3986 §3.2.2. Found by fuzzing: `[]` was a host, and the URL written from it was none.
+  @Test func `brackets hold an IPv6 address and nothing else`() {
+    for good in ["[::1]", "[2001:db8::1]:80", "[::ffff:192.0.2.1]"] { #expect(HTTPTarget.isAuthority(good)) }
+    for bad in ["[]", "[]:80", "[abc]", "[1.2.3.4]", "[::1", "[::1]x", "[:::]"] { #expect(!HTTPTarget.isAuthority(bad), "\(bad)") }
+    #expect(URLReference("http://[]/") == nil)
+  }
 }

@@ -120,6 +120,7 @@ struct TestWorkers: Sendable {
     var viewers: [String: TestViewer] = [:]
     var publishers: [String: TestPublisher] = [:]
     var rings: [WireRing] = []
+    var flushes = 0
   }
 
   init(_ count: Int = 1, _ configuration: StreamConfiguration = .init()) {

@@ -15,7 +15,9 @@ import Testing
   }
   private let both = [TrackFormat.testVideo(), .testAudio]
 
-  @Test(arguments: [(0, 0), (0, 1), (1, 0)]) func `a viewer on any worker sees the stream from its key frame`(_ places: (Int, Int)) async throws {
+  @Test(arguments: [(0, 0), (0, 1), (1, 0)]) func `a viewer on any worker sees the stream from its key frame`(_ places: (Int, Int))
+    async throws
+  {
     let workers = TestWorkers(2, Self.configuration())
     defer { workers.stop() }
     try await workers.publish("cam", on: places.0, both)

@@ -1,3 +1,5 @@
+internal import MartletPrimitives
+
 /// A request target (RFC 9112 §3.2), checked once here so that no handler ever sees a path that climbs.
 ///
 /// A segment that is `.` or `..`, or that holds a slash, a backslash or a control character after decoding, is refused
@@ -86,7 +88,10 @@ package struct HTTPTarget: Sendable, Equatable {
     guard !text.isEmpty, text.utf8.allSatisfy(CharacterClass.authority.contains) else { return false }
     var rest = Substring(text)
     if rest.utf8.first == UInt8(ascii: "[") {
-      guard let close = rest.firstIndex(of: "]") else { return false }
+      // RFC 3986 §3.2.2: between brackets stands an IPv6 address.
+      guard let close = rest.firstIndex(of: "]"), rest[..<close].contains(":"), IPAddress(String(rest[...close])) != nil else {
+        return false
+      }
       rest = rest[rest.index(after: close)...]
       guard rest.isEmpty || rest.utf8.first == UInt8(ascii: ":") else { return false }
     } else {

@@ -63,7 +63,11 @@ extension FuzzEntry {
   }
 
   private static let vpx = FuzzEntry(
-    "vpx", seeds: [VPConfiguration().write().array, [0x82, 0x49, 0x83, 0x42, 0x20, 0x13, 0xf0, 0x0b, 0x30, 0, 0], [0x10, 2, 0, 0x9d, 1, 0x2a, 64, 1, 180, 0]]
+    "vpx",
+    seeds: [
+      VPConfiguration().write().array, [0x82, 0x49, 0x83, 0x42, 0x20, 0x13, 0xf0, 0x0b, 0x30, 0, 0],
+      [0x10, 2, 0, 0x9d, 1, 0x2a, 64, 1, 180, 0],
+    ]
   ) { bytes in
     let slice = Slice(bytes)
     if let record = try? VPConfiguration(slice) {
@@ -103,7 +107,9 @@ extension FuzzEntry {
       _ = opus.writeDOps()
     }
     // RFC 6716 §3.2.5: at most 120 ms.
-    if let samples = try? OpusConfiguration.duration(of: slice) { require((1...5760).contains(samples), "an Opus packet of \(samples) samples") }
+    if let samples = try? OpusConfiguration.duration(of: slice) {
+      require((1...5760).contains(samples), "an Opus packet of \(samples) samples")
+    }
     _ = try? TrackFormat.opus(slice)
     _ = try? TrackFormat.opus(packet: slice)
   }

@@ -6,7 +6,8 @@ extension FuzzEntry {
   static let rtmp = [amf0, amf3, chunks, serverSession, clientSession]
 
   private static let values: [AMFValue] = [
-    "connect", 1, .object([AMFProperty("app", "live"), AMFProperty("n", .null), AMFProperty("list", .strictArray([1, true, .undefined]))]),
+    "connect", 1,
+    .object([AMFProperty("app", "live"), AMFProperty("n", .null), AMFProperty("list", .strictArray([1, true, .undefined]))]),
     .ecmaArray([AMFProperty("width", 1280)]), .date(milliseconds: 5, timeZone: 0), .typedObject(name: "T", [AMFProperty("a", "b")]),
   ]
 
@@ -21,7 +22,8 @@ extension FuzzEntry {
     require(AMF0.encode(again) == written, "AMF0 that reads differently")
   }
 
-  private static let amf3 = FuzzEntry("amf3", seeds: [AMF3.encode(values), AMF3.encode([.bytes([1, 2]), .dictionary(["k"], [5])])]) { bytes in
+  private static let amf3 = FuzzEntry("amf3", seeds: [AMF3.encode(values), AMF3.encode([.bytes([1, 2]), .dictionary(["k"], [5])])]) {
+    bytes in
     guard let values = try? AMF3.decode(Slice(bytes)) else { return }
     let written = AMF3.encode(values)
     var limits = AMFLimits()
@@ -77,7 +79,8 @@ extension FuzzEntry {
       Command("connect", transaction: 1, object: .object([AMFProperty("app", "live"), AMFProperty("tcUrl", "rtmp://h/live")])).message(),
       Command("createStream", transaction: 2).message(), Command("publish", transaction: 3, ["cam?token=x", "live"]).message(streamID: 1),
       RTMPMessage(
-        type: .data, streamID: 1, timestamp: 0, chunkStreamID: 5, payload: Slice(AMF0.encode(["@setDataFrame", "onMetaData", .ecmaArray([])]))),
+        type: .data, streamID: 1, timestamp: 0, chunkStreamID: 5,
+        payload: Slice(AMF0.encode(["@setDataFrame", "onMetaData", .ecmaArray([])]))),
       RTMPMessage(type: .video, streamID: 1, timestamp: 0, chunkStreamID: 6, payload: [0x17, 0, 0, 0, 0, 1]),
       Command("deleteStream", [1]).message(),
     ]
