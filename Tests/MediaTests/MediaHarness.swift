@@ -33,7 +33,7 @@ final class MemorySink: OutputSink {
 /// A viewer that starts when the stream begins and notes what it hears.
 final class TestViewer: RingReaderOwner {
   let sink = MemorySink()
-  private(set) var reader: RingReader!
+  let reader: RingReader
   private(set) var heard: [String] = []
 
   init(_ ring: WireRing, id: String = "viewer") {
