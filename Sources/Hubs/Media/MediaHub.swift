@@ -91,8 +91,12 @@ package final class MediaHub {
 
   private func pause(_ stream: Stream, _ publication: UInt64) {
     guard stream.pause(publication) else { return }
+    let publishes = stream.statistics.publishes
     context.schedule(after: configuration.grace) { [weak self, weak stream] in
-      guard let self, let stream, !stream.isLive, self.homes[stream.path] === stream, self.directory.remove(stream.path) else { return }
+      // A publisher that came back and left again has a grace period of its own.
+      guard let self, let stream, !stream.isLive, stream.statistics.publishes == publishes, self.homes[stream.path] === stream,
+        self.directory.remove(stream.path)
+      else { return }
       self.homes[stream.path] = nil
       // Other workers' viewers give up by themselves; their `detach` finds no home to go to.
       for key in self.remoteTargets.keys where key.path == stream.path { self.remoteTargets[key] = nil }
