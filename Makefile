@@ -40,11 +40,11 @@ bench: ## Martlet beside its peers, in one run
 	$(RELEASE) --product bench
 	python3 Benchmarks/run.py
 
-fuzz: ## Every fuzz target for FUZZ_SECONDS (default 60)
+fuzz: ## Every fuzz entry for FUZZ_SECONDS (default 60); `make unit` replays what it found
 	Scripts/fuzz $${FUZZ_SECONDS:-60}
 
 asan: ## Swift tests under the address sanitizer
-	SWIFT_BACKTRACE=enable=no $(SWIFT) test --sanitize=address --scratch-path .build/asan
+	ASAN_OPTIONS=detect_leaks=0 SWIFT_BACKTRACE=enable=no $(SWIFT) test --sanitize=address --scratch-path .build/asan
 
 tsan: ## Swift tests under the thread sanitizer
 	SWIFT_BACKTRACE=enable=no $(SWIFT) test --sanitize=thread --scratch-path .build/tsan
