@@ -110,17 +110,20 @@ package final class WireRing {
     let keep = joinPoint ?? head
     while let first = units.first, base < keep {
       // Two join points' worth lets a viewer with a short hiccup catch up without a skip.
-      guard storedBytes > limits.bytes || isStale(first) else { break }
+      guard isOverfull || isStale(first) else { break }
       units.popFirst()
       storedBytes -= first.bytes.count
       base += 1
     }
-    while storedBytes > limits.bytes, let first = units.popFirst() {
+    while isOverfull, let first = units.popFirst() {
       storedBytes -= first.bytes.count
       base += 1
     }
     if let join = joinPoint, join < base { joinPoint = nil }
   }
+
+  /// The count matters too: units of a few bytes cost more to keep than to hold.
+  private var isOverfull: Bool { storedBytes > limits.bytes || units.count > 4 * limits.units }
 
   /// Older than any live viewer should be.
   private func isStale(_ unit: WireUnit) -> Bool {
