@@ -41,6 +41,11 @@ internal final class WorkerServices {
     MetricsEndpoint.add(to: router, rest)
     outputs.add(to: router)
     router.fallback(live.handle)
+    if !configuration.staticFiles.isEmpty {
+      let files = StaticFiles(StaticFiles.Configuration(path: configuration.staticFiles), pool: shared.disk, in: context)
+      context.register(files)
+      router.fallback { [unowned files] exchange in files.handle(exchange) }
+    }
     http = HTTPServer(configuration.http, router: router, in: context)
     if configuration.diagnostics { DiagnosisEndpoint.add(to: router) }
     startRelay()

@@ -37,6 +37,8 @@ package struct ServerConfiguration: Sendable {
   package var http = HTTPServer.Configuration()
   /// Answers every plain HTTP request with a redirect to HTTPS.
   package var redirectsToHTTPS = false
+  /// A folder of the operator's own files; empty serves none.
+  package var staticFiles = ""
   package var rtmp = RTMPListener.Configuration()
   package var relay = RTMPRelayConfiguration()
   package var hls = HLSConfiguration()

@@ -11,6 +11,9 @@ internal enum HTTPSection {
         "trusted_proxies", \.http.trustedProxies, .list(of: range),
         "Proxies in front of this server: only their X-Forwarded-For is believed.", example: "[10.0.0.0/8]"),
       SettingKey("redirect_https", \.redirectsToHTTPS, .bool, "Answer plain HTTP with a redirect to HTTPS."),
+      SettingKey(
+        "static", \.staticFiles, .path, "A folder of your own files, served where nothing else has the address. Empty serves none.",
+        example: "/srv/www"),
     ],
     sections: [
       SettingSection(
