@@ -20,10 +20,10 @@ package struct Admission {
   package func ask(_ request: AccessRequest, path: StreamPath, then: @escaping (ClientInfo?, _ refusal: String) -> Void) {
     access.decide(request) { decision in
       switch decision {
-      case .denied(let reason):
-        context.log(
-          .warning, request.transport, "\(request.action.rawValue) of \(path) refused: \(reason)", ["peer": "\(request.remote)"])
-        then(nil, reason)
+      case .denied(let reason): refuse(request, path, reason, then)
+      // A webhook may answer with a time that is over.
+      case .allowed(_, .some(let expires), _) where expires <= context.wallTime:
+        refuse(request, path, "the permission has expired", then)
       case .allowed(let user, let expires, let tokenID):
         var client = ClientInfo(
           id: hub.nextClientID(), role: request.action == .publish ? .publisher : .viewer, transport: request.transport, path: path,
@@ -33,6 +33,14 @@ package struct Admission {
         then(client, "")
       }
     }
+  }
+
+  private func refuse(
+    _ request: AccessRequest, _ path: StreamPath, _ reason: String, _ then: (ClientInfo?, _ refusal: String) -> Void
+  ) {
+    context.log(
+      .warning, request.transport, "\(request.action.rawValue) of \(path) refused: \(reason)", ["peer": "\(request.remote)"])
+    then(nil, reason)
   }
 
   private func end(_ clientID: String, at expires: WallTime) {
