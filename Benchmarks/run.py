@@ -28,7 +28,7 @@ NGINX = """
 worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log; daemon off; user root; {modules}
 events {{ worker_connections 4096; }}
 rtmp {{ access_log off; server {{ listen {rtmp}; application live {{ live on; }}
-  application hls {{ live on; hls on; hls_path {dir}/hls; hls_fragment 2s; hls_playlist_length 30s; }} }} }}
+  application hls {{ live on; hls on; hls_path {dir}/hls/x; hls_fragment 2s; hls_playlist_length 30s; }} }} }}
 http {{ access_log off; sendfile on; server {{ listen {http} reuseport; location / {{ root {dir}/hls; }} }} }}
 """
 
@@ -109,8 +109,8 @@ def start_nginx():
     if not shutil.which("nginx"):
         return None
     directory = work / "nginx"
-    (directory / "hls").mkdir(parents=True, exist_ok=True)
-    directory.chmod(0o777), work.chmod(0o755), (directory / "hls").chmod(0o777)
+    (directory / "hls" / "x").mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o777), work.chmod(0o755), (directory / "hls").chmod(0o777), (directory / "hls" / "x").chmod(0o777)
     modules = "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;"
     rtmp, http = free_port(), free_port()
     (directory / "nginx.conf").write_text(NGINX.format(dir=directory, modules=modules, rtmp=rtmp, http=http))
@@ -133,7 +133,7 @@ def fan_out(server, kind, viewers, bitrate, seconds):
         time.sleep(7)
     idle = pss(server.pids)
     port = server.rtmp if kind == "rtmp" else server.http
-    path = {"rtmp": "live/bench", "http": "live/bench.flv", "hls": "bench.m3u8" if nginx else "live/bench/index.m3u8"}[kind]
+    path = {"rtmp": "live/bench", "http": "live/bench.flv", "hls": "x/bench.m3u8" if nginx else "live/bench/index.m3u8"}[kind]
     view = subprocess.Popen([bench, "view", kind, f"127.0.0.1:{port}", path, str(viewers), str(seconds)], stdout=subprocess.PIPE, text=True)
     view.stdout.readline()
     before, memory = cpu(server.pids), pss(server.pids)
