@@ -46,7 +46,6 @@ package final class RingReader: OutputSource {
   private var partialOffset = 0
   private var isPaused = false
   private var hidden: Set<MediaKind> = []
-  private var started: Instant?
   package private(set) var skips = 0
   package private(set) var bytesSent = 0
 

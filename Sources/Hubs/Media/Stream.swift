@@ -154,10 +154,13 @@ package final class Stream {
   private func reconfigure() {
     configuredFormats = formats
     for output in outputs.values { output.configure(formats, hasVideo: hasVideo, priming: cache.frames) }
-    for consumer in consumers {
-      consumer.streamDidConfigure(self)
-      for frame in cache.frames { consumer.stream(self, didReceive: frame) }
-    }
+    consumers.forEach(prime)
+  }
+
+  /// Tells a consumer the tracks and what the GOP cache holds of them.
+  private func prime(_ consumer: any FrameConsumer) {
+    consumer.streamDidConfigure(self)
+    for frame in cache.frames { consumer.stream(self, didReceive: frame) }
   }
 
   // MARK: Outputs
@@ -179,9 +182,7 @@ package final class Stream {
 
   package func add(_ consumer: any FrameConsumer) {
     consumers.append(consumer)
-    guard isSettled else { return }
-    consumer.streamDidConfigure(self)
-    for frame in cache.frames { consumer.stream(self, didReceive: frame) }
+    if isSettled { prime(consumer) }
   }
 
   package func remove(_ consumer: any FrameConsumer) { consumers.removeAll { $0 === consumer } }
