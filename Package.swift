@@ -88,6 +88,7 @@ let layers: [[Target]] = [
   runtime("Transcode", ["Codecs", "CFFmpeg"]),
   hub("Media", ["Codecs"]),
   hub("Web", ["Crypto", "HTTP"]),
+  hub("Messages", []),
   server("Endpoints", ["IO", "Web", "Media", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "Transcode", "CDashboard"]),
   server("Server", ["Endpoints", "IO", "Web", "Media", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP", "CYAML"]),
 ]

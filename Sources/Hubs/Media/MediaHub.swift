@@ -35,7 +35,7 @@ package final class MediaHub {
     self.mesh = mesh
     self.context = context
     for loop in mesh.loops where loop.index != context.loop.index {
-      links[loop.index] = MediaLink(to: loop, mesh: mesh, in: context)
+      links[loop.index] = MediaLink(to: loop, mesh: mesh, in: context) { $0.service(MediaHub.self).drain(from: $1) }
     }
     sweepLater()
   }

@@ -1,9 +1,9 @@
-internal import MartletCodecs
+package import MartletCodecs
 package import MartletIO
-internal import MartletPrimitives
+package import MartletPrimitives
 
 /// What workers tell one another about streams. Everything goes through one ring in one order.
-internal enum MediaMessage: Sendable {
+package enum MediaMessage: WorkerMessage {
   // From a publisher's worker to the stream's home.
   case begin(publication: UInt64, ClientInfo)
   case expect(publication: UInt64, Set<MediaKind>)
@@ -20,8 +20,8 @@ internal enum MediaMessage: Sendable {
   case end(RingKey, EndReason)
   case revoke(publication: UInt64, KickReason)
 
-  /// Media may be dropped when the ring is full; the rest must arrive.
-  internal var mediaSize: Int? {
+  /// Media may be dropped: the sender skips to the next key frame.
+  package var droppableSize: Int? {
     switch self {
     case .frame(_, let frame): frame.payload.count
     case .unit(_, let unit): unit.bytes.count
@@ -30,66 +30,15 @@ internal enum MediaMessage: Sendable {
   }
 }
 
-internal struct RingKey: Hashable, Sendable {
+package struct RingKey: Hashable, Sendable {
   let path: StreamPath
   let format: String
 }
 
-/// The rings between all pairs of workers, made once at start.
-package final class MediaMesh: Sendable {
-  internal let loops: [EventLoop]
-  private let rings: [[WorkerRing<MediaMessage>]]
+/// The rings between all pairs of workers.
+package typealias MediaMesh = WorkerMesh<MediaMessage>
 
-  package init(loops: [EventLoop]) {
-    self.loops = loops
-    rings = loops.map { _ in loops.map { _ in WorkerRing<MediaMessage>() } }
-  }
-
-  internal func ring(from source: Int, to target: Int) -> WorkerRing<MediaMessage> { rings[source][target] }
-}
-
-/// The sending end of one pair of workers.
-internal final class MediaLink {
-  private let ring: WorkerRing<MediaMessage>
-  private let target: EventLoop
-  private let context: LoopContext
-  /// Control messages that found the ring full, in order. Their number is bounded by that of streams and rings.
-  private var backlog = Deque<MediaMessage>()
-  private var isWakeScheduled = false
-  internal private(set) var dropped = 0
-
-  internal init(to target: EventLoop, mesh: MediaMesh, in context: LoopContext) {
-    ring = mesh.ring(from: context.loop.index, to: target.index)
-    self.target = target
-    self.context = context
-  }
-
-  /// False when media was dropped: the sender skips to the next key frame.
-  @discardableResult internal func send(_ message: MediaMessage) -> Bool {
-    scheduleWake()
-    if let size = message.mediaSize {
-      if backlog.isEmpty, ring.push(message, size: size) { return true }
-      dropped += 1
-      return false
-    }
-    if !backlog.isEmpty || !ring.push(message, size: 0) { backlog.append(message) }
-    return true
-  }
-
-  private func scheduleWake() {
-    guard !isWakeScheduled else { return }
-    isWakeScheduled = true
-    context.atEndOfTurn { [weak self] in self?.wake() }
-  }
-
-  private func wake() {
-    isWakeScheduled = false
-    while let first = backlog.first, ring.push(first, size: 0) { backlog.popFirst() }
-    if !backlog.isEmpty { context.schedule(after: .milliseconds(5)) { [weak self] in self?.scheduleWake() } }
-    let source = context.loop.index
-    target.post { context in context.service(MediaHub.self).drain(from: source) }
-  }
-}
+internal typealias MediaLink = WorkerLink<MediaMessage>
 
 /// The home's end of a format that another worker's viewers watch.
 internal final class RemoteTarget: WireTarget {

@@ -1,4 +1,5 @@
 package import MartletCodecs
+internal import MartletIO
 internal import MartletPrimitives
 
 /// What a publisher's session hears.

@@ -32,11 +32,8 @@ package struct StreamPath: Hashable, Sendable, CustomStringConvertible {
     self.text = String(trimmed)
   }
 
-  /// A number below `count`, at least 1, that depends on the path alone: FNV-1a.
-  internal func placement(among count: Int) -> Int {
-    let hash = text.utf8.reduce(UInt64(0xCBF2_9CE4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
-    return Int(hash % UInt64(max(1, count)))
-  }
+  /// A number below `count`, at least 1, that depends on the path alone.
+  internal func placement(among count: Int) -> Int { Int(StableHash.of(text) % UInt64(max(1, count))) }
 
   package var segments: [Substring] { text.split(separator: "/") }
 

@@ -115,7 +115,12 @@ package final class LoopContext {
     }
   }
 
+  /// Connections are being written to: what their sources gathered must stay where it is.
+  package private(set) var isFlushing = false
+
   private func flushAll() {
+    isFlushing = true
+    defer { isFlushing = false }
     guard let batch, flushing.count >= SendBatch.worthwhile else {
       for connection in flushing { connection.flushAtEndOfTurn() }
       return

@@ -9,6 +9,8 @@ internal final class SendBatch {
 
   private let batch: OpaquePointer
   private var pending: [(connection: TCPConnection, ready: Int, tail: Int)] = []
+  /// Those that write for themselves, when nothing is pending: a write may end in a call that changes what was gathered.
+  private var alone: [TCPConnection] = []
 
   internal init?() {
     guard let batch = martlet_batch_create() else { return nil }
@@ -25,7 +27,7 @@ internal final class SendBatch {
     for connection in connections {
       if pending.count == Int(MARTLET_BATCH_CAPACITY) { works = submit() && works }
       guard works, let tail = connection.gatherForBatch() else {
-        connection.flushAtEndOfTurn()
+        alone.append(connection)
         continue
       }
       let vector = connection.context.vector
@@ -33,10 +35,13 @@ internal final class SendBatch {
       if martlet_batch_add(batch, connection.batchDescriptor, vector.parts, Int32(vector.count)) >= 0 {
         pending.append((connection, vector.byteCount, tail))
       } else {
-        connection.flushAtEndOfTurn()
+        alone.append(connection)
       }
     }
-    return submit() && works
+    works = submit() && works
+    for connection in alone { connection.flushAtEndOfTurn() }
+    alone.removeAll(keepingCapacity: true)
+    return works
   }
 
   private func submit() -> Bool {

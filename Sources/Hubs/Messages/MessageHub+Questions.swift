@@ -1,0 +1,66 @@
+internal import MartletIO
+internal import MartletPrimitives
+
+/// A channel as it stands at its home.
+package struct ChannelSummary: Sendable {
+  package let name: ChannelName
+  package let cursor: Cursor
+  package let messages: Int
+  package let bytes: Int
+  package let published: Int
+  package let members: Int
+}
+
+/// What is asked of a channel's home, from any worker.
+extension MessageHub {
+  /// The newest messages behind a cursor, or the newest ones.
+  package struct History: Sendable {
+    package let messages: [Message]
+    package let cursor: Cursor
+    /// Messages behind the cursor are gone.
+    package let lost: Bool
+  }
+
+  package func history(of name: ChannelName, _ start: SubscriptionStart, limit: Int, then: @escaping Answer<History>) {
+    ask(name) { channel in
+      let log = channel.log
+      let resumption = log.resolve(start)
+      return History(messages: log.messages(after: resumption.next - 1, limit: limit), cursor: log.cursor, lost: resumption.lost)
+    } then: { then($0) }
+  }
+
+  package func presence(of name: ChannelName, then: @escaping Answer<[Member]>) {
+    guard configuration.options(of: name).presence else { return then(.failure(.noPresence)) }
+    ask(name) { channel in channel.members.values.sorted { ($0.since, $0.id) < ($1.since, $1.id) } } then: { then($0) }
+  }
+
+  /// The channels whose home is here.
+  package var localChannels: [ChannelSummary] { channels.values.map(\.summary) }
+
+  package func summary(of name: ChannelName) -> ChannelSummary? { channels[name]?.summary }
+
+  /// Asks the home of a channel; the answer never comes from inside this call unless the home is here.
+  internal func ask<Value: Sendable>(
+    _ name: ChannelName, _ question: @escaping @Sendable (Channel) -> Value, then: @escaping Answer<Value>
+  ) {
+    let home = homeLoop(of: name)
+    guard home !== context.loop else { return then(result(name, question)) }
+    let (id, asker) = (nextRequest(), context.loop)
+    questions[id] = { answer in if let answer = answer as? Result<Value, MessageError> { then(answer) } }
+    home.post { context in
+      let answer = context.service(MessageHub.self).result(name, question)
+      asker.post { context in context.service(MessageHub.self).questions.removeValue(forKey: id)?(answer) }
+    }
+  }
+
+  private func result<Value>(_ name: ChannelName, _ question: (Channel) -> Value) -> Result<Value, MessageError> {
+    do throws(MessageError) { return .success(question(try channel(name))) } catch { return .failure(error) }
+  }
+}
+
+extension Channel {
+  fileprivate var summary: ChannelSummary {
+    ChannelSummary(
+      name: log.name, cursor: log.cursor, messages: log.head - log.base + 1, bytes: log.bytes, published: published, members: members.count)
+  }
+}

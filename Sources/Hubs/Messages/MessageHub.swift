@@ -1,0 +1,312 @@
+package import MartletIO
+internal import MartletPrimitives
+
+/// The channels of one worker: those whose home it is, and its replicas of others that have subscribers here.
+///
+/// Publishers and subscribers of any transport meet in it by name. A channel's home (by its name's hash) alone gives messages
+/// their offsets; what crosses workers goes through `ChannelLink`. Answers come by a call, at once where everything is local.
+package final class MessageHub {
+  package typealias Answer<Value> = (Result<Value, MessageError>) -> Void
+
+  package let configuration: ChannelConfiguration
+  internal let context: LoopContext
+  private let mesh: ChannelMesh
+  internal private(set) var links: [Int: ChannelLink] = [:]
+
+  internal private(set) var channels: [ChannelName: Channel] = [:]
+  private var replicas: [ChannelName: ChannelLog] = [:]
+  /// Who waits for a replica to begin.
+  private var attaching: [ChannelName: [Answer<ChannelLog>]] = [:]
+  private var publications: [UInt64: Answer<Cursor>] = [:]
+  internal var questions: [UInt64: (any Sendable) -> Void] = [:]
+  private var sessions: [ObjectIdentifier: any ChannelSession] = [:]
+  private var clientCount = 0
+  internal private(set) var requestCount: UInt64 = 0
+  private var isRetryScheduled = false
+  /// Messages of channels whose home is here.
+  package private(set) var published = 0
+
+  package init(_ configuration: ChannelConfiguration, mesh: ChannelMesh, in context: LoopContext) {
+    self.configuration = configuration
+    self.mesh = mesh
+    self.context = context
+    for loop in mesh.loops where loop.index != context.loop.index {
+      links[loop.index] = ChannelLink(to: loop, mesh: mesh, in: context) { $0.service(MessageHub.self).drain(from: $1) }
+    }
+    sweepLater()
+    evictLater()
+  }
+
+  /// A fresh id for `ChannelClient`.
+  package func nextClientID() -> String {
+    clientCount += 1
+    return "m\(context.loop.index)-\(clientCount)"
+  }
+
+  internal func nextRequest() -> UInt64 {
+    requestCount += 1
+    return requestCount
+  }
+
+  internal func homeLoop(of name: ChannelName) -> EventLoop { mesh.loops[name.home(among: mesh.loops.count)] }
+
+  // MARK: Publishing
+
+  /// Gives a message its place and delivers it.
+  /// - Parameter then: hears the place; of an earlier message when the key was used before.
+  package func publish(_ draft: Draft, to name: ChannelName, then: @escaping Answer<Cursor>) {
+    // A connection that closes while others are being written to must not move what they send from.
+    guard !context.isFlushing else { return context.atEndOfTurn { [weak self] in self?.publish(draft, to: name, then: then) } }
+    guard let link = links[homeLoop(of: name).index] else { return publishHere(draft, to: name, then: then) }
+    let request = nextRequest()
+    publications[request] = then
+    if !link.send(.publish(request: request, name, draft)) { publications.removeValue(forKey: request)?(.failure(.busy)) }
+  }
+
+  private func publishHere(_ draft: Draft, to name: ChannelName, then: Answer<Cursor>) {
+    do throws(MessageError) {
+      let channel = try channel(name)
+      if let cursor = channel.earlier(draft.key) { return then(.success(cursor)) }
+      let message = channel.append(draft, at: context.wallTime)
+      published += 1
+      pump(channel)
+      then(.success(Cursor(epoch: channel.log.epoch, offset: message.offset)))
+    } catch { then(.failure(error)) }
+  }
+
+  /// The channel of that name, whose home is here, made when it is new.
+  internal func channel(_ name: ChannelName) throws(MessageError) -> Channel {
+    if let channel = channels[name] {
+      channel.lastUsed = context.now
+      return channel
+    }
+    guard channels.count < max(1, configuration.maximum / mesh.loops.count) else { throw .tooManyChannels }
+    let log = ChannelLog(name, configuration.options(of: name), epoch: Cursor.newEpoch())
+    let channel = Channel(log, now: context.now)
+    channels[name] = channel
+    return channel
+  }
+
+  // MARK: Subscribing
+
+  /// Everything that is subscribed to by `reader`'s connection leaves through it.
+  package func subscribe(_ reader: ChannelReader, to name: ChannelName, _ start: SubscriptionStart, then: @escaping Answer<Subscription>) {
+    guard reader.subscription(of: name) == nil else { return then(.failure(.alreadySubscribed)) }
+    guard reader.subscriptions.count < configuration.subscriptions else {
+      return then(.failure(.tooManySubscriptions(maximum: configuration.subscriptions)))
+    }
+    subscribe(owner: reader, reader.format, to: name, start) { [weak reader] result in
+      // The connection may be gone by the time a replica is there, or have asked twice.
+      if case .success(let subscription) = result {
+        guard let reader, reader.sink != nil, reader.subscription(of: name) == nil else {
+          self.remove(subscription)
+          return then(.failure(.alreadySubscribed))
+        }
+        reader.add(subscription)
+      }
+      then(result)
+      if case .success(let subscription) = result { subscription.wake() }
+    }
+  }
+
+  /// For owners that take messages as values. They call `remove` when they go.
+  package func subscribe(
+    owner: any SubscriptionOwner, _ format: MessageFormat? = nil, to name: ChannelName, _ start: SubscriptionStart,
+    then: @escaping Answer<Subscription>
+  ) {
+    withLog(of: name) { [weak owner] result in
+      switch result {
+      case .failure(let error): then(.failure(error))
+      case .success(let log):
+        self.settle(start, in: log) { resumption in
+          guard let owner else { return }
+          let subscription = Subscription(log, owner: owner, format: format, start: resumption)
+          log.add(subscription)
+          then(.success(subscription))
+        }
+      }
+    }
+  }
+
+  /// A replica may lag behind a cursor that its home gave out a moment ago: then the home is asked.
+  private func settle(_ start: SubscriptionStart, in log: ChannelLog, then: @escaping (Resumption) -> Void) {
+    guard case .after(let cursor) = start, cursor.epoch == log.epoch, cursor.offset > log.head, replicas[log.name] === log else {
+      return then(log.resolve(start))
+    }
+    ask(log.name) { $0.log.head } then: { result in
+      if case .success(let head) = result, cursor.offset <= head {
+        then(Resumption(next: cursor.offset + 1, lost: false))
+      } else {
+        then(log.resolve(start))
+      }
+    }
+  }
+
+  /// Ends a subscription that a connection asked to end.
+  package func unsubscribe(_ reader: ChannelReader, from name: ChannelName) throws(MessageError) {
+    guard let subscription = reader.subscription(of: name) else { throw .notSubscribed }
+    reader.remove(subscription)
+    remove(subscription)
+  }
+
+  /// The connection is gone: all its subscriptions end.
+  package func close(_ reader: ChannelReader) {
+    let subscriptions = reader.subscriptions
+    reader.stop()
+    for subscription in subscriptions {
+      reader.remove(subscription)
+      remove(subscription)
+    }
+  }
+
+  package func remove(_ subscription: Subscription) {
+    subscription.log.remove(subscription)
+    if let id = subscription.presenceID { leave(subscription.channel, id: id) }
+    subscription.presenceID = nil
+  }
+
+  // MARK: Logs
+
+  private func withLog(of name: ChannelName, then: @escaping Answer<ChannelLog>) {
+    guard let link = links[homeLoop(of: name).index] else {
+      do throws(MessageError) { then(.success(try channel(name).log)) } catch { then(.failure(error)) }
+      return
+    }
+    if let log = replicas[name] { return then(.success(log)) }
+    attaching[name, default: []].append(then)
+    if attaching[name]?.count == 1 { link.send(.attach(name)) }
+  }
+
+  /// A replica without subscribers is kept a few seconds for the next one.
+  private func dropLater(_ log: ChannelLog) {
+    context.schedule(after: .seconds(10)) { [weak self, weak log] in
+      guard let self, let log, log.subscriptions.isEmpty, self.replicas[log.name] === log else { return }
+      self.replicas[log.name] = nil
+      self.links[self.homeLoop(of: log.name).index]?.send(.detach(log.name))
+    }
+  }
+
+  // MARK: Sessions
+
+  package func add(_ session: any ChannelSession) { sessions[ObjectIdentifier(session)] = session }
+  package func remove(_ session: any ChannelSession) { sessions[ObjectIdentifier(session)] = nil }
+  package var localSessions: [any ChannelSession] { Array(sessions.values) }
+  package var sessionCount: Int { sessions.count }
+  /// Logs that have subscribers here or their home.
+  package var localLogs: [ChannelLog] { channels.values.map(\.log) + Array(replicas.values) }
+  /// Data that found no room on its way to another worker; it was sent again.
+  package var delayed: Int { links.values.reduce(0) { $0 + $1.dropped } }
+
+  /// Closes every session of this worker that `isMeant`.
+  /// - Returns: how many.
+  @discardableResult package func kick(_ reason: ChannelKick, where isMeant: (ChannelClient) -> Bool) -> Int {
+    let meant = sessions.values.filter { isMeant($0.client) }
+    for session in meant { session.kick(reason) }
+    return meant.count
+  }
+
+  private func sweepLater() {
+    context.schedule(after: .seconds(1)) { [weak self] in
+      guard let self else { return }
+      for session in Array(self.sessions.values) { session.sweep(now: self.context.now, stuck: self.configuration.stuck) }
+      self.sweepLater()
+    }
+  }
+
+  /// Forgets what has grown too old, and channels that nobody needs any more.
+  private func evictLater() {
+    context.schedule(after: .seconds(10)) { [weak self] in
+      guard let self else { return }
+      let (now, time) = (self.context.now, self.context.wallTime)
+      for (name, channel) in self.channels {
+        channel.log.trim(now: time)
+        let isUsed = !channel.log.subscriptions.isEmpty || !channel.replicas.isEmpty || !channel.members.isEmpty
+        if !isUsed, channel.log.isEmpty, now - channel.lastUsed > self.configuration.idle { self.channels[name] = nil }
+      }
+      for log in self.replicas.values { log.trim(now: time) }
+      self.evictLater()
+    }
+  }
+
+  // MARK: Between workers
+
+  /// Sends every replica what it does not have yet.
+  internal func pump(_ channel: Channel) {
+    for worker in channel.replicas.keys { pump(channel, to: worker) }
+  }
+
+  private func pump(_ channel: Channel, to worker: Int) {
+    guard let link = links[worker], var next = channel.replicas[worker] else { return }
+    if next < channel.log.base {
+      sendSnapshot(of: channel, over: link)
+      next = channel.log.head + 1
+    }
+    while next <= channel.log.head, link.send(.message(channel.log.name, channel.log.message(at: next))) { next += 1 }
+    channel.replicas[worker] = next
+    if next <= channel.log.head { retryLater() }
+  }
+
+  /// The ring to some worker is full: what waits is the channels' history, so only a timer is needed.
+  private func retryLater() {
+    guard !isRetryScheduled else { return }
+    isRetryScheduled = true
+    context.schedule(after: .milliseconds(2)) { [weak self] in
+      guard let self else { return }
+      self.isRetryScheduled = false
+      for channel in self.channels.values where channel.replicas.values.contains(where: { $0 <= channel.log.head }) { self.pump(channel) }
+    }
+  }
+
+  private func sendSnapshot(of channel: Channel, over link: ChannelLink) {
+    let log = channel.log
+    let messages = log.messages(after: log.base - 1, limit: .max)
+    link.send(.snapshot(log.name, epoch: log.epoch, base: log.base, messages))
+  }
+
+  internal func drain(from source: Int) {
+    let ring = mesh.ring(from: source, to: context.loop.index)
+    while let message = ring.pop() { handle(message, from: source) }
+  }
+
+  private func handle(_ message: ChannelMessage, from worker: Int) {
+    switch message {
+    case .publish(let request, let name, let draft):
+      publishHere(draft, to: name) { self.links[worker]?.send(.published(request: request, $0)) }
+    case .published(let request, let result): publications.removeValue(forKey: request)?(result)
+    case .attach(let name): attach(name, worker)
+    case .detach(let name): channels[name]?.replicas[worker] = nil
+    case .snapshot(let name, let epoch, let base, let messages): begin(name, epoch: epoch, base: base, messages)
+    case .message(let name, let message):
+      if let log = replicas[name], message.offset == log.head + 1 { log.append(message) }
+    case .unavailable(let name, let error):
+      for answer in attaching.removeValue(forKey: name) ?? [] { answer(.failure(error)) }
+    case .join(let name, let member): joinHere(name, member)
+    case .leave(let name, let id): leaveHere(name, id)
+    case .presence(let event): if let log = replicas[event.channel] { log.tell(event) }
+    }
+  }
+
+  private func attach(_ name: ChannelName, _ worker: Int) {
+    guard let link = links[worker] else { return }
+    do throws(MessageError) {
+      let channel = try channel(name)
+      sendSnapshot(of: channel, over: link)
+      channel.replicas[worker] = channel.log.head + 1
+    } catch { link.send(.unavailable(name, error)) }
+  }
+
+  private func begin(_ name: ChannelName, epoch: String, base: Int, _ messages: [Message]) {
+    if let log = replicas[name] {
+      let before = log.epoch
+      log.reset(epoch: epoch, base: base, messages)
+      for subscription in log.subscriptions { subscription.logWasReset(from: before) }
+      return
+    }
+    let log = ChannelLog(name, configuration.options(of: name), epoch: epoch, next: base)
+    log.reset(epoch: epoch, base: base, messages)
+    log.occupancyChanged = { [weak self] log in if log.subscriptions.isEmpty { self?.dropLater(log) } }
+    replicas[name] = log
+    dropLater(log)
+    for answer in attaching.removeValue(forKey: name) ?? [] { answer(.success(log)) }
+  }
+}
