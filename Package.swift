@@ -89,8 +89,8 @@ let layers: [[Target]] = [
   hub("Media", ["Codecs"]),
   hub("Web", ["Crypto", "HTTP"]),
   hub("Messages", []),
-  server("Endpoints", ["IO", "Web", "Media", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "Transcode", "CDashboard"]),
-  server("Server", ["Endpoints", "IO", "Web", "Media", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP", "CYAML"]),
+  server("Endpoints", ["IO", "Web", "Media", "Messages", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "Transcode", "CDashboard"]),
+  server("Server", ["Endpoints", "IO", "Web", "Media", "Messages", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP", "CYAML"]),
 ]
 
 let package = Package(

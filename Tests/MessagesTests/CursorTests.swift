@@ -9,7 +9,9 @@ import Testing
     #expect(cursor.description == "k3j-9_Z:42")
   }
 
-  @Test(arguments: ["", ":", "a:", ":1", "a:-1", "a:1:2", "a:99999999999999999999", "ü:1", "a b:1", String(repeating: "a", count: 33) + ":1", "a:+1"])
+  @Test(arguments: [
+    "", ":", "a:", ":1", "a:-1", "a:1:2", "a:99999999999999999999", "ü:1", "a b:1", String(repeating: "a", count: 33) + ":1", "a:+1",
+  ])
   func `anything else is refused`(text: String) {
     #expect(throws: ParseError.self) { try Cursor(text) }
   }

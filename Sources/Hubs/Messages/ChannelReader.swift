@@ -19,6 +19,8 @@ package final class ChannelReader: OutputSource, SubscriptionOwner {
   /// Subscriptions with something to send, in the order in which it came: a list through `nextReady`.
   private var firstReady: Subscription?
   private var lastReady: Subscription?
+  /// What the connection's owner says between messages.
+  private var remarks: [Slice] = []
   /// Images that only this connection needs: a replay from far behind.
   private var own: OwnImages?
   /// The image of which a part has been sent.
@@ -43,6 +45,16 @@ package final class ChannelReader: OutputSource, SubscriptionOwner {
     (firstReady, lastReady) = (nil, nil)
   }
 
+  /// Says something to this connection alone, between messages. Goes first, once the message under way is complete.
+  package func send(_ remark: Slice) {
+    guard !remark.isEmpty, sink != nil else { return }
+    remarks.append(remark)
+    sink?.setNeedsFlush()
+  }
+
+  /// Remarks that have not left.
+  package var waitingRemarks: Int { remarks.count }
+
   package func subscription(of channel: ChannelName) -> Subscription? { subscriptions.first { $0.channel == channel } }
 
   internal func add(_ subscription: Subscription) { subscriptions.append(subscription) }
@@ -58,11 +70,11 @@ package final class ChannelReader: OutputSource, SubscriptionOwner {
 
   /// Something waits, and the socket took nothing for `limit`; or a channel went on without this connection.
   package func isTooSlow(now: Instant, limit: TimeSpan) -> Bool {
-    guard let sink, firstReady != nil || partial != nil else { return false }
+    guard let sink, firstReady != nil || partial != nil || !remarks.isEmpty else { return false }
     if now - sink.lastWrite > limit { return true }
     var ready = firstReady
     while let subscription = ready {
-      if subscription.next < subscription.log.base { return true }
+      if subscription.isBehind { return true }
       ready = subscription.nextReady
     }
     return false
@@ -100,6 +112,7 @@ package final class ChannelReader: OutputSource, SubscriptionOwner {
   package func gather(into vector: IOVector, _ scope: GatherScope) {
     if let partial { vector.append(partial, from: partialOffset) }
     guard scope == .all else { return }
+    for remark in remarks where !vector.isFull { vector.append(remark) }
     var ready = firstReady
     while let subscription = ready, !vector.isFull {
       let replays = subscription.next < subscription.log.firstShared
@@ -112,7 +125,7 @@ package final class ChannelReader: OutputSource, SubscriptionOwner {
 
   private func gather(_ subscription: Subscription, into vector: IOVector) {
     let log = subscription.log
-    guard subscription.next >= log.base else { return }
+    guard !subscription.isBehind else { return }
     var offset = subscription.next
     while offset <= log.head, !vector.isFull {
       vector.append(image(of: subscription, at: offset))
@@ -153,8 +166,9 @@ package final class ChannelReader: OutputSource, SubscriptionOwner {
 
   /// Takes the next image in the order of `gather`.
   private func next() -> Slice? {
+    if !remarks.isEmpty { return remarks.removeFirst() }
     while let subscription = firstReady {
-      if subscription.next >= subscription.log.base, subscription.hasMore {
+      if !subscription.isBehind, subscription.hasMore {
         defer { subscription.advance() }
         return image(of: subscription, at: subscription.next)
       }

@@ -26,12 +26,18 @@ extension MessageHub {
       let log = channel.log
       let resumption = log.resolve(start)
       return History(messages: log.messages(after: resumption.next - 1, limit: limit), cursor: log.cursor, lost: resumption.lost)
-    } then: { then($0) }
+    } then: {
+      then($0)
+    }
   }
 
   package func presence(of name: ChannelName, then: @escaping Answer<[Member]>) {
     guard configuration.options(of: name).presence else { return then(.failure(.noPresence)) }
-    ask(name) { channel in channel.members.values.sorted { ($0.since, $0.id) < ($1.since, $1.id) } } then: { then($0) }
+    ask(name) { channel in
+      channel.members.values.sorted { ($0.since, $0.id) < ($1.since, $1.id) }
+    } then: {
+      then($0)
+    }
   }
 
   /// The channels whose home is here.

@@ -133,7 +133,9 @@ package final class MessageHub {
     guard case .after(let cursor) = start, cursor.epoch == log.epoch, cursor.offset > log.head, replicas[log.name] === log else {
       return then(log.resolve(start))
     }
-    ask(log.name) { $0.log.head } then: { result in
+    ask(log.name) {
+      $0.log.head
+    } then: { result in
       if case .success(let head) = result, cursor.offset <= head {
         then(Resumption(next: cursor.offset + 1, lost: false))
       } else {

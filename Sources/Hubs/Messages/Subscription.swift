@@ -45,6 +45,8 @@ package final class Subscription {
   /// Up to where everything was delivered.
   package var cursor: Cursor { Cursor(epoch: log.epoch, offset: next - 1) }
   package var hasMore: Bool { next <= log.head }
+  /// The channel dropped messages that were not read.
+  package var isBehind: Bool { next < log.base }
 
   /// Asks for `subscriptionIsReady` when there is something; later messages ask by themselves.
   internal func wake() {
@@ -62,7 +64,9 @@ package final class Subscription {
   }
 
   /// Takes up to `limit` messages, and moves behind them.
+  /// Empty when there is none, or when the next one is gone (`isBehind`).
   package func take(limit: Int) -> [Message] {
+    guard !isBehind else { return [] }
     let messages = log.messages(after: next - 1, limit: limit)
     if let last = messages.last {
       next = last.offset + 1

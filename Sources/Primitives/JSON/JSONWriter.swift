@@ -90,6 +90,13 @@ public struct JSONWriter: Sendable {
     }
   }
 
+  /// Text that is JSON already: the caller has parsed it.
+  public mutating func member(_ name: String, verbatim text: Slice) {
+    self.name(name)
+    bytes.append(text.bytes)
+    needsComma = true
+  }
+
   private mutating func comma() { if needsComma { bytes.append(UInt8(ascii: ",")) } }
 
   private mutating func word(_ text: String) {

@@ -3,6 +3,7 @@ internal import MartletCrypto
 internal import MartletEndpoints
 internal import MartletIO
 internal import MartletMedia
+internal import MartletMessages
 internal import MartletPrimitives
 internal import MartletWeb
 internal import Synchronization
@@ -10,6 +11,7 @@ internal import Synchronization
 /// What one worker runs: its hub, its endpoints and its listeners, put together on the worker's own thread.
 internal final class WorkerServices {
   internal let hub: MediaHub
+  internal let messages: MessageHub
   internal let http: HTTPServer
   internal let rtmp: RTMPListener
   internal let access: AccessAuthority
@@ -17,12 +19,15 @@ internal final class WorkerServices {
   private let rest: RESTEndpoint
   private let live: LiveEndpoint
   private let outputs: OutputServices
+  private let channels: ChannelsEndpoint
   private let relay: RTMPRelay
 
   internal init(_ shared: SharedServices, in context: LoopContext) {
     let configuration = shared.configuration
     hub = MediaHub(configuration.streams, directory: shared.directory, mesh: shared.mesh, in: context)
     context.register(hub)
+    messages = MessageHub(configuration.channels, mesh: shared.channelMesh, in: context)
+    context.register(messages)
     let sender = HTTPWebhookSender(in: context)
     notifier = WebhookNotifier(configuration.webhooks, sender: sender, in: context)
     access = AccessAuthority(
@@ -35,11 +40,13 @@ internal final class WorkerServices {
     live = LiveEndpoint(admission)
     outputs = OutputServices(shared, admission)
     relay = RTMPRelay(configuration.relay, admission)
+    channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access)
     let router = Router()
     WebPages.add(to: router)
     rest.add(to: router)
     MetricsEndpoint.add(to: router, rest)
     outputs.add(to: router)
+    channels.add(to: router)
     router.fallback(live.handle)
     if !configuration.staticFiles.isEmpty {
       let files = StaticFiles(StaticFiles.Configuration(path: configuration.staticFiles), pool: shared.disk, in: context)
@@ -88,7 +95,8 @@ internal final class WorkerServices {
   }
 
   internal func metrics(in context: LoopContext) -> [Metric] {
-    MediaCollector.collect(hub) + NetworkCollector.collect(context) + HTTPCollector.collect(http.responses)
+    MediaCollector.collect(hub) + MessageCollector.collect(messages) + NetworkCollector.collect(context)
+      + HTTPCollector.collect(http.responses)
       + AccessCollector.collect(access, notifier)
   }
 
@@ -107,6 +115,7 @@ internal struct SharedServices: Sendable {
   let census: ConnectionCensus
   let directory: StreamDirectory
   let mesh: MediaMesh
+  let channelMesh: ChannelMesh
   let certificates: CertificateStore
   /// The policy that workers begin with; each has its own copy.
   let policy: AccessPolicy
@@ -136,6 +145,7 @@ internal struct SharedServices: Sendable {
     census = ConnectionCensus(limits: configuration.limits.census)
     directory = StreamDirectory()
     mesh = MediaMesh(loops: loops)
+    channelMesh = ChannelMesh(loops: loops)
     certificates = try CertificateStore(configuration.tls, state: configuration.state, log: log)
     hls = HLSCatalog(loops: loops, start: started, random: UInt32.random(in: 0...UInt32.max))
     hlsDisk = configuration.hls.path.isEmpty ? nil : HLSDisk(configuration.hls.path, log: log)

@@ -1,6 +1,7 @@
 package import MartletEndpoints
 package import MartletIO
 package import MartletMedia
+package import MartletMessages
 package import MartletPrimitives
 package import MartletWeb
 
@@ -43,6 +44,8 @@ package struct ServerConfiguration: Sendable {
   package var relay = RTMPRelayConfiguration()
   package var hls = HLSConfiguration()
   package var record = RecordConfiguration()
+  package var channels = ChannelConfiguration()
+  package var channelTransports = ChannelsEndpoint.Configuration()
   package var auth = AuthConfiguration()
   package var webhooks = WebhookConfiguration()
   /// How long a stopping server waits for its connections to finish.

@@ -1,5 +1,6 @@
 internal import MartletIO
 internal import MartletMedia
+internal import MartletMessages
 internal import MartletPrimitives
 
 /// Collectors: what each subsystem of one worker has to tell. They run on the worker's loop; the sums are the server's.
@@ -24,6 +25,27 @@ internal enum MediaCollector {
         streams.reduce(0) { $0 + $1.statistics.bitrate }),
       Metric("martlet_viewer_skips", .gauge, "Jumps to a later key frame by the viewers there are.", skips),
       Metric("martlet_worker_drops_total", .counter, "Media messages that found no room on their way to another worker.", hub.dropped),
+    ]
+  }
+}
+
+internal enum MessageCollector {
+  static func collect(_ hub: MessageHub) -> [Metric] {
+    var subscribers: [String: Double] = [:]
+    for session in hub.localSessions {
+      subscribers[Metric.label("transport", session.client.transport), default: 0] += Double(session.channels.count)
+    }
+    return [
+      Metric("martlet_channels", .gauge, "Channels in memory.", hub.localChannels.count),
+      Metric("martlet_channel_connections", .gauge, "Connections that take part in channels.", hub.sessionCount),
+      Metric("martlet_channel_subscriptions", .gauge, "Subscriptions by transport.", subscribers),
+      Metric("martlet_channel_messages_total", .counter, "Messages published.", hub.published),
+      Metric(
+        "martlet_channel_deliveries_total", .counter, "Messages handed to subscribers of the channels in memory.",
+        hub.localLogs.reduce(0) { $0 + $1.delivered }),
+      Metric(
+        "martlet_channel_delays_total", .counter, "Messages that found no room on their way to another worker, and went later.", hub.delayed
+      ),
     ]
   }
 }

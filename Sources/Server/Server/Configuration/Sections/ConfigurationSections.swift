@@ -4,8 +4,8 @@ package enum ConfigurationSections {
     "", "", GeneralSection.keys + RelaySection.keys,
     sections: [
       ListenersSection.section, TLSSection.section, LogSection.section, LimitsSection.section, StreamsSection.section,
-      RTMPSection.section, HTTPSection.section, HLSSection.section, RecordSection.section, AuthSection.section,
-      WebhooksSection.section,
+      RTMPSection.section, HTTPSection.section, HLSSection.section, RecordSection.section,
+      ChannelsSection.section, AuthSection.section, WebhooksSection.section,
     ])
 
   package static let located = root.located()

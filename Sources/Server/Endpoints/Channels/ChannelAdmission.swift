@@ -1,0 +1,78 @@
+internal import MartletIO
+internal import MartletMessages
+internal import MartletPrimitives
+
+/// What a request or connection says of itself, and what it may do with channels.
+///
+/// Each permission is asked for once and then remembered until the credentials change: a signature is dear, and a publisher
+/// sends many messages.
+internal final class ChannelAdmission {
+  private struct Permission: Hashable {
+    let action: AccessAction
+    let channel: ChannelName
+  }
+
+  internal enum Verdict {
+    case allowed
+    /// - Parameter isAnonymous: no credentials were given.
+    case denied(String, isAnonymous: Bool)
+  }
+
+  /// The latest of what its token says.
+  internal private(set) var user: String?
+  internal private(set) var tokenID: String?
+  internal private(set) var expires: WallTime?
+  internal private(set) var question: AccessRequest
+  private let access: any AccessControl
+  private let context: LoopContext
+  private var granted: Set<Permission> = []
+  /// Beyond, the oldest knowledge is not worth its memory.
+  private static let remembered = 512
+
+  /// - Parameter question: carries the credentials; its action and resource are replaced.
+  internal init(_ question: AccessRequest, _ access: any AccessControl, in context: LoopContext) {
+    self.question = question
+    self.access = access
+    self.context = context
+  }
+
+  /// Uses another token from now on.
+  internal func renew(_ token: String) {
+    question.token = token
+    granted = []
+    (user, tokenID, expires) = (nil, nil, nil)
+  }
+
+  /// Calls `then` at once, or later where a webhook is asked.
+  internal func ask(_ action: AccessAction, on channel: ChannelName, then: @escaping (Verdict) -> Void) {
+    let permission = Permission(action: action, channel: channel)
+    if granted.contains(permission), !isExpired { return then(.allowed) }
+    var question = question
+    question.action = action
+    question.resource = channel.text
+    access.decide(question) { [weak self] decision in
+      guard let self else { return }
+      switch decision {
+      case .denied(let reason): self.refuse(action, channel, reason, then)
+      case .allowed(_, .some(let expires), _) where expires <= self.context.wallTime:
+        self.refuse(action, channel, "the permission has expired", then)
+      case .allowed(let user, let expires, let tokenID):
+        if let user { self.user = user }
+        if let tokenID { self.tokenID = tokenID }
+        if let expires { self.expires = min(expires, self.expires ?? expires) }
+        if self.granted.count >= Self.remembered { self.granted = [] }
+        self.granted.insert(permission)
+        then(.allowed)
+      }
+    }
+  }
+
+  /// The permissions it lives by are over.
+  internal var isExpired: Bool { expires.map { $0 <= context.wallTime } ?? false }
+
+  private func refuse(_ action: AccessAction, _ channel: ChannelName, _ reason: String, _ then: (Verdict) -> Void) {
+    context.log(
+      .info, question.transport, "\(action.rawValue) of channel \(channel) refused: \(reason)", ["peer": "\(question.remote)"])
+    then(.denied(reason, isAnonymous: question.token == nil && question.key == nil))
+  }
+}

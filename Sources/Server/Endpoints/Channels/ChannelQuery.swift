@@ -1,0 +1,57 @@
+internal import MartletHTTP
+internal import MartletMessages
+internal import MartletPrimitives
+internal import MartletWeb
+
+/// The channels of one HTTP request and where each is to be read from.
+///
+/// With one channel a cursor is `EPOCH:OFFSET`; with several it is `NAME=EPOCH:OFFSET&…`, percent-encoded as in a query.
+internal struct ChannelQuery {
+  internal struct Entry {
+    let channel: ChannelName
+    let start: SubscriptionStart
+  }
+
+  internal let entries: [Entry]
+  /// The request named its channel in the path.
+  internal let isSingle: Bool
+
+  internal static let maximumChannels = 64
+
+  /// - Parameters:
+  ///   - name: from the path; `nil` reads `?channel=…` (several).
+  ///   - cursor: from wherever the transport carries it.
+  internal init(_ exchange: HTTPExchange, name: String?, cursor: String?) throws(ParseError) {
+    let query = exchange.request.target.query
+    isSingle = name != nil
+    var names: [ChannelName] = []
+    for text in name.map({ [$0] }) ?? query.all("channel") {
+      let name = try ChannelName(text)
+      if !names.contains(name) { names.append(name) }
+    }
+    guard !names.isEmpty else { throw .invalid("expected ?channel=NAME, once or several times", at: 0) }
+    guard names.count <= Self.maximumChannels else { throw .limit("channels of one request", maximum: Self.maximumChannels) }
+    let cursors = try Self.cursors(cursor, single: isSingle ? names.first : nil)
+    let otherwise = try Self.start(query.first("last"))
+    entries = names.map { name in Entry(channel: name, start: cursors[name].map { .after($0) } ?? otherwise) }
+  }
+
+  private static func start(_ last: String?) throws(ParseError) -> SubscriptionStart {
+    guard let last else { return .now }
+    guard let count = Int(last), count >= 0 else { throw .invalid("last is a number of messages", at: 0) }
+    return .last(count)
+  }
+
+  private static func cursors(_ text: String?, single: ChannelName?) throws(ParseError) -> [ChannelName: Cursor] {
+    guard let text, !text.isEmpty else { return [:] }
+    if let single { return [single: try Cursor(text)] }
+    var cursors: [ChannelName: Cursor] = [:]
+    for item in QueryItems(parsing: text).items { cursors[try ChannelName(item.name)] = try Cursor(item.value) }
+    return cursors
+  }
+
+  /// The places of several channels as one text.
+  internal static func cursor(_ places: [(ChannelName, Cursor)]) -> String {
+    places.map { "\(PercentCoding.encodeQuery($0.text))=\($1)" }.joined(separator: "&")
+  }
+}

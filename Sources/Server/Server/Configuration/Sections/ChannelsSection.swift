@@ -1,0 +1,74 @@
+internal import MartletEndpoints
+internal import MartletMessages
+internal import MartletPrimitives
+
+/// Channels: what their namespaces keep, and how their transports behave.
+internal enum ChannelsSection {
+  static let section = SettingSection(
+    "channels", "Messages: what channels keep, and how WebSocket, event streams and polls of them behave.",
+    [
+      SettingKey(
+        "history", \.channels.defaults.history, .int(0...10_000_000), "Messages that a channel keeps for subscribers that come back."),
+      SettingKey("age", \.channels.defaults.age, .duration(.seconds(1)...TimeSpan.days(365)), "How long it keeps them."),
+      SettingKey("bytes", \.channels.defaults.bytes, .bytes(1 << 10...16 << 30), "And how much of them."),
+      SettingKey("durable", \.channels.defaults.durable, .bool, "Channels are kept on disk, in the folder channels.path."),
+      SettingKey("presence", \.channels.defaults.presence, .bool, "Who is subscribed is known and told."),
+      SettingKey(
+        "namespaces", \.channels.namespaces, namespaces,
+        "The same options for the channels below a first segment: chat is for chat/general. What is left out is as the server has it without configuration.",
+        example: "{chat: {history: 10000, age: 24h, presence: true}, orders: {durable: true}}", structured: true),
+      SettingKey("maximum", \.channels.maximum, .int(1...100_000_000), "Channels at once."),
+      SettingKey("message", \.channels.messageBytes, .bytes(1 << 10...64 << 20), "The largest message."),
+      SettingKey("subscriptions", \.channels.subscriptions, .int(1...100_000), "Subscriptions of one connection."),
+      SettingKey(
+        "stuck", \.channels.stuck, .duration(.seconds(1)...TimeSpan.days(1)),
+        "A subscriber that takes nothing for this long, while something waits, is closed; it resumes from history."),
+      SettingKey(
+        "idle", \.channels.idle, .duration(.seconds(1)...TimeSpan.days(365)),
+        "How long an empty channel without subscribers remembers its numbering."),
+      SettingKey(
+        "retry", \.channelTransports.retry, .duration(.milliseconds(1)...TimeSpan.seconds(3600)),
+        "What an EventSource is told to wait before it comes back."),
+      SettingKey(
+        "heartbeat", \.channelTransports.heartbeat, .duration(.seconds(1)...TimeSpan.seconds(3600)),
+        "A quiet event stream gets a comment this often."),
+      SettingKey("poll", \.channelTransports.poll, .duration(.zero...TimeSpan.seconds(300)), "How long a poll may be held."),
+      SettingKey(
+        "batch", \.channelTransports.batch, .int(1...100_000), "Messages of one answer to a poll or a question for history."),
+    ])
+
+  private static let size = SettingType<Int>.bytes(1 << 10...16 << 30)
+  private static let age = SettingType<TimeSpan>.duration(.seconds(1)...TimeSpan.days(365))
+
+  private static let options = SettingType<ChannelOptions>("{history, age, bytes, durable, presence}") { node throws(SettingProblem) in
+    try SettingFields.read(node, "a namespace", ["history", "age", "bytes", "durable", "presence"]) { fields throws(SettingProblem) in
+      var options = ChannelOptions()
+      options.history = try fields.optional("history", .int(0...10_000_000)) ?? options.history
+      options.age = try fields.optional("age", age) ?? options.age
+      options.bytes = try fields.optional("bytes", size) ?? options.bytes
+      options.durable = try fields.optional("durable", .bool) ?? options.durable
+      options.presence = try fields.optional("presence", .bool) ?? options.presence
+      return options
+    }
+  } write: { options in
+    "{history: \(options.history), age: \(age.write(options.age)), bytes: \(size.write(options.bytes)), durable: \(options.durable), "
+      + "presence: \(options.presence)}"
+  }
+
+  private static let namespaces = SettingType<[String: ChannelOptions]>("a map of first segments to {history, age, …}") {
+    node throws(SettingProblem) in
+    if node.isNull { return [:] }
+    guard case .map(let entries) = node.content else { return nil }
+    var result: [String: ChannelOptions] = [:]
+    for entry in entries {
+      guard (try? ChannelName(entry.key)) != nil, !entry.key.contains("/") else {
+        throw SettingProblem(entry.place, "\"\(entry.key)\" is no first segment of a channel's name")
+      }
+      result[entry.key] = try options.read(entry.value)
+    }
+    return result
+  } write: { namespaces in
+    let entries = namespaces.sorted { $0.key < $1.key }.map { "\(YAMLText.quoted($0.key)): \(options.write($0.value))" }
+    return "{" + entries.joined(separator: ", ") + "}"
+  }
+}
