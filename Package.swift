@@ -64,6 +64,7 @@ let libraries: [[Target]] = [
   clib("COpenSSL", "openssl", apt: "libssl-dev", brew: "openssl@3"),
   clib("CNGHTTP2", "libnghttp2", apt: "libnghttp2-dev", brew: "libnghttp2"),
   clib("CYAML", "yaml-0.1", apt: "libyaml-dev", brew: "libyaml"),
+  clib("CSQLite", "sqlite3", apt: "libsqlite3-dev", brew: "sqlite"),
   clib("CZlib", "zlib", apt: "zlib1g-dev", brew: "zlib"),
   clib("CFFmpeg", "libavcodec libavutil libswscale libswresample", apt: "libavcodec-dev", brew: "ffmpeg"),
   [.target(name: "CDashboard", path: "Sources/Libraries/CDashboard")],
@@ -85,11 +86,13 @@ let layers: [[Target]] = [
   core("HLS", ["Codecs", "Containers"]),
   // ──────── the I/O line ────────
   runtime("IO", ["Crypto", "CUV", "CShims"]),
+  runtime("Storage", ["IO", "CSQLite"]),
   runtime("Transcode", ["Codecs", "CFFmpeg"]),
   hub("Media", ["Codecs"]),
   hub("Web", ["Crypto", "HTTP"]),
   hub("Messages", []),
-  server("Endpoints", ["IO", "Web", "Media", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "Transcode", "CDashboard"]),
+  server(
+    "Endpoints", ["IO", "Web", "Media", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "Transcode", "CDashboard"]),
   server("Server", ["Endpoints", "IO", "Web", "Media", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP", "CYAML"]),
 ]
 
