@@ -84,6 +84,7 @@ let layers: [[Target]] = [
   core("HTTP", ["Crypto", "CNGHTTP2", "CZlib"]),
   core("RTMP", ["Crypto"]),
   core("HLS", ["Codecs", "Containers"]),
+  core("SocketIO", ["HTTP"]),
   // ──────── the I/O line ────────
   runtime("IO", ["Crypto", "CUV", "CShims"]),
   runtime("Storage", ["IO", "CSQLite"]),
@@ -92,7 +93,7 @@ let layers: [[Target]] = [
   hub("Web", ["Crypto", "HTTP"]),
   hub("Messages", []),
   server(
-    "Endpoints", ["IO", "Web", "Media", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "Transcode", "CDashboard"]),
+    "Endpoints", ["IO", "Web", "Media", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "SocketIO", "Transcode", "CDashboard"]),
   server("Server", ["Endpoints", "IO", "Web", "Media", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP", "CYAML"]),
 ]
 
@@ -124,7 +125,7 @@ let package = Package(
       name: "FuzzEntries",
       dependencies: [
         "MartletPrimitives", "MartletCrypto", "MartletCodecs", "MartletContainers", "MartletHTTP", "MartletRTMP", "MartletHLS",
-        "MartletMedia", "MartletServer",
+        "MartletMedia", "MartletServer", "MartletSocketIO",
       ], path: "Tests/TestSupport/FuzzEntries", swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzEntries"], path: "Tests/FuzzTests", swiftSettings: strict),
     // `Scripts/fuzz` builds it with libFuzzer; without, it replays single inputs.

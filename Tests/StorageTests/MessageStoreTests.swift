@@ -79,6 +79,7 @@ final class StoreBench: Sendable {
     #expect(first.messages.isEmpty && first.nextOffset == 1 && first.epoch.utf8.count >= 8)
     var messages = bench.messages("chat", 1...3)
     messages[1].key = "order-7"
+    messages[1].user = "ann"
     messages[2].payload = Slice()
     try await bench.append(store, messages)
     store.close()

@@ -43,7 +43,7 @@ internal final class MessageLog {
     database.wait(milliseconds: 2000)
     try Self.prepareFile(database, path: path, isPowerSafe: isPowerSafe)
     if fileBytes > 0 { try database.run("PRAGMA max_page_count = \(max(16, fileBytes / 4096))") }
-    insertMessage = try database.prepare("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+    insertMessage = try database.prepare("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
     insertKey = try database.prepare("INSERT INTO keys VALUES (?, ?, ?, ?)")
     setNext = try database.prepare("UPDATE channels SET next = ? WHERE id = ?")
     findChannel = try database.prepare("SELECT id, epoch, next FROM channels WHERE name = ?")
@@ -51,7 +51,7 @@ internal final class MessageLog {
     setRetention = try database.prepare("UPDATE channels SET age = ? WHERE id = ?")
     measure = try database.prepare("SELECT count(*), total(size) FROM messages WHERE channel = ?")
     history = try database.prepare(
-      "SELECT offset, time, kind, type, event, payload, size FROM messages WHERE channel = ? ORDER BY offset DESC LIMIT ?")
+      "SELECT offset, time, kind, type, event, payload, size, user FROM messages WHERE channel = ? ORDER BY offset DESC LIMIT ?")
     keys = try database.prepare("SELECT offset, key FROM keys WHERE channel = ? ORDER BY offset DESC LIMIT ?")
     listChannels = try database.prepare("SELECT id, name, age FROM channels WHERE id > ? ORDER BY id LIMIT ?")
     front = try database.prepare("SELECT offset, time, size FROM messages WHERE channel = ? ORDER BY offset LIMIT ?")
@@ -87,7 +87,7 @@ internal final class MessageLog {
         CREATE TABLE channels (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch TEXT NOT NULL, next INTEGER NOT NULL,
           age INTEGER NOT NULL);
         CREATE TABLE messages (channel INTEGER NOT NULL, offset INTEGER NOT NULL, time INTEGER NOT NULL, kind TEXT NOT NULL,
-          type TEXT NOT NULL, event TEXT NOT NULL, payload BLOB NOT NULL, size INTEGER NOT NULL,
+          type TEXT NOT NULL, event TEXT NOT NULL, payload BLOB NOT NULL, size INTEGER NOT NULL, user TEXT,
           PRIMARY KEY (channel, offset)) WITHOUT ROWID;
         CREATE TABLE keys (channel INTEGER NOT NULL, offset INTEGER NOT NULL, key TEXT NOT NULL, time INTEGER NOT NULL,
           PRIMARY KEY (channel, offset)) WITHOUT ROWID;
@@ -161,7 +161,7 @@ internal final class MessageLog {
       messages.append(
         StoredMessage(
           channel: name, offset: UInt64(clamping: history.integer(0)), time: time, kind: history.text(2) ?? "",
-          type: history.text(3) ?? "", event: history.text(4) ?? "", payload: history.bytes(5)))
+          type: history.text(3) ?? "", event: history.text(4) ?? "", payload: history.bytes(5), user: history.text(7)))
     }
     messages.reverse()
     try readKeys(id, into: &messages)
@@ -210,7 +210,8 @@ internal final class MessageLog {
     guard var channel = channels[message.channel] else { return }
     let (id, offset) = (channel.id, Int64(clamping: message.offset))
     insertMessage.bind(1, id).bind(2, offset).bind(3, message.time).bind(4, message.kind).bind(5, message.type)
-    try insertMessage.bind(6, message.event).bind(7, message.payload).bind(8, Int64(message.size)).run()
+    insertMessage.bind(6, message.event).bind(7, message.payload).bind(8, Int64(message.size))
+    try insertMessage.bind(9, message.user).run()
     if let key = message.key { try insertKey.bind(1, id).bind(2, offset).bind(3, key).bind(4, message.time).run() }
     channel.count += 1
     channel.bytes += message.size

@@ -14,12 +14,14 @@ package struct StoredMessage: Equatable, Sendable {
   /// The event's name.
   package var event: String
   package var payload: Slice
+  /// Whose token published it.
+  package var user: String?
   /// The publisher's idempotency key: publishing with it again is publishing once.
   package var key: String?
 
   package init(
     channel: String, offset: UInt64, time: Int64, kind: String = "", type: String = "", event: String = "", payload: Slice,
-    key: String? = nil
+    user: String? = nil, key: String? = nil
   ) {
     self.channel = channel
     self.offset = offset
@@ -28,12 +30,14 @@ package struct StoredMessage: Equatable, Sendable {
     self.type = type
     self.event = event
     self.payload = payload
+    self.user = user
     self.key = key
   }
 
   /// What it counts for in every limit in bytes: its texts and payload and what a row costs besides.
   package var size: Int {
-    payload.count &+ channel.utf8.count &+ kind.utf8.count &+ type.utf8.count &+ event.utf8.count &+ (key?.utf8.count ?? 0) &+ 64
+    payload.count &+ channel.utf8.count &+ kind.utf8.count &+ type.utf8.count &+ event.utf8.count &+ (user?.utf8.count ?? 0)
+      &+ (key?.utf8.count ?? 0) &+ 64
   }
 }
 
