@@ -64,6 +64,7 @@ let libraries: [[Target]] = [
   clib("COpenSSL", "openssl", apt: "libssl-dev", brew: "openssl@3"),
   clib("CNGHTTP2", "libnghttp2", apt: "libnghttp2-dev", brew: "libnghttp2"),
   clib("CYAML", "yaml-0.1", apt: "libyaml-dev", brew: "libyaml"),
+  clib("CSQLite", "sqlite3", apt: "libsqlite3-dev", brew: "sqlite"),
   clib("CZlib", "zlib", apt: "zlib1g-dev", brew: "zlib"),
   clib("CFFmpeg", "libavcodec libavutil libswscale libswresample", apt: "libavcodec-dev", brew: "ffmpeg"),
   [.target(name: "CDashboard", path: "Sources/Libraries/CDashboard")],
@@ -83,14 +84,19 @@ let layers: [[Target]] = [
   core("HTTP", ["Crypto", "CNGHTTP2", "CZlib"]),
   core("RTMP", ["Crypto"]),
   core("HLS", ["Codecs", "Containers"]),
+  core("SocketIO", ["HTTP"]),
   // ──────── the I/O line ────────
   runtime("IO", ["Crypto", "CUV", "CShims"]),
+  runtime("Storage", ["IO", "CSQLite"]),
   runtime("Transcode", ["Codecs", "CFFmpeg"]),
   hub("Media", ["Codecs"]),
   hub("Web", ["Crypto", "HTTP"]),
-  hub("Messages", []),
-  server("Endpoints", ["IO", "Web", "Media", "Messages", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "Transcode", "CDashboard"]),
-  server("Server", ["Endpoints", "IO", "Web", "Media", "Messages", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP", "CYAML"]),
+  hub("Messages", ["Storage"]),
+  server(
+    "Endpoints",
+    ["IO", "Web", "Media", "Messages", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "SocketIO", "Transcode", "CDashboard"]),
+  server(
+    "Server", ["Endpoints", "IO", "Storage", "Web", "Media", "Messages", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP", "CYAML"]),
 ]
 
 let package = Package(
@@ -121,7 +127,7 @@ let package = Package(
       name: "FuzzEntries",
       dependencies: [
         "MartletPrimitives", "MartletCrypto", "MartletCodecs", "MartletContainers", "MartletHTTP", "MartletRTMP", "MartletHLS",
-        "MartletMedia", "MartletServer",
+        "MartletMedia", "MartletServer", "MartletSocketIO",
       ], path: "Tests/TestSupport/FuzzEntries", swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzEntries"], path: "Tests/FuzzTests", swiftSettings: strict),
     // `Scripts/fuzz` builds it with libFuzzer; without, it replays single inputs.
