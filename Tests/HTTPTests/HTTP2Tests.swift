@@ -170,7 +170,7 @@ struct HTTP2Pair {
     try pair.run()
     guard case .request(id, let read, .chunked)? = pair.atServer.first else { throw HTTP2Error("\(pair.atServer)") }
     #expect(read.connectProtocol == "websocket" && read.target.path == "/ws" && read.method == .connect)
-    guard case .accept(let response, nil) = WebSocketHandshake.answer(read) else { throw HTTP2Error("refused") }
+    guard case .accept(let response, .init()) = WebSocketHandshake.answer(read) else { throw HTTP2Error("refused") }
     pair.server.respond(id, response, ends: false)
     let ping: [UInt8] = [0x89, 0x00]
     #expect(pair.client.write(id, Slice(ping)))

@@ -10,15 +10,18 @@ struct WebSocketRun: Equatable {
   var output: [UInt8] = []
   var isClosed = false
 
-  init(_ bytes: [UInt8], step: Int = .max, role: WebSocketMachine.Role = .server, limits: WebSocketMachine.Limits = .init()) {
-    var machine = WebSocketMachine(role, limits: limits)
+  init(
+    _ bytes: [UInt8], step: Int = .max, role: WebSocketMachine.Role = .server, limits: WebSocketMachine.Limits = .init(),
+    compression: MessageCompression? = nil
+  ) {
+    var machine = WebSocketMachine(role, limits: limits, compression: compression)
     var offset = 0
     while offset < bytes.count, error == nil {
       let end = min(bytes.count, step == .max ? .max : offset + step)
-      do { try machine.receive(bytes.span.bytes.extracting(offset..<end)) } catch { self.error = error.code }
-      offset = end
+      do throws(WebSocketError) {
+        offset += try machine.receive(bytes.span.bytes.extracting(offset..<end), into: &events)
+      } catch { self.error = error.code }
     }
-    while let event = machine.pollEvent() { events.append(event) }
     output = machine.takeOutput()
     isClosed = machine.isClosed
   }
@@ -114,9 +117,9 @@ func masked(_ opcode: WebSocketOpcode, _ payload: [UInt8], fin: Bool = true, key
     let sent = machine.takeOutput()
     #expect(sent.count == 2 + 2 + 122 && !sent.isEmpty)
     let wire = masked(.text, hello) + masked(.ping, []) + masked(.close, [0x03, 0xE9])
-    try machine.receive(wire.span.bytes)
-    let (first, second, third) = (machine.pollEvent(), machine.pollEvent(), machine.pollEvent())
-    #expect(first == .ping([]) && second == .closed(.goingAway, reason: "") && third == nil)
+    var events: [WebSocketMachine.Event] = []
+    _ = try machine.receive(wire.span.bytes, into: &events)
+    #expect(events == [.ping([]), .closed(.goingAway, reason: "")])
     let (rest, closed) = (machine.takeOutput(), machine.isClosed)
     #expect(rest.isEmpty && closed)
   }
@@ -183,7 +186,8 @@ func masked(_ opcode: WebSocketOpcode, _ payload: [UInt8], fin: Bool = true, key
       #expect(run.events.count == 4 && run.events[0] == .message(.text, Slice(hello)) && run.events[3] == .closed(.normal, reason: "done"))
       var other = WebSocketMachine(.client(maskSeed: [2]))
       other.close()
-      try other.receive(run.output.span.bytes)
+      var events: [WebSocketMachine.Event] = []
+      _ = try other.receive(run.output.span.bytes, into: &events)
       let closed = other.isClosed
       #expect(closed)
     }
@@ -218,10 +222,12 @@ func masked(_ opcode: WebSocketOpcode, _ payload: [UInt8], fin: Bool = true, key
   // RFC 6455 §1.3.
   @Test func `the example of the specification`() throws {
     let request = try request { $0.append("Sec-WebSocket-Protocol", "chat, superchat") }
-    guard case .accept(let response, let subprotocol) = WebSocketHandshake.answer(request, subprotocols: ["superchat", "chat"]) else {
+    var terms = WebSocketHandshake.Terms()
+    terms.subprotocols = ["superchat", "chat"]
+    guard case .accept(let response, let agreement) = WebSocketHandshake.answer(request, terms) else {
       throw HTTPError(.badRequest, "refused")
     }
-    #expect(response.status == .switchingProtocols && subprotocol == "chat")
+    #expect(response.status == .switchingProtocols && agreement.subprotocol == "chat")
     #expect(
       response.fields.first("Sec-WebSocket-Accept") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         && response.fields.first("Sec-WebSocket-Protocol") == "chat")
@@ -247,7 +253,7 @@ func masked(_ opcode: WebSocketOpcode, _ payload: [UInt8], fin: Bool = true, key
   @Test func `extended CONNECT is answered with 200 and no key`() throws {
     var request = HTTPRequest(method: .connect, target: try HTTPTarget("/chat"), version: .http2, fields: ["Sec-WebSocket-Version": "13"])
     request.connectProtocol = "websocket"
-    guard case .accept(let response, nil) = WebSocketHandshake.answer(request) else { throw HTTPError(.badRequest, "refused") }
+    guard case .accept(let response, .init()) = WebSocketHandshake.answer(request) else { throw HTTPError(.badRequest, "refused") }
     #expect(response.status == .ok && response.fields.isEmpty && WebSocketHandshake.isRequested(by: request))
   }
 
@@ -255,14 +261,17 @@ func masked(_ opcode: WebSocketOpcode, _ payload: [UInt8], fin: Bool = true, key
   @Test func `a client accepts what belongs to its key and nothing else`() throws {
     let url = try #require(URLReference("ws://h:81/a?b"))
     let client = try WebSocketClientHandshake(url, nonce: Array(0..<16), subprotocols: ["x", "y"], fields: ["Origin": "http://o"])
-    guard case .accept(let good, _) = WebSocketHandshake.answer(client.request, subprotocols: ["y"]) else {
+    var terms = WebSocketHandshake.Terms()
+    terms.subprotocols = ["y"]
+    terms.deflate.isEnabled = false
+    guard case .accept(let good, _) = WebSocketHandshake.answer(client.request, terms) else {
       throw HTTPError(.badRequest, "refused")
     }
-    #expect(try client.finish(good) == "y" && client.request.fields.first("Host") == "h:81" && client.request.target.serialized == "/a?b")
+    #expect(try client.finish(good).subprotocol == "y" && client.request.fields.first("Host") == "h:81" && client.request.target.serialized == "/a?b")
     for change in [
       { $0.status = .ok }, { $0.fields.set("Sec-WebSocket-Accept", "x") }, { $0.fields.remove("Upgrade") },
       { $0.fields.remove("Connection") },
-      { $0.fields.append("Sec-WebSocket-Extensions", "permessage-deflate") }, { $0.fields.set("Sec-WebSocket-Protocol", "z") },
+      { $0.fields.append("Sec-WebSocket-Extensions", "x-unknown") }, { $0.fields.set("Sec-WebSocket-Protocol", "z") },
     ] as [(inout HTTPResponse) -> Void] {
       var bad = good
       change(&bad)

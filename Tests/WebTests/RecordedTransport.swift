@@ -34,7 +34,10 @@ final class RecordedTransport: ExchangeTransport, OutputSink {
   func abort() { isAborted = true }
   func acceptBody() {}
   func pauseBody(_ paused: Bool) {}
-  func upgrade(_ head: HTTPResponse) -> WebSocketSession? { nil }
+  var host: HTTPServer? { nil }
+  func upgrade(
+    _ head: HTTPResponse, _ agreement: WebSocketHandshake.Agreement, _ options: WebSocketOptions
+  ) -> WebSocketSession? { nil }
 }
 
 /// One loop with the services that exchanges need; ends with the test.

@@ -245,18 +245,23 @@ internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
 
   internal func pauseBody(_ paused: Bool) { if paused { connection.pauseReading() } else { connection.resumeReading() } }
 
-  internal func upgrade(_ head: HTTPResponse) -> WebSocketSession? {
-    guard let bytes = writer?.head(head, body: .none, date: server.date(context)) else { return nil }
+  internal var host: HTTPServer? { server }
+
+  internal func upgrade(
+    _ head: HTTPResponse, _ agreement: WebSocketHandshake.Agreement, _ options: WebSocketOptions
+  ) -> WebSocketSession? {
+    guard connection.isOpen, let bytes = writer?.head(head, body: .none, date: server.date(context)) else { return nil }
     connection.write(bytes)
     if let idleTimer { context.cancel(idleTimer) }
     cancelHeadTimer()
     if let exchange { server.didRespond(exchange) }
     server.connectionDidClose(self)
-    let session = WebSocketSession(connection)
+    let session = WebSocketSession(.server, on: connection, agreement, options, in: server.webSockets)
     connection.handler = session
     exchange = nil
-    let early = takeWaiting()
-    if !early.isEmpty { session.receiveEarly(early) }
+    session.receiveEarly(takeWaiting())
+    connection.resumeReading()
+    if sawEnd { session.didReachEnd() }
     return session
   }
 }

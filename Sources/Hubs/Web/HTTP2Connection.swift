@@ -30,7 +30,7 @@ internal final class HTTP2Connection: HTTPConnection, OutputSource {
   internal init(_ connection: TCPConnection, _ server: HTTPServer) {
     self.connection = connection
     self.server = server
-    session = HTTP2Session(.server, limits: server.configuration.http2, acceptsExtendedConnect: false)
+    session = HTTP2Session(.server, limits: server.configuration.http2)
     connection.source = self
     watch()
     if server.isDraining { drain() }
@@ -85,7 +85,7 @@ internal final class HTTP2Connection: HTTPConnection, OutputSource {
       server.didRefuse(error.status)
     case .data(let id, let bytes): streams[id]?.receive(bytes)
     case .end(let id, _): streams[id]?.receiveEnd()
-    case .writable(let id): streams[id]?.exchange?.becameWritable()
+    case .writable(let id): streams[id]?.becameWritable()
     case .finished(let id), .reset(let id, _): streams.removeValue(forKey: id)?.end()
     case .goAway, .response: break
     }
@@ -94,9 +94,13 @@ internal final class HTTP2Connection: HTTPConnection, OutputSource {
   private func begin(_ id: HTTP2Session.StreamID, _ request: HTTPRequest, _ body: HTTPBodyLength) {
     let stream = HTTP2Stream(id, request, self)
     streams[id] = stream
+    var request = request
+    let isWebSocket = request.connectProtocol?.lowercased() == "websocket"
+    // RFC 8441 §5: what the handshake of HTTP/1.1 says by GET; handlers see the same.
+    if isWebSocket { request.method = .get }
     let exchange = HTTPExchange(request, body: body, on: stream, in: context)
     stream.exchange = exchange
-    guard request.method != .connect else { return exchange.refuse(501, "tunnels and WebSockets are served over HTTP/1.1") }
+    guard request.method != .connect else { return exchange.refuse(501, "of tunnels only WebSockets are served") }
     server.handle(exchange)
   }
 
@@ -134,6 +138,9 @@ internal final class HTTP2Connection: HTTPConnection, OutputSource {
       session.write(stream.id, Slice(bytes))
     }
   }
+
+  /// A stream that was reset here; its end comes later and means nothing.
+  internal func forget(_ id: HTTP2Session.StreamID) { streams[id] = nil }
 
   internal func setNeedsFlush() { connection.setNeedsFlush() }
 

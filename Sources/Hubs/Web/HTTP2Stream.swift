@@ -3,11 +3,15 @@ internal import MartletIO
 internal import MartletPrimitives
 
 /// One request and its response on an HTTP/2 connection: what carries the exchange, and where a live source is pulled to.
-internal final class HTTP2Stream: ExchangeTransport, OutputSink {
+internal final class HTTP2Stream: ExchangeTransport, BytePipe {
   internal let id: HTTP2Session.StreamID
   internal var exchange: HTTPExchange?
   internal var source: (any OutputSource)? { didSet { if source != nil { setNeedsFlush() } } }
   internal private(set) var lastWrite: Instant
+  internal private(set) var lastRead: Instant
+  internal let context: LoopContext
+  /// Once it is one (RFC 8441).
+  private var webSocket: WebSocketSession?
 
   /// `nil` when the stream is gone.
   private var connection: HTTP2Connection?
@@ -30,11 +34,13 @@ internal final class HTTP2Stream: ExchangeTransport, OutputSink {
   internal init(_ id: HTTP2Session.StreamID, _ request: HTTPRequest, _ connection: HTTP2Connection) {
     self.id = id
     self.connection = connection
+    context = connection.context
     remote = connection.connection.remote
     isSecure = connection.connection.isSecure
     isHead = request.method == .head
     expectsContinue = request.fields.contains("Expect", token: "100-continue")
     lastWrite = connection.context.now
+    lastRead = lastWrite
     lastProgress = lastWrite
   }
 
@@ -43,15 +49,23 @@ internal final class HTTP2Stream: ExchangeTransport, OutputSink {
   internal func receive(_ bytes: Slice) {
     guard let connection else { return }
     lastProgress = connection.context.now
+    lastRead = lastProgress
     unconsumed += bytes.count
-    if isFinishing { return }
-    exchange?.didReceiveBody(bytes)
+    // What comes behind the end of a WebSocket is read and dropped, so that the connection's window stays open.
+    if isFinishing { return webSocket == nil ? () : consume() }
+    if let webSocket { webSocket.receive(bytes.bytes) } else { exchange?.didReceiveBody(bytes) }
     if !isPaused { consume() }
   }
 
   internal func receiveEnd() {
     requestEnded = true
     exchange?.didEndBody()
+    webSocket?.didReachEnd()
+  }
+
+  internal func becameWritable() {
+    exchange?.becameWritable()
+    webSocket?.becameWritable()
   }
 
   /// The stream is gone, complete or not.
@@ -59,6 +73,7 @@ internal final class HTTP2Stream: ExchangeTransport, OutputSink {
     connection = nil
     source = nil
     Swift.exchange(&exchange, with: nil)?.didClose()
+    Swift.exchange(&webSocket, with: nil)?.didClose("closed by the peer")
   }
 
   internal func didPull(_ count: Int) {
@@ -160,11 +175,77 @@ internal final class HTTP2Stream: ExchangeTransport, OutputSink {
     if !paused, !isFinishing { consume() }
   }
 
-  /// RFC 8441 is not spoken yet; clients have not been told that it is.
-  internal func upgrade(_ head: HTTPResponse) -> WebSocketSession? { nil }
+  internal var host: HTTPServer? { connection?.server }
+
+  internal func upgrade(
+    _ head: HTTPResponse, _ agreement: WebSocketHandshake.Agreement, _ options: WebSocketOptions
+  ) -> WebSocketSession? {
+    guard let connection else { return nil }
+    connection.session.respond(id, head, ends: false)
+    if let exchange { connection.server.didRespond(exchange) }
+    exchange = nil
+    let session = WebSocketSession(.server, on: self, agreement, options, in: connection.server.webSockets)
+    webSocket = session
+    setNeedsFlush()
+    if requestEnded { session.didReachEnd() }
+    return session
+  }
 
   // MARK: OutputSink
 
   internal func setNeedsFlush() { connection?.setNeedsFlush() }
   internal func boundKernelOutput() { connection?.connection.boundKernelOutput() }
+}
+
+/// One stream as a WebSocket's byte pipe.
+extension HTTP2Stream {
+  internal var isOpen: Bool { connection != nil && !isFinishing }
+  internal var bufferedBytes: Int { connection?.session.queued(id) ?? 0 }
+
+  internal func write(_ bytes: Slice) -> Bool {
+    guard let connection, !isFinishing else { return false }
+    pullRestOfMessage()
+    written += bytes.count
+    setNeedsFlush()
+    return connection.session.write(id, bytes)
+  }
+
+  /// The source was cut short by what a stream may run ahead: the rest goes before anything else.
+  private func pullRestOfMessage() {
+    let scratch = IOVector()
+    while let connection, let source, source.isMidMessage {
+      scratch.removeAll()
+      source.gather(into: scratch, .restOfMessage)
+      let bytes = scratch.copy(atMost: .max)
+      guard !bytes.isEmpty else { return }
+      source.advance(by: bytes.count)
+      didPull(bytes.count)
+      connection.session.write(id, Slice(bytes))
+    }
+  }
+
+  internal func pauseReading() { pauseBody(true) }
+  internal func resumeReading() { pauseBody(false) }
+
+  internal func finishSource() {
+    pullRestOfMessage()
+    source = nil
+  }
+
+  internal func closeAfterFlush() {
+    guard isOpen else { return }
+    isFinishing = true
+    connection?.session.end(id)
+    consume()
+    setNeedsFlush()
+    context.schedule(after: .seconds(10)) { [weak self] in self?.close() }
+  }
+
+  internal func close() {
+    guard let connection else { return }
+    connection.session.reset(id)
+    connection.setNeedsFlush()
+    connection.forget(id)
+    end()
+  }
 }

@@ -17,8 +17,10 @@ package protocol ExchangeTransport: AnyObject {
   /// The handler wants the request's content: answers `Expect: 100-continue`.
   func acceptBody()
   func pauseBody(_ paused: Bool)
-  /// Turns the connection into a WebSocket, after the head has been sent; `nil` where the version cannot.
-  func upgrade(_ head: HTTPResponse) -> WebSocketSession?
+  /// Whose exchange it is; `nil` when there is no server behind it, as in tests.
+  var host: HTTPServer? { get }
+  /// Sends the head and turns the connection, or stream, into a WebSocket; `nil` when it is gone.
+  func upgrade(_ head: HTTPResponse, _ agreement: WebSocketHandshake.Agreement, _ options: WebSocketOptions) -> WebSocketSession?
 }
 
 /// One request and its response, the same for HTTP/1.1 and HTTP/2. A handler gets it on the loop and may answer at once,
@@ -137,15 +139,24 @@ package final class HTTPExchange {
   package var sink: (any OutputSink)? { transport?.sink }
 
   /// Accepts a WebSocket handshake, or answers why not.
-  package func acceptWebSocket(subprotocols: [String] = [], limits: WebSocketMachine.Limits = .init()) -> WebSocketSession? {
+  ///
+  /// - Parameter options: made once by the endpoint; without, the server's, which have no subprotocol.
+  package func acceptWebSocket(_ options: WebSocketOptions? = nil) -> WebSocketSession? {
     guard let transport, status == nil else { return nil }
-    switch WebSocketHandshake.answer(request, subprotocols: subprotocols) {
+    guard request.connectProtocol != nil || body == .none else {
+      refuse(.badRequest, "a WebSocket handshake has no content")
+      return nil
+    }
+    let options = options ?? transport.host?.webSocketOptions ?? WebSocketOptions()
+    switch WebSocketHandshake.answer(request, options.terms(transport.host?.configuration.cors), isSecure: isSecure) {
     case .refuse(let response, let reason):
       respond(response.status, response.fields, Slice(Array("\(reason)\n".utf8)))
       return nil
-    case .accept(let response, _):
+    case .accept(let response, let agreement):
       status = response.status
-      guard let session = transport.upgrade(response) else { return nil }
+      guard let session = transport.upgrade(response, agreement, options) else { return nil }
+      session.receiveEarly(exchange(&early, with: []).flatMap(\.array))
+      if hasPausedEarly { transport.pauseBody(false) }
       detach()
       return session
     }

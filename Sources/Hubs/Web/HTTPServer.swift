@@ -21,6 +21,7 @@ package final class HTTPServer {
     /// Without a request.
     package var idleTimeout = TimeSpan.seconds(75)
     package var cors = CORSPolicy(origins: .any)
+    package var webSocket = WebSocketConfiguration()
     /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     package var trustedProxies: [AddressRange] = []
     /// A log line for each response.
@@ -35,6 +36,9 @@ package final class HTTPServer {
   private var listeners: [TCPListener] = []
   private var connections: [ObjectIdentifier: any HTTPConnection] = [:]
   internal private(set) var isDraining = false
+  /// What endpoints get that bring no options of their own.
+  package let webSocketOptions: WebSocketOptions
+  package let webSockets: WebSocketLoop
   private var dateSecond: Int64 = -1
   private var dateText = ""
   /// Responses by status class, for the metrics.
@@ -42,6 +46,8 @@ package final class HTTPServer {
 
   package init(_ configuration: Configuration, router: Router, in context: LoopContext) {
     self.configuration = configuration
+    webSocketOptions = WebSocketOptions(configuration.webSocket)
+    webSockets = WebSocketLoop(in: context)
     self.router = router
     self.context = context
   }
@@ -77,12 +83,13 @@ package final class HTTPServer {
   private static let refusal = Slice(
     Array("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n".utf8))
 
-  /// Closes the listeners and, when their responses are complete, the connections.
+  /// Closes the listeners, the WebSockets (1001) and, when their responses are complete, the other connections.
   package func drain() {
     isDraining = true
     for listener in listeners { listener.close() }
     listeners.removeAll()
     for connection in Array(connections.values) { connection.drain() }
+    webSockets.closeAll(.goingAway, reason: "the server is stopping")
   }
 
   internal func connectionDidClose(_ connection: any HTTPConnection) { connections[ObjectIdentifier(connection)] = nil }

@@ -18,8 +18,6 @@ package final class LoopContext {
   private var flushing: [TCPConnection] = []
   private var batch: SendBatch?
   private var services: [ObjectIdentifier: AnyObject] = [:]
-  /// Everything with an open handle, kept alive until it is closed.
-  private var residents: [ObjectIdentifier: any LoopResident] = [:]
   /// Over all connections of this loop since its start.
   package internal(set) var bytesReceived = 0, bytesSent = 0
 
@@ -33,8 +31,8 @@ package final class LoopContext {
     self.loop = loop
     self.uv = uv
     self.log = log
-    clock = LoopHandle()
-    turnEnd = LoopHandle()
+    clock = LoopHandle.make()
+    turnEnd = LoopHandle.make()
     uv_timer_init(uv, clock.pointer)
     uv_prepare_init(uv, turnEnd.pointer)
     let me = Unmanaged.passUnretained(self).toOpaque()
@@ -131,8 +129,23 @@ package final class LoopContext {
     }
   }
 
-  internal func add(_ resident: any LoopResident) { residents[ObjectIdentifier(resident)] = resident }
-  internal func remove(_ resident: any LoopResident) { residents[ObjectIdentifier(resident)] = nil }
+  /// Keeps an object with an open handle alive until `remove`. The handle's data is the object, so that the loop's own list of
+  /// handles is the list of them.
+  internal func add(_ resident: any LoopResident) { _ = Unmanaged<AnyObject>.passRetained(resident) }
+  internal func remove(_ resident: any LoopResident) { Unmanaged<AnyObject>.passUnretained(resident).release() }
+
+  private var residents: [any LoopResident] {
+    final class Found { var objects: [any LoopResident] = [] }
+    let found = Found()
+    uv_walk(
+      uv,
+      { handle, argument in
+        guard let handle, let argument, uv_is_closing(handle) == 0, let data = handle.pointee.data else { return }
+        guard let resident = Unmanaged<AnyObject>.fromOpaque(data).takeUnretainedValue() as? any LoopResident else { return }
+        Unmanaged<Found>.fromOpaque(argument).takeUnretainedValue().objects.append(resident)
+      }, Unmanaged.passUnretained(found).toOpaque())
+    return found.objects
+  }
 
   internal func drainMailbox() { loop.drain(into: self) }
 
@@ -154,7 +167,7 @@ package final class LoopContext {
   package func stop() { uv_stop(uv) }
 
   internal func tearDown(closing wake: UnsafeMutablePointer<uv_async_t>) {
-    for resident in Array(residents.values) { resident.loopWillStop() }
+    for resident in residents { resident.loopWillStop() }
     services.removeAll()
     timers = TimerTable()
     clock.close()
@@ -171,15 +184,19 @@ internal protocol LoopResident: AnyObject {
   func loopWillStop()
 }
 
-/// Owns the memory of one libuv handle, which must outlive its close callback.
-internal final class LoopHandle<Handle> {
-  internal let pointer = UnsafeMutablePointer<Handle>.allocate(capacity: 1)
-  private var isClosed = false
+/// Owns the memory of one libuv handle, which must outlive its close callback. Object and handle are one allocation: there is
+/// one for each connection. The header says whether it is closed.
+internal final class LoopHandle<Handle>: ManagedBuffer<Bool, Handle> {
+  internal static func make() -> LoopHandle {
+    unsafeDowncast(LoopHandle.create(minimumCapacity: 1) { _ in false }, to: LoopHandle.self)
+  }
+
+  internal var pointer: UnsafeMutablePointer<Handle> { withUnsafeMutablePointerToElements { $0 } }
 
   /// Closes the handle; the memory goes once libuv has let go of it. The handle must have been initialised.
   internal func close() {
-    guard !isClosed else { return }
-    isClosed = true
+    guard !header else { return }
+    header = true
     let generic = UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: uv_handle_t.self)
     generic.pointee.data = Unmanaged.passRetained(self).toOpaque()
     uv_close(generic) { handle in
@@ -187,6 +204,4 @@ internal final class LoopHandle<Handle> {
       Unmanaged<AnyObject>.fromOpaque(data).release()
     }
   }
-
-  deinit { pointer.deallocate() }
 }

@@ -60,7 +60,12 @@ package final class TCPConnection: OutputSink, LoopResident {
   package let local: SocketAddress
   package let context: LoopContext
   package var handler: (any TCPConnectionHandler)?
-  package var source: (any OutputSource)? { didSet { if source != nil { setNeedsFlush() } } }
+  package var source: (any OutputSource)? {
+    didSet {
+      sourceIsEnding = false
+      if source != nil { setNeedsFlush() }
+    }
+  }
   /// When bytes last arrived, and when the kernel last took some: idle and stuck checks read these lazily.
   package private(set) var lastRead: Instant
   package private(set) var lastWrite: Instant
@@ -75,7 +80,7 @@ package final class TCPConnection: OutputSink, LoopResident {
   private var replies = Deque<Slice>()
   private var replyOffset = 0
   private var isDirty = false, awaitsWritable = false, isReadingPaused = false
-  private var closesAfterFlush = false, owesWritable = false, sawEnd = false
+  private var closesAfterFlush = false, owesWritable = false, sawEnd = false, sourceIsEnding = false
   private var secure: SecureLayer?
   /// An accepted TLS connection is handed out when its handshake is complete.
   private var accept: ((TCPConnection) -> Void)?
@@ -94,7 +99,7 @@ package final class TCPConnection: OutputSink, LoopResident {
     state = .open
     lastRead = context.now
     lastWrite = lastRead
-    poll = LoopHandle()
+    poll = LoopHandle.make()
     start()
     if secure == nil { accept(self) } else { awaitHandshake(then: accept) }
   }
@@ -125,7 +130,7 @@ package final class TCPConnection: OutputSink, LoopResident {
     state = .connecting
     lastRead = context.now
     lastWrite = lastRead
-    poll = LoopHandle()
+    poll = LoopHandle.make()
     start()
   }
 
@@ -249,6 +254,12 @@ package final class TCPConnection: OutputSink, LoopResident {
     if state == .open { beginLinger() }
   }
 
+  /// Takes nothing more from the source than the rest of a message of which a part has left, and lets it go then.
+  package func finishSource() {
+    guard let source, source.isMidMessage else { return self.source = nil }
+    sourceIsEnding = true
+  }
+
   /// One vectored write of a message cut short before, of replies, or of what the source has; false when nothing is left.
   private func sendOnce() -> Bool {
     if let secure {
@@ -273,7 +284,7 @@ package final class TCPConnection: OutputSink, LoopResident {
     for index in 0..<min(replies.count, IOVector.capacity) where !context.vector.isFull {
       context.vector.append(replies[index], from: index == 0 ? replyOffset : 0)
     }
-    if tail == 0, bufferedBytes == context.vector.byteCount, let source { source.gather(into: context.vector, .all) }
+    if tail == 0, bufferedBytes == context.vector.byteCount, let source, !sourceIsEnding { source.gather(into: context.vector, .all) }
     return tail
   }
 
@@ -344,6 +355,7 @@ package final class TCPConnection: OutputSink, LoopResident {
     if tail > 0 {
       source?.advance(by: min(left, tail))
       left -= min(left, tail)
+      if sourceIsEnding, source?.isMidMessage == false { source = nil }
     }
     let replied = min(left, bufferedBytes)
     dropReplies(replied)
@@ -365,6 +377,8 @@ package final class TCPConnection: OutputSink, LoopResident {
       replies.popFirst()
     }
     replyOffset = left
+    // An idle connection holds no queue.
+    if replies.isEmpty { replies.removeAll() }
   }
 
   private func awaitWritable() {

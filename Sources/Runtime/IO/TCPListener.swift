@@ -36,7 +36,7 @@ package final class TCPListener: LoopResident {
     self.census = census
     self.refusal = refusal
     self.accept = accept
-    poll = LoopHandle()
+    poll = LoopHandle.make()
     uv_poll_init(context.uv, poll.pointer, descriptor)
     poll.pointer.pointee.data = Unmanaged.passUnretained(self).toOpaque()
     context.add(self)

@@ -53,7 +53,7 @@ package final class UDPSocket: LoopResident {
   package private(set) var statistics = Statistics()
 
   private let descriptor: Int32
-  private let poll = LoopHandle<uv_poll_t>()
+  private let poll = LoopHandle<uv_poll_t>.make()
   private let slab = UnsafeMutableRawBufferPointer.allocate(byteCount: slabSize, alignment: 16)
   private let inbox = UnsafeMutableRawBufferPointer.allocate(byteCount: receiveSlot * receiveBatch, alignment: 16)
   private let entries = UnsafeMutablePointer<martlet_datagram>.allocate(capacity: Int(MARTLET_UDP_BATCH))

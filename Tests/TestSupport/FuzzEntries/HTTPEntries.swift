@@ -142,8 +142,10 @@ extension FuzzEntry {
     var machine = WebSocketMachine(role, limits: limits)
     var events: [WebSocketMachine.Event] = []
     for piece in pieces where !machine.isClosed {
-      try? machine.receive(piece.span.bytes)
-      while let event = machine.pollEvent() { events.append(event) }
+      var offset = 0
+      while offset < piece.count, let taken = try? machine.receive(piece.span.bytes.extracting(offset..<piece.count), into: &events) {
+        offset += taken
+      }
       _ = machine.takeOutput()
     }
     return events

@@ -19,19 +19,27 @@ package enum CompressionFormat: Sendable {
   }
 }
 
-/// Compresses a stream piece by piece. Holds about 260 KB until it is released.
+/// Compresses a stream piece by piece. Holds about 260 KB until it is released; a `.raw` one with a window of 2^n bytes
+/// 128 KB and 4 * 2^n bytes.
 package final class Deflater {
   private let stream: UnsafeMutablePointer<z_stream>
 
-  /// - Parameter level: 1 (fast) to 9 (small).
-  package init(_ format: CompressionFormat = .gzip, level: Int = 6) {
+  /// - Parameters:
+  ///   - level: 1 (fast) to 9 (small).
+  ///   - windowBits: 8 to 15, how far back matches reach; for `.raw` only. zlib knows no raw window of 8 bits: there, matches
+  ///     reach one byte back, which any window holds.
+  package init(_ format: CompressionFormat = .gzip, level: Int = 6, windowBits: Int = 15) {
     stream = .allocate(capacity: 1)
     stream.initialize(to: z_stream())
+    let bits = if case .raw = format { -Int32(min(max(windowBits, 9), 15)) } else { format.windowBits }
     let done = deflateInit2_(
-      stream, Int32(min(max(level, 1), 9)), Z_DEFLATED, format.windowBits, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
+      stream, Int32(min(max(level, 1), 9)), Z_DEFLATED, bits, 8, windowBits < 9 ? Z_RLE : Z_DEFAULT_STRATEGY, ZLIB_VERSION,
       Int32(MemoryLayout<z_stream>.size))
     precondition(done == Z_OK, "zlib accepts its own constants")
   }
+
+  /// Forgets everything before: the next byte begins a new stream.
+  package func reset() { deflateReset(stream) }
 
   deinit {
     deflateEnd(stream)
@@ -74,16 +82,14 @@ package final class Deflater {
 }
 
 extension [UInt8] {
-  /// Room for one call of zlib; what it did not fill is cut off.
+  /// Appends what one call of zlib makes of at most `maximum` bytes of room.
   internal mutating func append(zlibChunk stream: UnsafeMutablePointer<z_stream>, maximum: Int = 16384, _ body: () -> Void) {
-    let start = count
-    append(contentsOf: repeatElement(0, count: maximum))
-    withUnsafeMutableBufferPointer { buffer in
-      stream.pointee.next_out = buffer.baseAddress.map { $0 + start }
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: maximum) { room in
+      stream.pointee.next_out = room.baseAddress
       stream.pointee.avail_out = UInt32(maximum)
       body()
       stream.pointee.next_out = nil
+      append(contentsOf: UnsafeBufferPointer(rebasing: room[..<(maximum - Int(stream.pointee.avail_out))]))
     }
-    removeLast(Int(stream.pointee.avail_out))
   }
 }

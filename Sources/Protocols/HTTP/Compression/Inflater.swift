@@ -4,7 +4,7 @@ package import MartletPrimitives
 /// Decompresses a peer's stream piece by piece, up to a bound: a kilobyte can claim to be a megabyte, again and again.
 package final class Inflater {
   private let stream: UnsafeMutablePointer<z_stream>
-  private let maximum: Int
+  private var maximum: Int
   private var produced = 0
   /// The compressed stream is complete; what follows is ignored.
   package private(set) var isFinished = false
@@ -24,15 +24,38 @@ package final class Inflater {
     stream.deallocate()
   }
 
+  /// Begins another stream, or with `keepingWindow` goes on with the bytes before as its dictionary.
+  package func reset(maximum: Int, keepingWindow: Bool = false) {
+    self.maximum = maximum
+    (produced, isFinished) = (0, false)
+    if !keepingWindow { inflateReset(stream) }
+  }
+
+  /// Goes on behind the last block of a raw stream: what a peer of permessage-deflate may send (RFC 7692 §7.2.3.5) is several
+  /// streams with one window.
+  package func continueBehindEnd() {
+    guard isFinished else { return }
+    isFinished = false
+    inflateResetKeep(stream)
+  }
+
+  /// What came so far ends with a block and a whole byte.
+  internal var isBetweenBlocks: Bool { stream.pointee.data_type & 0x9F == 0x80 }
+
   /// - Throws: `.limit` when more than the maximum would come out; `.invalid` for what is no such stream.
-  package func decompress(_ bytes: RawSpan, into output: inout [UInt8]) throws(ParseError) {
+  /// - Returns: how many bytes were taken: fewer than all only behind the end.
+  @discardableResult package func decompress(_ bytes: RawSpan, into output: inout [UInt8]) throws(ParseError) -> Int {
+    var left = bytes.byteCount
     let fault = bytes.withUnsafeBytes { input -> ParseError? in
       stream.pointee.next_in = UnsafeMutablePointer(mutating: input.bindMemory(to: UInt8.self).baseAddress)
       stream.pointee.avail_in = UInt32(truncatingIfNeeded: input.count)
-      defer { stream.pointee.next_in = nil }
+      defer {
+        left = Int(stream.pointee.avail_in)
+        stream.pointee.next_in = nil
+      }
       while !isFinished {
         // One byte more than allowed tells a full stream from one that goes on.
-        let room = min(16384, maximum - produced + 1)
+        let room = min(16383, maximum - produced) + 1
         let before = output.count
         var result = Z_OK
         output.append(zlibChunk: stream, maximum: room) { result = inflate(stream, Z_NO_FLUSH) }
@@ -48,6 +71,7 @@ package final class Inflater {
       return nil
     }
     if let fault { throw fault }
+    return bytes.byteCount - left
   }
 
   /// All of `bytes` at once.

@@ -2,8 +2,9 @@ internal import MartletCrypto
 internal import MartletPrimitives
 
 /// An endless run of masking keys that nobody can predict without the seed (RFC 6455 §10.3): SHA-256 over the seed and
-/// a counter, eight keys a digest. The seed is injected, so tests are deterministic.
-internal struct MaskKeys: Sendable {
+/// a counter, eight keys a digest. The seed is injected, so tests are deterministic. A class, so that servers' machines,
+/// which have none, are smaller by it.
+internal final class MaskKeys {
   private let seed: [UInt8]
   private var counter: UInt64 = 0
   private var digest: [UInt8] = []
@@ -11,7 +12,8 @@ internal struct MaskKeys: Sendable {
 
   init(seed: [UInt8]) { self.seed = seed }
 
-  mutating func next() -> UInt32 {
+  /// Never 0, which would be no mask.
+  func next() -> UInt32 {
     if used == 32 {
       var writer = ByteWriter(appendingTo: seed)
       writer.u64(counter)
@@ -19,6 +21,7 @@ internal struct MaskKeys: Sendable {
       (counter, used) = (counter &+ 1, 0)
     }
     defer { used += 4 }
-    return digest[used..<used + 4].reduce(0) { $0 << 8 | UInt32($1) }
+    let key = digest[used..<used + 4].reduce(0) { $0 << 8 | UInt32($1) }
+    return key == 0 ? 1 : key
   }
 }

@@ -30,6 +30,19 @@ package enum WebSocketFrame {
     return writer.bytes
   }
 
+  /// Appends a whole frame; masked unless `mask` is 0.
+  internal static func append(
+    _ opcode: WebSocketOpcode, _ payload: RawSpan, fin: Bool = true, compressed: Bool = false, mask: UInt32, to output: inout [UInt8]
+  ) {
+    var writer = ByteWriter(appendingTo: exchange(&output, with: []))
+    write(opcode, payload.byteCount, fin, compressed, maskBit: mask == 0 ? 0 : 0x80, into: &writer)
+    if mask != 0 { writer.u32(mask) }
+    let start = writer.count
+    writer.append(payload)
+    WebSocketMask.apply(mask, to: &writer.bytes, from: start, phase: 0)
+    output = writer.bytes
+  }
+
   private static func write(
     _ opcode: WebSocketOpcode, _ length: Int, _ fin: Bool, _ compressed: Bool, maskBit: UInt8, into writer: inout ByteWriter
   ) {
@@ -42,31 +55,6 @@ package enum WebSocketFrame {
     } else {
       writer.u8(maskBit | 127)
       writer.u64(UInt64(length))
-    }
-  }
-}
-
-/// Masking (RFC 6455 §5.3): byte i is combined with byte i mod 4 of the key.
-internal enum WebSocketMask {
-  /// - Parameters:
-  ///   - start: index of the first byte to change.
-  ///   - phase: how many bytes of the frame's payload came before it.
-  static func apply(_ key: UInt32, to bytes: inout [UInt8], from start: Int, phase: Int) {
-    let shift = UInt32(phase & 3) * 8
-    let rotated = shift == 0 ? key : key << shift | key >> (32 - shift)
-    let wide = (UInt64(rotated) << 32 | UInt64(rotated)).bigEndian
-    bytes.withUnsafeMutableBytes { buffer in
-      var index = start
-      while index + 8 <= buffer.count {
-        let value = buffer.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-        buffer.storeBytes(of: value ^ wide, toByteOffset: index, as: UInt64.self)
-        index += 8
-      }
-      var rest = wide
-      while index < buffer.count {
-        withUnsafeBytes(of: &rest) { buffer[index] ^= $0[(index - start) & 7] }
-        index += 1
-      }
     }
   }
 }

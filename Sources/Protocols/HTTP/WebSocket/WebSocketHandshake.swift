@@ -3,11 +3,28 @@ internal import MartletPrimitives
 
 /// The opening handshake (RFC 6455 §4), over HTTP/1.1 by Upgrade and over HTTP/2 by extended CONNECT (RFC 8441).
 ///
-/// `Origin` is left to the caller: who may connect is a matter of configuration.
 package enum WebSocketHandshake {
+  /// What a server brings to a handshake.
+  package struct Terms: Sendable {
+    /// What the endpoint speaks; the client's first preference among them is chosen.
+    package var subprotocols: [String] = []
+    /// Clients that offer none of them are refused (400) instead of accepted without.
+    package var requiresSubprotocol = false
+    package var deflate = DeflateSettings()
+    package var origins = WebSocketOrigins.any
+    package init() {}
+  }
+
+  /// What client and server agreed on.
+  package struct Agreement: Equatable, Sendable {
+    package var subprotocol: String?
+    package var deflate: DeflateAgreement?
+    package init() {}
+  }
+
   package enum Decision: Equatable, Sendable {
     /// Send the response (101, or 200 in HTTP/2); frames follow.
-    case accept(HTTPResponse, subprotocol: String?)
+    case accept(HTTPResponse, Agreement)
     /// Send the response, with a body or not, and go on with HTTP.
     case refuse(HTTPResponse, reason: String)
   }
@@ -19,10 +36,10 @@ package enum WebSocketHandshake {
 
   /// §4.2.
   ///
-  /// - Parameter subprotocols: what the server speaks; the client's first preference among them is chosen.
-  package static func answer(_ request: HTTPRequest, subprotocols: [String] = []) -> Decision {
+  /// - Parameter isSecure: the request came by https, which is part of its own origin.
+  package static func answer(_ request: HTTPRequest, _ terms: Terms = Terms(), isSecure: Bool = false) -> Decision {
     let isHTTP2 = request.connectProtocol != nil
-    guard isHTTP2 ? request.method == .connect : request.method == .get else {
+    guard request.method == .get || isHTTP2 && request.method == .connect else {
       return refuse(.methodNotAllowed, ["Allow": "GET"], "a WebSocket begins with GET")
     }
     guard isHTTP2 || request.asksUpgrade(to: "websocket") else {
@@ -42,11 +59,31 @@ package enum WebSocketHandshake {
       }
       response.fields = ["Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": acceptance(of: key)]
     }
+    guard terms.origins.allows(request, isSecure: isSecure) else {
+      return refuse(.forbidden, [:], "pages of this Origin may not connect (http.websocket.origins, http.cors.origins)")
+    }
+    return agree(request, terms, response)
+  }
+
+  /// Subprotocol (§4.2.2 step 5.5) and extensions (§9.1).
+  private static func agree(_ request: HTTPRequest, _ terms: Terms, _ response: HTTPResponse) -> Decision {
+    var (response, agreement) = (response, Agreement())
     let offered = request.fields.list("Sec-WebSocket-Protocol")
-    guard offered.allSatisfy(\.isToken) else { return refuse(.badRequest, [:], "Sec-WebSocket-Protocol is no list of tokens") }
-    let subprotocol = offered.first(where: subprotocols.contains)
-    if let subprotocol { response.fields.append("Sec-WebSocket-Protocol", subprotocol) }
-    return .accept(response, subprotocol: subprotocol)
+    guard offered.count <= 100, offered.allSatisfy(\.isToken), Set(offered).count == offered.count else {
+      return refuse(.badRequest, [:], "Sec-WebSocket-Protocol is no list of different tokens")
+    }
+    agreement.subprotocol = offered.first(where: terms.subprotocols.contains)
+    if let subprotocol = agreement.subprotocol {
+      response.fields.append("Sec-WebSocket-Protocol", subprotocol)
+    } else if terms.requiresSubprotocol {
+      let known = terms.subprotocols.joined(separator: ", ")
+      return refuse(.badRequest, [:], "Sec-WebSocket-Protocol with one of these was expected: \(known)")
+    }
+    if let (deflate, answer) = DeflateAgreement.accept(request.fields.list("Sec-WebSocket-Extensions"), terms.deflate) {
+      agreement.deflate = deflate
+      response.fields.append("Sec-WebSocket-Extensions", answer)
+    }
+    return .accept(response, agreement)
   }
 
   private static func refuse(_ status: HTTPStatus, _ fields: HTTPFields, _ reason: String) -> Decision {
@@ -56,55 +93,5 @@ package enum WebSocketHandshake {
   /// The value of `Sec-WebSocket-Accept` (§4.2.2 step 5.4).
   package static func acceptance(of key: String) -> String {
     Base64.encode(Digest.hash(.sha1, Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8)))
-  }
-}
-
-/// The client's half of the handshake (RFC 6455 §4.1).
-package struct WebSocketClientHandshake: Sendable {
-  package let request: HTTPRequest
-  private let key: String
-  private let subprotocols: [String]
-
-  /// - Parameters:
-  ///   - nonce: 16 random bytes.
-  ///   - fields: more of the caller's, such as `Authorization` and `Origin`.
-  /// - Throws: 400 when the URL's path cannot be requested.
-  package init(
-    _ url: URLReference, nonce: [UInt8], subprotocols: [String] = [], fields: HTTPFields = [:]
-  ) throws(HTTPError) {
-    key = Base64.encode(Array(nonce.prefix(16)) + [UInt8](repeating: 0, count: max(0, 16 - nonce.count)))
-    self.subprotocols = subprotocols
-    var request = HTTPRequest(target: try HTTPTarget(url.requestTarget, authority: url.authority))
-    request.fields = [
-      "Host": url.authority, "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": key,
-      "Sec-WebSocket-Version": "13",
-    ]
-    if !subprotocols.isEmpty { request.fields.append("Sec-WebSocket-Protocol", subprotocols.joined(separator: ", ")) }
-    request.fields.append(contentsOf: fields)
-    self.request = request
-  }
-
-  /// Checks the server's answer; answers the subprotocol it chose.
-  ///
-  /// - Throws: 502, saying what was wrong.
-  package func finish(_ response: HTTPResponse) throws(HTTPError) -> String? {
-    guard response.status == .switchingProtocols else {
-      throw HTTPError(.badGateway, "the server answered \(response.status) to a WebSocket handshake")
-    }
-    guard response.fields.contains("Upgrade", token: "websocket"), response.fields.contains("Connection", token: "upgrade") else {
-      throw HTTPError(.badGateway, "the server switched to something else than WebSocket")
-    }
-    guard response.fields.all("Sec-WebSocket-Accept") == [WebSocketHandshake.acceptance(of: key)] else {
-      throw HTTPError(.badGateway, "Sec-WebSocket-Accept does not belong to our key")
-    }
-    guard response.fields.list("Sec-WebSocket-Extensions").isEmpty else {
-      throw HTTPError(.badGateway, "the server uses a WebSocket extension that was not offered")
-    }
-    let chosen = response.fields.list("Sec-WebSocket-Protocol")
-    guard let subprotocol = chosen.first else { return nil }
-    guard chosen.count == 1, subprotocols.contains(subprotocol) else {
-      throw HTTPError(.badGateway, "the server chose a subprotocol that was not offered")
-    }
-    return subprotocol
   }
 }

@@ -5,15 +5,16 @@ package import MartletWeb
 /// `/diag`: endpoints without an application behind them, for measuring and for protocol test suites. Off by default.
 package enum DiagnosisEndpoint {
 
-  package static func add(to router: Router) {
+  package static func add(to router: Router, webSockets: WebSocketConfiguration = .init()) {
+    let (echo, options) = (WebSocketEcho(), WebSocketEcho.options(webSockets))
     router.on(.get, "/diag/hello") { exchange, _ in
       if WebSocketHandshake.isRequested(by: exchange.request) { return exchange.refuse(.badRequest, "the WebSocket echo is at /diag/echo") }
       exchange.respond(.ok, ["Content-Type": "text/plain"], hello)
     }
-    router.on(.post, "/diag/echo") { exchange, _ in echo(exchange) }
+    router.on(.post, "/diag/echo") { exchange, _ in Self.echo(exchange) }
     router.on(.get, "/diag/echo") { exchange, _ in
-      guard let session = exchange.acceptWebSocket() else { return }
-      session.handler = WebSocketEcho()
+      guard let session = exchange.acceptWebSocket(options) else { return }
+      session.handler = echo
     }
   }
 
@@ -31,11 +32,4 @@ package enum DiagnosisEndpoint {
     // Behind the word that the content is wanted: a client that expects `100 Continue` waits for it.
     exchange.begin(HTTPResponse(.ok, ["Content-Type": type]), body: .chunked)
   }
-}
-
-private final class WebSocketEcho: WebSocketHandler {
-  func webSocket(_ session: WebSocketSession, didReceive kind: WebSocketMachine.MessageKind, _ payload: Slice) {
-    session.send(kind, payload)
-  }
-  func webSocketDidClose(_ session: WebSocketSession, _ code: WebSocketCloseCode, _ reason: String) {}
 }

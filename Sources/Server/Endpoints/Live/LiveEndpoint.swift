@@ -51,7 +51,7 @@ package final class LiveEndpoint {
   private func watchByWebSocket(_ exchange: HTTPExchange, _ client: ClientInfo, _ format: LiveFormat) {
     guard let wire = format.webSocket else { return exchange.refuse(.badRequest, "\(format.suffix) has no WebSocket form") }
     guard let session = exchange.acceptWebSocket() else { return }
-    let reader = RingReader(ring: admission.hub.ring(client.path, wire), client: client, sink: session.connection)
+    let reader = RingReader(ring: admission.hub.ring(client.path, wire), client: client, sink: session.sink)
     keep(WebSocketViewer(session, reader)) { $0.begin(self.admission) { self.sessions[$0] = nil } }
   }
 

@@ -47,7 +47,7 @@ internal final class WebSocketViewer: RingReaderOwner, WebSocketHandler {
   internal func readerWasKicked(_ reader: RingReader, _ reason: KickReason) {
     session.context.log(.info, reader.client.transport, "\(reader.client.path): viewer closed: \(reason)", ["client": reader.client.id])
     switch reason {
-    case .stuck: session.connection.close()
+    case .stuck: session.abort("\(reason)")
     case .administrator: session.close(LiveCloseCode.kicked, reason: "\(reason)")
     case .expired: session.close(LiveCloseCode.expired, reason: "\(reason)")
     }
