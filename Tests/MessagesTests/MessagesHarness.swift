@@ -5,8 +5,10 @@ import Testing
 
 /// Messages as `OFFSET:TEXT `.
 extension MessageFormat {
-  static let words = MessageFormat(name: "words") { _, cursor, message in
-    Slice(Array("\(cursor.offset):\(String(repairing: message.payload.bytes)) ".utf8))
+  static var words: MessageFormat {
+    MessageFormat(name: "words") { _, cursor, message in
+      Slice(Array("\(cursor.offset):\(String(repairing: message.payload.bytes)) ".utf8))
+    }
   }
 }
 

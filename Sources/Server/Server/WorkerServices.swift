@@ -40,7 +40,7 @@ internal final class WorkerServices {
     live = LiveEndpoint(admission)
     outputs = OutputServices(shared, admission)
     relay = RTMPRelay(configuration.relay, admission)
-    channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access)
+    channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
     let router = Router()
     WebPages.add(to: router)
     rest.add(to: router)

@@ -22,13 +22,21 @@ package final class ChannelsEndpoint {
   internal let hub: MessageHub
   internal let access: any AccessControl
   internal let configuration: Configuration
+  internal let formats: ChannelFormats
+  internal let socketOptions: WebSocketOptions
   /// Sessions under way; each leaves when its connection does.
   private var sessions: [ObjectIdentifier: AnyObject] = [:]
 
-  package init(_ configuration: Configuration, hub: MessageHub, access: any AccessControl) {
+  /// - Parameter webSocket: the server's; the limit on messages is the channels' own.
+  package init(_ configuration: Configuration, hub: MessageHub, access: any AccessControl, webSocket: WebSocketConfiguration) {
     self.configuration = configuration
     self.hub = hub
     self.access = access
+    formats = ChannelFormats(webSocket.deflate)
+    var webSocket = webSocket
+    webSocket.limits.message = ChannelSocket.commandBytes(hub.configuration)
+    webSocket.limits.frame = webSocket.limits.message
+    socketOptions = WebSocketOptions(webSocket, subprotocols: [Self.subprotocol])
   }
 
   package func add(to router: Router) {
@@ -96,7 +104,7 @@ package final class ChannelsEndpoint {
     open(exchange, name, cursor: last ?? query.first("since"), transport: "sse") { [self] channels, admission in
       let client = client(of: exchange, "sse", admission)
       if channels.isSingle, let only = channels.entries.first, let sink = exchange.sink {
-        let stream = EventStream(exchange, client, admission, sink: sink, hub: hub, heartbeat: configuration.heartbeat)
+        let stream = EventStream(exchange, client, admission, sink: sink, hub: hub, formats: formats, heartbeat: configuration.heartbeat)
         stream.begin(only, retry: configuration.retry, left: keep(stream))
       } else {
         let stream = MergedEventStream(exchange, client, admission, hub: hub, heartbeat: configuration.heartbeat)

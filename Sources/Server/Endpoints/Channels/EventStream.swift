@@ -10,21 +10,21 @@ internal final class EventStream: ChannelSession, ChannelReaderOwner {
   private let exchange: HTTPExchange
   private let admission: ChannelAdmission
   private let reader: ChannelReader
-  private let isCompressed: Bool
+  private let pool: DeflatePool?
   private let heartbeat: TimeSpan
   private unowned let hub: MessageHub
 
   internal init(
     _ exchange: HTTPExchange, _ client: ChannelClient, _ admission: ChannelAdmission, sink: any OutputSink, hub: MessageHub,
-    heartbeat: TimeSpan
+    formats: ChannelFormats, heartbeat: TimeSpan
   ) {
     self.exchange = exchange
     self.client = client
     self.admission = admission
     self.hub = hub
     self.heartbeat = heartbeat
-    isCompressed = AcceptEncoding.choose(exchange.request.fields) == "gzip"
-    reader = ChannelReader(isCompressed ? EventStreamFormat.compressed : EventStreamFormat.plain, sink: sink)
+    pool = AcceptEncoding.choose(exchange.request.fields) == "gzip" ? formats.pool : nil
+    reader = ChannelReader(pool == nil ? formats.events : formats.compressedEvents, sink: sink)
     reader.owner = self
   }
 
@@ -47,15 +47,15 @@ internal final class EventStream: ChannelSession, ChannelReaderOwner {
   }
 
   private func open(_ subscription: Subscription, _ retry: TimeSpan) {
-    if isCompressed { exchange.responseFields.append("Content-Encoding", "gzip") }
+    if pool != nil { exchange.responseFields.append("Content-Encoding", "gzip") }
     exchange.stream(HTTPResponse(.ok, EventStreamFields.fields)) { [reader] _ in reader.start() }
-    if isCompressed { reader.send(Slice(EventStreamFormat.gzipHeader)) }
+    if pool != nil { reader.send(Slice(EventStreamFormat.gzipHeader)) }
     say(EventStreamFormat.retry(retry))
     let cursor = subscription.cursor.description
     say(subscription.lostHistory ? EventStreamFormat.event("lost", id: cursor, data: cursor) : EventStreamFormat.position(cursor))
   }
 
-  private func say(_ bytes: [UInt8]) { reader.send(isCompressed ? EventStreamFormat.gzipped(bytes) : Slice(bytes)) }
+  private func say(_ bytes: [UInt8]) { reader.send(pool.map { EventStreamFormat.gzipped(bytes, $0) } ?? Slice(bytes)) }
 
   internal func readerFellBehind(_ reader: ChannelReader, on channel: ChannelName) { kick(.slow) }
   internal func reader(_ reader: ChannelReader, didSee event: PresenceEvent) {}

@@ -6,13 +6,13 @@ internal import MartletPrimitives
 /// line of the message a `data` line. Binary is base64 with the event `binary` unless it has another.
 internal enum EventStreamFormat {
   /// For a connection with one channel, where the cursor alone is the id.
-  internal static let plain = MessageFormat(name: "sse") { _, cursor, message in
-    Slice(event(id: cursor.description, message))
+  internal static func plain() -> MessageFormat {
+    MessageFormat(name: "sse") { _, cursor, message in Slice(event(id: cursor.description, message)) }
   }
 
   /// The same, compressed: each event is a run of deflate blocks that needs nothing before it, so it is made once for all.
-  internal static let compressed = MessageFormat(name: "sse-gzip") { _, cursor, message in
-    gzipped(event(id: cursor.description, message))
+  internal static func compressed(_ pool: DeflatePool) -> MessageFormat {
+    MessageFormat(name: "sse-gzip") { _, cursor, message in gzipped(event(id: cursor.description, message), pool) }
   }
 
   /// - Parameter channel: with several channels the data is the message as JSON (`MessageJSON`), which says of which it is.
@@ -82,10 +82,8 @@ internal enum EventStreamFormat {
   /// The header of a gzip stream that never ends (RFC 1952 §2.3).
   internal static let gzipHeader: [UInt8] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255]
 
-  internal static func gzipped(_ bytes: [UInt8]) -> Slice {
-    let deflater = Deflater(.raw, level: 4)
-    var output: [UInt8] = []
-    deflater.compress(bytes.span.bytes, flush: .sync, into: &output)
-    return Slice(output)
+  /// Ends on a byte and refers to nothing before it: the empty block behind it is what permessage-deflate leaves out.
+  internal static func gzipped(_ bytes: [UInt8], _ pool: DeflatePool) -> Slice {
+    Slice(pool.compress(bytes.span.bytes, level: 4, windowBits: 15) + [0, 0, 0xFF, 0xFF])
   }
 }

@@ -13,14 +13,11 @@ extension ChannelsEndpoint {
       return exchange.refuse(426, "this is a WebSocket; see docs/channels.md")
     }
     let admission = ChannelAdmission(exchange.accessRequest(.subscribe, on: "", transport: "ws"), access, in: exchange.context)
-    var limits = WebSocketMachine.Limits()
-    limits.message = ChannelSocket.commandBytes(hub.configuration)
-    limits.frame = limits.message
     let (remote, agent) = (exchange.remote, exchange.request.fields.first("User-Agent"))
-    guard let session = exchange.acceptWebSocket(subprotocols: [Self.subprotocol], limits: limits) else { return }
+    guard let session = exchange.acceptWebSocket(socketOptions) else { return }
     let client = ChannelClient(
       id: hub.nextClientID(), transport: "ws", remote: remote, since: session.context.wallTime, userAgent: agent)
-    let socket = ChannelSocket(session, client, admission, hub: hub, batch: configuration.batch)
+    let socket = ChannelSocket(session, client, admission, self)
     socket.begin(left: keep(socket))
   }
 }
@@ -33,7 +30,7 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
   private let admission: ChannelAdmission
   /// Made with the first subscription: an idle connection has none.
   private var reader: ChannelReader?
-  private let batch: Int
+  private unowned let endpoint: ChannelsEndpoint
   private unowned let hub: MessageHub
   private var left: ((ObjectIdentifier) -> Void)?
   /// Commands whose answer is under way.
@@ -45,12 +42,12 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
   /// The largest command: a message as base64 with what is around it.
   internal static func commandBytes(_ configuration: ChannelConfiguration) -> Int { configuration.messageBytes / 3 * 4 + 8192 }
 
-  internal init(_ session: WebSocketSession, _ client: ChannelClient, _ admission: ChannelAdmission, hub: MessageHub, batch: Int) {
+  internal init(_ session: WebSocketSession, _ client: ChannelClient, _ admission: ChannelAdmission, _ endpoint: ChannelsEndpoint) {
     self.session = session
     self.client = client
     self.admission = admission
-    self.hub = hub
-    self.batch = batch
+    self.endpoint = endpoint
+    hub = endpoint.hub
   }
 
   internal func begin(left: @escaping (ObjectIdentifier) -> Void) {
@@ -207,7 +204,7 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
   private func history(_ id: Int64?, _ channel: ChannelName, _ start: SubscriptionStart, _ limit: Int) {
     permit(id, .history, channel) { [self] in
       pending += 1
-      hub.history(of: channel, start, limit: min(limit, batch)) { [weak self] result in
+      hub.history(of: channel, start, limit: min(limit, endpoint.configuration.batch)) { [weak self] result in
         guard let self else { return }
         self.pending -= 1
         switch result {
@@ -264,15 +261,15 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
   private func fail(_ id: Int64?, _ code: SocketErrorCode, _ message: String) { say(SocketReply.error(id, code, message)) }
 
   /// A client that asks faster than it reads is made to wait.
-  private func say(_ text: Slice) { if !session.send(.text, text) { session.connection.pauseReading() } }
+  private func say(_ text: Slice) { if !session.send(.text, text) { session.pauseReading() } }
 
-  internal func webSocketIsWritable(_ session: WebSocketSession) { session.connection.resumeReading() }
+  internal func webSocketIsWritable(_ session: WebSocketSession) { session.resumeReading() }
 
   // MARK: Messages
 
   private func openReader() -> ChannelReader {
     if let reader { return reader }
-    let reader = ChannelReader(SocketFormat.plain, sink: session.connection)
+    let reader = ChannelReader(session.usesDeflate ? endpoint.formats.compressedSocket : endpoint.formats.socket, sink: session.sink)
     reader.owner = self
     reader.start()
     self.reader = reader
@@ -284,8 +281,6 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
   internal func reader(_ reader: ChannelReader, didSee event: PresenceEvent) { say(Slice(MessageJSON.presence(event))) }
 
   internal func kick(_ reason: ChannelKick) {
-    // In the middle of a message nothing else can be said.
-    if reader?.isMidMessage == true { return session.connection.close() }
     session.close(ChannelCloseCode.of(reason), reason: EventStreamFields.sentence(reason))
   }
 

@@ -5,22 +5,34 @@ internal import MartletPrimitives
 /// Messages as WebSocket frames, framed once for all subscribers: text frames with `MessageJSON`; binary frames with the same
 /// JSON, without payload, behind its length in two bytes, and the payload behind it.
 internal enum SocketFormat {
-  internal static let plain = MessageFormat(name: "ws") { channel, cursor, message in
-    guard message.draft.kind == .text else { return frame(.binary, binary(message, in: channel, cursor)) }
-    var json = JSONWriter(capacity: message.payload.count + 160)
-    MessageJSON.write(message, in: channel, cursor, to: &json)
-    return frame(.text, json.bytes)
+  internal static func plain() -> MessageFormat {
+    MessageFormat(name: "ws") { channel, cursor, message in
+      WebSocketImage(message.webSocketKind, payload(message, in: channel, cursor)).plain
+    }
   }
 
-  internal static func binary(_ message: Message, in channel: ChannelName, _ cursor: Cursor) -> [UInt8] {
+  /// For connections that agreed on permessage-deflate: compressed once for all of them.
+  internal static func compressed(_ pool: DeflatePool, _ settings: DeflateSettings) -> MessageFormat {
+    MessageFormat(name: "ws-deflate") { channel, cursor, message in
+      WebSocketImage(message.webSocketKind, payload(message, in: channel, cursor), compressor: pool, settings: settings)
+        .bytes(compressed: true)
+    }
+  }
+
+  private static func payload(_ message: Message, in channel: ChannelName, _ cursor: Cursor) -> Slice {
+    guard message.draft.kind == .binary else {
+      var json = JSONWriter(capacity: message.payload.count + 160)
+      MessageJSON.write(message, in: channel, cursor, to: &json)
+      return Slice(json.bytes)
+    }
     var json = JSONWriter()
     json.object { MessageJSON.head(message, in: channel, cursor, to: &$0) }
     var writer = ByteWriter()
     writer.u16(UInt16(clamping: json.bytes.count))
-    return writer.bytes + json.bytes + message.payload.array
+    return Slice(writer.bytes + json.bytes + message.payload.array)
   }
+}
 
-  private static func frame(_ opcode: WebSocketOpcode, _ payload: [UInt8]) -> Slice {
-    Slice(WebSocketFrame.encode(opcode, payload.span.bytes))
-  }
+extension Message {
+  fileprivate var webSocketKind: WebSocketMachine.MessageKind { draft.kind == .text ? .text : .binary }
 }
