@@ -7,6 +7,8 @@ internal final class Channel {
   internal var replicas: [Int: Int] = [:]
   private(set) var members: [String: Member] = [:]
   private var keys = RecentKeys()
+  /// Where its messages are kept, if it is durable.
+  internal var commits: ChannelCommits?
   /// When somebody last published here or asked for it.
   internal var lastUsed: Instant
   internal private(set) var published = 0
@@ -24,15 +26,14 @@ internal final class Channel {
     key.flatMap { keys.offset(of: $0) }.map { Cursor(epoch: log.epoch, offset: $0) }
   }
 
-  /// Gives a draft its place.
-  internal func append(_ draft: Draft, at time: WallTime) -> Message {
-    // Ages and cursors must not go back with the clock.
-    let time = max(time, log.newest?.time ?? time)
-    let message = Message(offset: log.head + 1, time: time, draft: draft)
-    if let key = draft.key { keys.insert(key, offset: message.offset) }
+  /// Ages must not go back with the clock.
+  internal func time(_ now: WallTime) -> WallTime { max(now, log.newest?.time ?? now) }
+
+  /// Takes the next message.
+  internal func append(_ message: Message) {
+    if let key = message.draft.key { keys.insert(key, offset: message.offset) }
     published += 1
     log.append(message)
-    return message
   }
 
   internal func restore(key: String, offset: Int) { keys.insert(key, offset: offset) }

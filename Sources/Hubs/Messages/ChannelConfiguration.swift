@@ -1,4 +1,5 @@
 package import MartletPrimitives
+package import MartletStorage
 
 /// How the channels of one namespace behave.
 package struct ChannelOptions: Equatable, Sendable {
@@ -27,7 +28,12 @@ package struct ChannelConfiguration: Equatable, Sendable {
   package var stuck = TimeSpan.seconds(15)
   /// How long a channel without subscribers and without history remembers its numbering.
   package var idle = TimeSpan.seconds(600)
+  /// The file of durable channels; empty is `channels.db` in the server's state folder.
+  package var path = ""
+  package var synchronous = MessageStore.Synchronous.normal
   package init() {}
+
+  package var hasDurable: Bool { defaults.durable || namespaces.values.contains(where: \.durable) }
 
   package func options(of name: ChannelName) -> ChannelOptions { namespaces[String(name.namespace)] ?? defaults }
 }

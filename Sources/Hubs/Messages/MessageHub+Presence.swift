@@ -19,8 +19,10 @@ extension MessageHub {
   }
 
   internal func joinHere(_ name: ChannelName, _ member: Member) {
-    guard let channel = try? channel(name), channel.join(member) else { return }
-    tell(channel, PresenceEvent(channel: name, joined: true, member: member))
+    withChannel(name) { [self] result in
+      guard case .success(let channel) = result, channel.join(member) else { return }
+      tell(channel, PresenceEvent(channel: name, joined: true, member: member))
+    }
   }
 
   internal func leaveHere(_ name: ChannelName, _ id: String) {

@@ -45,22 +45,20 @@ extension MessageHub {
 
   package func summary(of name: ChannelName) -> ChannelSummary? { channels[name]?.summary }
 
-  /// Asks the home of a channel; the answer never comes from inside this call unless the home is here.
+  /// Asks the home of a channel.
   internal func ask<Value: Sendable>(
     _ name: ChannelName, _ question: @escaping @Sendable (Channel) -> Value, then: @escaping Answer<Value>
   ) {
     let home = homeLoop(of: name)
-    guard home !== context.loop else { return then(result(name, question)) }
+    guard home !== context.loop else { return withChannel(name) { then($0.map(question)) } }
     let (id, asker) = (nextRequest(), context.loop)
     questions[id] = { answer in if let answer = answer as? Result<Value, MessageError> { then(answer) } }
     home.post { context in
-      let answer = context.service(MessageHub.self).result(name, question)
-      asker.post { context in context.service(MessageHub.self).questions.removeValue(forKey: id)?(answer) }
+      context.service(MessageHub.self).withChannel(name) { result in
+        let answer = result.map(question)
+        asker.post { context in context.service(MessageHub.self).questions.removeValue(forKey: id)?(answer) }
+      }
     }
-  }
-
-  private func result<Value>(_ name: ChannelName, _ question: (Channel) -> Value) -> Result<Value, MessageError> {
-    do throws(MessageError) { return .success(question(try channel(name))) } catch { return .failure(error) }
   }
 }
 

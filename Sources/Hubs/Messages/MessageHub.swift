@@ -1,5 +1,6 @@
 package import MartletIO
 internal import MartletPrimitives
+package import MartletStorage
 
 /// The channels of one worker: those whose home it is, and its replicas of others that have subscribers here.
 ///
@@ -11,9 +12,12 @@ package final class MessageHub {
   package let configuration: ChannelConfiguration
   internal let context: LoopContext
   private let mesh: ChannelMesh
+  private let store: MessageStore?
   internal private(set) var links: [Int: ChannelLink] = [:]
 
   internal private(set) var channels: [ChannelName: Channel] = [:]
+  /// Who waits for a durable channel to be read.
+  private var opening: [ChannelName: [Answer<Channel>]] = [:]
   private var replicas: [ChannelName: ChannelLog] = [:]
   /// Who waits for a replica to begin.
   private var attaching: [ChannelName: [Answer<ChannelLog>]] = [:]
@@ -26,7 +30,9 @@ package final class MessageHub {
   /// Messages of channels whose home is here.
   package private(set) var published = 0
 
-  package init(_ configuration: ChannelConfiguration, mesh: ChannelMesh, in context: LoopContext) {
+  /// - Parameter store: where durable channels are kept; without one they are kept in memory like the others.
+  package init(_ configuration: ChannelConfiguration, mesh: ChannelMesh, store: MessageStore? = nil, in context: LoopContext) {
+    self.store = store
     self.configuration = configuration
     self.mesh = mesh
     self.context = context
@@ -63,28 +69,66 @@ package final class MessageHub {
     if !link.send(.publish(request: request, name, draft)) { publications.removeValue(forKey: request)?(.failure(.busy)) }
   }
 
-  private func publishHere(_ draft: Draft, to name: ChannelName, then: Answer<Cursor>) {
-    do throws(MessageError) {
-      let channel = try channel(name)
-      if let cursor = channel.earlier(draft.key) { return then(.success(cursor)) }
-      let message = channel.append(draft, at: context.wallTime)
-      published += 1
-      pump(channel)
-      then(.success(Cursor(epoch: channel.log.epoch, offset: message.offset)))
-    } catch { then(.failure(error)) }
+  private func publishHere(_ draft: Draft, to name: ChannelName, then: @escaping Answer<Cursor>) {
+    withChannel(name) { [self] result in
+      switch result {
+      case .failure(let error): then(.failure(error))
+      case .success(let channel):
+        if let cursor = channel.earlier(draft.key) { return then(.success(cursor)) }
+        if let commits = channel.commits { return commits.publish(draft, then: then) }
+        let message = Message(offset: channel.log.head + 1, time: channel.time(context.wallTime), draft: draft)
+        channel.append(message)
+        didAppend(channel, 1)
+        then(.success(Cursor(epoch: channel.log.epoch, offset: message.offset)))
+      }
+    }
   }
 
-  /// The channel of that name, whose home is here, made when it is new.
-  internal func channel(_ name: ChannelName) throws(MessageError) -> Channel {
+  private func didAppend(_ channel: Channel, _ count: Int) {
+    published += count
+    pump(channel)
+  }
+
+  // MARK: Channels whose home is here
+
+  /// Calls `then` with the channel, made when it is new: at once, or when a durable one has been read.
+  internal func withChannel(_ name: ChannelName, then: @escaping Answer<Channel>) {
     if let channel = channels[name] {
       channel.lastUsed = context.now
-      return channel
+      return then(.success(channel))
     }
-    guard channels.count < max(1, configuration.maximum / mesh.loops.count) else { throw .tooManyChannels }
-    let log = ChannelLog(name, configuration.options(of: name), epoch: Cursor.newEpoch())
-    let channel = Channel(log, now: context.now)
+    guard channels.count + opening.count < max(1, configuration.maximum / mesh.loops.count) else { return then(.failure(.tooManyChannels)) }
+    let options = configuration.options(of: name)
+    if options.durable, let store { return open(name, options, store, then: then) }
+    let channel = Channel(ChannelLog(name, options, epoch: Cursor.newEpoch()), now: context.now)
     channels[name] = channel
-    return channel
+    then(.success(channel))
+  }
+
+  private func open(_ name: ChannelName, _ options: ChannelOptions, _ store: MessageStore, then: @escaping Answer<Channel>) {
+    opening[name, default: []].append(then)
+    guard opening[name]?.count == 1 else { return }
+    let retention = Retention(messages: options.history, age: options.age, bytes: options.bytes)
+    store.open(channel: name.text, retention: retention, on: context.loop) { context, result in
+      context.service(MessageHub.self).didOpen(name, result)
+    }
+  }
+
+  private func didOpen(_ name: ChannelName, _ result: Result<StoredHistory, StorageError>) {
+    let answers = opening.removeValue(forKey: name) ?? []
+    guard case .success(let history) = result, let store else {
+      if case .failure(let error) = result { for answer in answers { answer(.failure(.storage("\(error)"))) } }
+      return
+    }
+    let channel = Channel(ChannelLog(name, configuration.options(of: name), history), now: context.now)
+    for key in history.keys { channel.restore(key: key.key, offset: Int(clamping: key.offset)) }
+    channel.commits = ChannelCommits(channel, store, in: context) { [unowned self] in didAppend($0, $1) }
+    channels[name] = channel
+    for answer in answers { answer(.success(channel)) }
+  }
+
+  internal func didCommit(_ name: ChannelName, _ messages: [Message], _ result: Result<Void, StorageError>) {
+    channels[name]?.commits?.finish(messages, result)
   }
 
   // MARK: Subscribing
@@ -171,8 +215,7 @@ package final class MessageHub {
 
   private func withLog(of name: ChannelName, then: @escaping Answer<ChannelLog>) {
     guard let link = links[homeLoop(of: name).index] else {
-      do throws(MessageError) { then(.success(try channel(name).log)) } catch { then(.failure(error)) }
-      return
+      return withChannel(name) { result in then(result.map(\.log)) }
     }
     if let log = replicas[name] { return then(.success(log)) }
     attaching[name, default: []].append(then)
@@ -223,6 +266,7 @@ package final class MessageHub {
       for (name, channel) in self.channels {
         channel.log.trim(now: time)
         let isUsed = !channel.log.subscriptions.isEmpty || !channel.replicas.isEmpty || !channel.members.isEmpty
+          || channel.commits?.isIdle == false
         if !isUsed, channel.log.isEmpty, now - channel.lastUsed > self.configuration.idle { self.channels[name] = nil }
       }
       for log in self.replicas.values { log.trim(now: time) }
@@ -290,11 +334,14 @@ package final class MessageHub {
 
   private func attach(_ name: ChannelName, _ worker: Int) {
     guard let link = links[worker] else { return }
-    do throws(MessageError) {
-      let channel = try channel(name)
-      sendSnapshot(of: channel, over: link)
-      channel.replicas[worker] = channel.log.head + 1
-    } catch { link.send(.unavailable(name, error)) }
+    withChannel(name) { [self] result in
+      switch result {
+      case .failure(let error): link.send(.unavailable(name, error))
+      case .success(let channel):
+        sendSnapshot(of: channel, over: link)
+        channel.replicas[worker] = channel.log.head + 1
+      }
+    }
   }
 
   private func begin(_ name: ChannelName, epoch: String, base: Int, _ messages: [Message]) {

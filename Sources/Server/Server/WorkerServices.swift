@@ -5,6 +5,7 @@ internal import MartletIO
 internal import MartletMedia
 internal import MartletMessages
 internal import MartletPrimitives
+internal import MartletStorage
 internal import MartletWeb
 internal import Synchronization
 
@@ -26,7 +27,7 @@ internal final class WorkerServices {
     let configuration = shared.configuration
     hub = MediaHub(configuration.streams, directory: shared.directory, mesh: shared.mesh, in: context)
     context.register(hub)
-    messages = MessageHub(configuration.channels, mesh: shared.channelMesh, in: context)
+    messages = MessageHub(configuration.channels, mesh: shared.channelMesh, store: shared.store, in: context)
     context.register(messages)
     let sender = HTTPWebhookSender(in: context)
     notifier = WebhookNotifier(configuration.webhooks, sender: sender, in: context)
@@ -130,6 +131,8 @@ internal struct SharedServices: Sendable {
   let hls: HLSCatalog
   let hlsDisk: HLSDisk?
   let recordings: RecordingStore?
+  /// Durable channels.
+  let store: MessageStore?
 
   init(_ configuration: ServerConfiguration, loops: [EventLoop], log: Log) throws {
     self.configuration = configuration
@@ -149,6 +152,7 @@ internal struct SharedServices: Sendable {
     certificates = try CertificateStore(configuration.tls, state: configuration.state, log: log)
     hls = HLSCatalog(loops: loops, start: started, random: UInt32.random(in: 0...UInt32.max))
     hlsDisk = configuration.hls.path.isEmpty ? nil : HLSDisk(configuration.hls.path, log: log)
+    store = try configuration.messageStore(log)
     recordings = configuration.record.path.isEmpty ? nil : RecordingStore(configuration.record.path, log: log)
   }
 
@@ -156,8 +160,20 @@ internal struct SharedServices: Sendable {
   func closeThreads() {
     hlsDisk?.close()
     recordings?.close()
+    store?.close()
     codecs.close()
     disk.close()
+  }
+}
+
+extension ServerConfiguration {
+  fileprivate func messageStore(_ log: Log) throws -> MessageStore? {
+    guard channels.hasDurable else { return nil }
+    guard !channels.path.isEmpty || !state.isEmpty else {
+      throw StorageError.unavailable("durable channels need a place: channels.path, or a state folder (state)")
+    }
+    let path = channels.path.isEmpty ? state + "/channels.db" : channels.path
+    return try MessageStore(path: path, synchronous: channels.synchronous, log: log)
   }
 }
 

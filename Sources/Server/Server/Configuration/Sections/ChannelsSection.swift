@@ -1,6 +1,7 @@
 internal import MartletEndpoints
 internal import MartletMessages
 internal import MartletPrimitives
+internal import MartletStorage
 
 /// Channels: what their namespaces keep, and how their transports behave.
 internal enum ChannelsSection {
@@ -11,12 +12,18 @@ internal enum ChannelsSection {
         "history", \.channels.defaults.history, .int(0...10_000_000), "Messages that a channel keeps for subscribers that come back."),
       SettingKey("age", \.channels.defaults.age, .duration(.seconds(1)...TimeSpan.days(365)), "How long it keeps them."),
       SettingKey("bytes", \.channels.defaults.bytes, .bytes(1 << 10...16 << 30), "And how much of them."),
-      SettingKey("durable", \.channels.defaults.durable, .bool, "Channels are kept on disk, in the folder channels.path."),
+      SettingKey("durable", \.channels.defaults.durable, .bool, "Channels are kept on disk, in the file channels.path."),
       SettingKey("presence", \.channels.defaults.presence, .bool, "Who is subscribed is known and told."),
       SettingKey(
         "namespaces", \.channels.namespaces, namespaces,
         "The same options for the channels below a first segment: chat is for chat/general. What is left out is as the server has it without configuration.",
         example: "{chat: {history: 10000, age: 24h, presence: true}, orders: {durable: true}}", structured: true),
+      SettingKey(
+        "path", \.channels.path, .path, "The file of durable channels. Empty is channels.db in the state folder.",
+        example: "/var/lib/martlet/channels.db"),
+      SettingKey(
+        "synchronous", \.channels.synchronous, .choice,
+        "normal: what was acknowledged survives kill -9; full: also a power cut, for a wait on the disk with every commit."),
       SettingKey("maximum", \.channels.maximum, .int(1...100_000_000), "Channels at once."),
       SettingKey("message", \.channels.messageBytes, .bytes(1 << 10...64 << 20), "The largest message."),
       SettingKey("subscriptions", \.channels.subscriptions, .int(1...100_000), "Subscriptions of one connection."),
