@@ -107,18 +107,21 @@ package struct WebSocketMachine: ~Copyable {
   /// - Throws: what the peer did wrong; a Close frame with the code is in the output. Events before it stay valid.
   package mutating func receive(_ bytes: RawSpan, into events: inout [Event]) throws(WebSocketError) -> Int {
     if let failure = partial?.failure { throw fail(failure) }
-    let first = events.count
-    var (offset, begun, seen, gathered) = (0, 0, first, 0)
+    var (offset, begun, seen, gathered) = (0, 0, events.count, 0)
+    var hasMessage = false
     do {
       while offset < bytes.byteCount, !isClosed, gathered < Self.batch {
         begun = offset
-        guard try step(bytes, &offset, &events, mayClose: events.count == first) else { break }
+        guard try step(bytes, &offset, &events, mayClose: !hasMessage) else { break }
         guard seen < events.count else { continue }
-        if case .message(_, let payload) = events[seen] { gathered += payload.count }
+        if case .message(_, let payload) = events[seen] {
+          hasMessage = true
+          gathered += payload.count
+        }
         seen = events.count
       }
     } catch {
-      guard events.count > first else { throw fail(error) }
+      guard hasMessage else { throw fail(error) }
       held().failure = error
       return begun
     }
