@@ -72,7 +72,11 @@ package final class WebSocketSession {
   package var sink: any OutputSink { pipe }
 
   /// Pulls frames from `source` whenever the peer takes more, until the session closes.
-  package func attach(_ source: (any OutputSource)?) { if isOpen || source == nil { pipe.source = source } }
+  package func attach(_ source: any OutputSource) {
+    guard isOpen else { return }
+    pipe.boundKernelOutput()
+    pipe.source = source
+  }
 
   /// Stops reading, which makes the peer wait; what was read already is still handed up.
   package func pauseReading() {
