@@ -64,9 +64,41 @@ func masked(_ opcode: WebSocketOpcode, _ payload: [UInt8], fin: Bool = true, key
     }
   }
 
-  @Test func `of a flood of pings only the last is answered`() {
-    let run = WebSocketRun((0..<1000).flatMap { masked(.ping, [UInt8(truncatingIfNeeded: $0)]) })
-    #expect(run.output == [0x8A, 1, UInt8(truncatingIfNeeded: 999)])
+  // §5.5.3.
+  @Test func `pings are all answered until too many answers wait, then the last one is`() {
+    let few = WebSocketRun((0..<10).flatMap { masked(.ping, [UInt8($0)]) })
+    #expect(few.output == (0..<10).flatMap { [0x8A, 1, UInt8($0)] })
+    let flood = WebSocketRun((0..<100_000).flatMap { masked(.ping, [UInt8(truncatingIfNeeded: $0)]) })
+    #expect(
+      flood.output.count <= WebSocketMachine.pongBytes + 127 && flood.output.suffix(3) == [0x8A, 1, UInt8(truncatingIfNeeded: 99_999)])
+  }
+
+  // The owner answers what came before a violation or a Close: it gets the messages while it can still send.
+  @Test func `messages in front of a violation or a Close are handed up first`() throws {
+    for end in [[0xF1, 0x80, 0, 0, 0, 0], masked(.close, [3, 232])] {
+      let wire = masked(.text, hello) + end
+      var machine = WebSocketMachine(.server)
+      var events: [WebSocketMachine.Event] = []
+      let taken = try machine.receive(wire.span.bytes, into: &events)
+      let isOpen = machine.isOpen
+      #expect(events == [.message(.text, Slice(hello))] && isOpen && taken == wire.count - end.count)
+      machine.send(.text, hello.span.bytes)
+      _ = try? machine.receive(wire.span.bytes.extracting(taken..<wire.count), into: &events)
+      let (output, isClosed) = (machine.takeOutput(), machine.isClosed)
+      #expect(isClosed && output.starts(with: [0x81, 5] + hello + [0x88, end[0] == 0x88 ? 2 : output[8]]))
+    }
+  }
+
+  // §5.3: masks of every phase and length, against the definition.
+  @Test func `masking is byte i with key byte i mod 4`() {
+    let key: [UInt8] = [0x37, 0xFA, 0x21, 0x3D]
+    for count in Array(0...80) + [1000, 4097] {
+      let payload = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+      let wire = masked(.binary, payload)
+      let expected = payload.enumerated().map { $0.element ^ key[$0.offset & 3] }
+      #expect(Array(wire.suffix(count)) == expected)
+      for step in [1, 3, 7, 33] where count < 100 { #expect(WebSocketRun(wire, step: step).events == [.message(.binary, Slice(payload))]) }
+    }
   }
 
   // §5.1, §5.2, §5.4, §5.5: each is a protocol error.
@@ -187,7 +219,9 @@ func masked(_ opcode: WebSocketOpcode, _ payload: [UInt8], fin: Bool = true, key
       var other = WebSocketMachine(.client(maskSeed: [2]))
       other.close()
       var events: [WebSocketMachine.Event] = []
-      _ = try other.receive(run.output.span.bytes, into: &events)
+      var offset = 0
+      let output = run.output
+      while offset < output.count { offset += try other.receive(output.span.bytes.extracting(offset..<output.count), into: &events) }
       let closed = other.isClosed
       #expect(closed)
     }
@@ -249,6 +283,46 @@ func masked(_ opcode: WebSocketOpcode, _ payload: [UInt8], fin: Bool = true, key
     #expect(refusedStatus(try request(method: .post)) == 405)
   }
 
+  // §10.2.
+  @Test func `pages of other sites connect only where the origin is allowed`() throws {
+    func status(_ origin: String?, _ origins: WebSocketOrigins, isSecure: Bool = false) throws -> Int {
+      var terms = WebSocketHandshake.Terms()
+      terms.origins = origins
+      let request = try request { if let origin { $0.append("Origin", origin) } }
+      switch WebSocketHandshake.answer(request, terms, isSecure: isSecure) {
+      case .accept: return 101
+      case .refuse(let response, _): return response.status.code
+      }
+    }
+    let listed = WebSocketOrigins.exactly(["https://good.example"])
+    #expect(try status(nil, listed) == 101 && status("http://server.example.com", listed) == 101)
+    #expect(
+      try status("http://server.example.com:80", listed) == 101 && status("https://server.example.com", listed, isSecure: true) == 101)
+    #expect(try status("https://server.example.com", listed) == 403 && status("http://server.example.com:81", listed) == 403)
+    #expect(try status("https://good.example", listed) == 101 && status("https://GOOD.example", listed) == 101)
+    #expect(try status("https://bad.example", listed) == 403 && status("null", listed) == 403)
+    #expect(try status("https://bad.example", .any) == 101)
+    #expect(try status("https://bad.example", .cors(CORSPolicy(origins: .any))) == 101)
+    #expect(try status("https://bad.example", .cors(CORSPolicy(origins: .exactly(["https://good.example"])))) == 403)
+    let two = try request { fields in for origin in ["https://good.example", "https://bad.example"] { fields.append("Origin", origin) } }
+    var terms = WebSocketHandshake.Terms()
+    terms.origins = listed
+    guard case .refuse = WebSocketHandshake.answer(two, terms) else { throw HTTPError(.badRequest, "accepted") }
+  }
+
+  // §4.2.2: without a match the connection is accepted without one; an endpoint may want it otherwise.
+  @Test func `a subprotocol that nobody speaks is answered without one, or refused`() throws {
+    var terms = WebSocketHandshake.Terms()
+    terms.subprotocols = ["a"]
+    let request = try request { $0.append("Sec-WebSocket-Protocol", "x, y") }
+    guard case .accept(let response, .init()) = WebSocketHandshake.answer(request, terms) else { throw HTTPError(.badRequest, "refused") }
+    #expect(!response.fields.contains("Sec-WebSocket-Protocol"))
+    terms.requiresSubprotocol = true
+    guard case .refuse(let refusal, _) = WebSocketHandshake.answer(request, terms) else { throw HTTPError(.badRequest, "accepted") }
+    #expect(refusal.status == .badRequest)
+    #expect(refusedStatus(try self.request { $0.append("Sec-WebSocket-Protocol", "a, a") }) == 400)
+  }
+
   // RFC 8441 §5.1.
   @Test func `extended CONNECT is answered with 200 and no key`() throws {
     var request = HTTPRequest(method: .connect, target: try HTTPTarget("/chat"), version: .http2, fields: ["Sec-WebSocket-Version": "13"])
@@ -267,7 +341,9 @@ func masked(_ opcode: WebSocketOpcode, _ payload: [UInt8], fin: Bool = true, key
     guard case .accept(let good, _) = WebSocketHandshake.answer(client.request, terms) else {
       throw HTTPError(.badRequest, "refused")
     }
-    #expect(try client.finish(good).subprotocol == "y" && client.request.fields.first("Host") == "h:81" && client.request.target.serialized == "/a?b")
+    #expect(
+      try client.finish(good).subprotocol == "y" && client.request.fields.first("Host") == "h:81"
+        && client.request.target.serialized == "/a?b")
     for change in [
       { $0.status = .ok }, { $0.fields.set("Sec-WebSocket-Accept", "x") }, { $0.fields.remove("Upgrade") },
       { $0.fields.remove("Connection") },

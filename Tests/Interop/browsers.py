@@ -71,12 +71,12 @@ class Browser:
 
 
 class Chromium(Browser):
-    def __init__(self, size=(1280, 900), dark=False):
+    def __init__(self, size=(1280, 900), dark=False, flags=()):
         profile = pathlib.Path(tempfile.mkdtemp(prefix="chromium-"))
         super().__init__([
             "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio", "--no-first-run",
             "--autoplay-policy=no-user-gesture-required", "--disable-background-networking", "--remote-debugging-port=0",
-            "--remote-allow-origins=*", f"--user-data-dir={profile}", "about:blank"], profile)
+            "--remote-allow-origins=*", f"--user-data-dir={profile}", *flags, "about:blank"], profile)
         self.ids = itertools.count(1)
         # What the page wrote to the console as errors, and what the browser holds against it.
         self.problems = []

@@ -312,4 +312,33 @@ private final class Tape: OutputSource {
     }
     #expect(try await timeToClose(frames, .init()) < .seconds(5))
   }
+
+  // RFC 8441: the frames of RFC 6455 inside the stream's DATA.
+  @Test func `a WebSocket over a stream echoes, closes and ends its stream`() async throws {
+    let hello = Array("hello".utf8)
+    let closeCode: [UInt8] = [3, 232]
+    let wire = WebSocketFrame.encode(.text, hello.span.bytes, mask: 9) + WebSocketFrame.encode(.close, closeCode.span.bytes, mask: 9)
+    var request = HTTPRequest(
+      method: .connect, target: try HTTPTarget("/ws", authority: "localhost"), version: .http2,
+      fields: ["Sec-WebSocket-Version": "13", "Sec-WebSocket-Extensions": "permessage-deflate"])
+    request.connectProtocol = "websocket"
+    var tunnel = request
+    tunnel.connectProtocol = "connect-udp"
+    let answers = try await ask([(request, Slice(wire)), (tunnel, [1])]) { router in
+      router.on(.get, "/ws") { exchange, _ in
+        guard let session = exchange.acceptWebSocket() else { return }
+        session.handler = Echo()
+      }
+    }
+    #expect(answers[0].status == 200 && answers[0].fields["sec-websocket-extensions"]?.hasPrefix("permessage-deflate") == true)
+    #expect(answers[0].body == [0x81, 5] + hello + [0x88, 2, 3, 232] && answers[0].isComplete)
+    #expect(answers[1].status == 501)
+  }
+
+  private final class Echo: WebSocketHandler {
+    func webSocket(_ session: WebSocketSession, didReceive kind: WebSocketMachine.MessageKind, _ payload: Slice) {
+      session.send(kind, payload)
+    }
+    func webSocketDidClose(_ session: WebSocketSession, _ code: WebSocketCloseCode, _ reason: String) {}
+  }
 }

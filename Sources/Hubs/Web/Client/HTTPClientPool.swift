@@ -134,7 +134,7 @@ internal final class HTTPClientPool {
 }
 
 extension HTTPClientError {
-  fileprivate init(_ error: ConnectError) {
+  internal init(_ error: ConnectError) {
     let code: Code =
       switch error {
       case .unresolved: .unresolved

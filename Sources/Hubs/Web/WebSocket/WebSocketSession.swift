@@ -72,7 +72,11 @@ package final class WebSocketSession {
   package var sink: any OutputSink { pipe }
 
   /// Pulls frames from `source` whenever the peer takes more, until the session closes.
-  package func attach(_ source: (any OutputSource)?) { if isOpen || source == nil { pipe.source = source } }
+  package func attach(_ source: any OutputSource) {
+    guard isOpen else { return }
+    pipe.boundKernelOutput()
+    pipe.source = source
+  }
 
   /// Stops reading, which makes the peer wait; what was read already is still handed up.
   package func pauseReading() {
@@ -218,13 +222,16 @@ package final class WebSocketSession {
     }
   }
 
+  private static let pongRoom = 64 * 1024
+
   private func settle(_ failure: WebSocketError?) {
     if let failure {
       end(failure.code, failure.reason)
       context.log(.info, "websocket", "\(failure)", ["peer": "\(remote)"])
     }
     if machine.isClosed { pipe.finishSource() }
-    flush()
+    // A peer that does not read is owed no pongs: the machine keeps the last few.
+    if machine.isClosed || pipe.bufferedBytes < Self.pongRoom { flush() }
     guard machine.isClosed else { return }
     // §7.1.1: the server closes first; a client that has failed the connection need not wait.
     if machine.isClient, failure == nil { awaitEnd() } else { pipe.closeAfterFlush() }
@@ -236,6 +243,7 @@ package final class WebSocketSession {
   }
 
   internal func becameWritable() {
+    flush()
     guard isAwaited else { return }
     isAwaited = false
     handler?.webSocketIsWritable(self)

@@ -37,7 +37,13 @@ internal struct IncomingMessage {
     if let inflater {
       var part = Array(copying: payload)
       WebSocketMask.apply(mask, to: &part, from: 0, phase: phase)
-      try inflater.inflatePart(part.span.bytes, into: &bytes)
+      do throws(WebSocketError) {
+        try inflater.inflatePart(part.span.bytes, into: &bytes)
+      } catch {
+        // What is wrong first is told, however the message was cut.
+        try validate(from: start)
+        throw error
+      }
     } else {
       bytes.append(payload)
       WebSocketMask.apply(mask, to: &bytes, from: start, phase: phase)

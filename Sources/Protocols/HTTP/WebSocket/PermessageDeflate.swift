@@ -24,11 +24,18 @@ package struct DeflateAgreement: Equatable, Sendable {
   package struct Direction: Equatable, Sendable {
     package var keepsWindow = true
     package var windowBits: UInt8 = 15
+
+    package init(keepsWindow: Bool = true, windowBits: UInt8 = 15) {
+      self.keepsWindow = keepsWindow
+      self.windowBits = windowBits
+    }
   }
 
   /// What the server sends, and what the client sends.
   package var server = Direction()
   package var client = Direction()
+
+  package init() {}
 
   private static let name = "permessage-deflate"
 

@@ -6,7 +6,7 @@ package import MartletPrimitives
 ///       └──── Close received (answered) or a violation (Close 100x queued) ────▶ closed
 ///
 /// Once `isClosed` and the output is sent, a server closes TCP; a client waits for the server to do so (§7.1.1).
-/// Pings are answered here; of pings that come faster than output is taken only the last is (§5.5.3), so a flood of
+/// Pings are answered here. When answers of more than `pongBytes` wait, only the last ping is answered (§5.5.3), so a flood of
 /// them cannot grow the output.
 ///
 /// A frame that lies whole in the bytes received is read where it lies: its payload is copied once, unmasked on the way. Only
@@ -52,8 +52,10 @@ package struct WebSocketMachine: ~Copyable {
     var received = 0
     var message: IncomingMessage?
     var control: [UInt8] = []
+    /// Found behind messages that the owner is to have first.
+    var failure: WebSocketError?
 
-    var isEmpty: Bool { header.isEmpty && frame == nil && message == nil }
+    var isEmpty: Bool { header.isEmpty && frame == nil && message == nil && failure == nil }
   }
 
   private var state = State.open
@@ -104,36 +106,60 @@ package struct WebSocketMachine: ~Copyable {
   /// - Returns: how many bytes were taken; when not all, handle the events and come again with the rest.
   /// - Throws: what the peer did wrong; a Close frame with the code is in the output. Events before it stay valid.
   package mutating func receive(_ bytes: RawSpan, into events: inout [Event]) throws(WebSocketError) -> Int {
-    var offset = 0
-    var (seen, gathered) = (events.count, 0)
+    if let failure = partial?.failure { throw fail(failure) }
+    var (offset, begun, seen, gathered) = (0, 0, events.count, 0)
+    var hasMessage = false
     do {
       while offset < bytes.byteCount, !isClosed, gathered < Self.batch {
-        try step(bytes, &offset, &events)
+        begun = offset
+        guard try step(bytes, &offset, &events, mayClose: !hasMessage) else { break }
         guard seen < events.count else { continue }
-        if case .message(_, let payload) = events[seen] { gathered += payload.count }
+        if case .message(_, let payload) = events[seen] {
+          hasMessage = true
+          gathered += payload.count
+        }
         seen = events.count
       }
     } catch {
-      if state == .open { queueClose(error.code, error.reason) }
-      state = .failed
-      partial = nil
-      throw error
+      guard hasMessage else { throw fail(error) }
+      held().failure = error
+      return begun
     }
     if let partial, partial.isEmpty { self.partial = nil }
     return isClosed ? bytes.byteCount : offset
   }
 
-  private mutating func step(_ bytes: RawSpan, _ offset: inout Int, _ events: inout [Event]) throws(WebSocketError) {
-    if let partial, partial.frame != nil { return try goOn(partial, bytes, &offset, &events) }
-    if let partial, !partial.header.isEmpty { return try collectHeader(partial, bytes, &offset, &events) }
+  private mutating func fail(_ error: WebSocketError) -> WebSocketError {
+    if state == .open { queueClose(error.code, error.reason) }
+    state = .failed
+    partial = nil
+    return error
+  }
+
+  /// - Returns: false in front of a Close, when the owner is to answer what came before it first.
+  private mutating func step(
+    _ bytes: RawSpan, _ offset: inout Int, _ events: inout [Event], mayClose: Bool
+  ) throws(WebSocketError) -> Bool {
+    if let partial, partial.frame != nil {
+      try goOn(partial, bytes, &offset, &events)
+      return true
+    }
+    if let partial, !partial.header.isEmpty {
+      try collectHeader(partial, bytes, &offset, &events)
+      return true
+    }
     guard let header = try FrameHeader.read(bytes, at: offset, rules) else {
       held().header = Array(copying: bytes.extracting(offset..<bytes.byteCount))
       offset = bytes.byteCount
-      return
+      return true
     }
+    if header.opcode == .close, !mayClose { return false }
     offset += header.size
     let available = bytes.byteCount - offset
-    guard header.length <= available, header.opcode.isControl || isWhole(header) else { return try begin(header, &events) }
+    guard header.length <= available, header.opcode.isControl || isWhole(header) else {
+      try begin(header, &events)
+      return true
+    }
     let payload = bytes.extracting(offset..<offset + header.length)
     offset += header.length
     if header.opcode.isControl {
@@ -141,6 +167,7 @@ package struct WebSocketMachine: ~Copyable {
     } else {
       try takeWhole(header, payload, &events)
     }
+    return true
   }
 
   private mutating func held() -> Partial {
@@ -245,11 +272,19 @@ package struct WebSocketMachine: ~Copyable {
     switch opcode {
     case .ping:
       // After our Close nothing but the answer to the peer's may follow.
-      if isOpen { pong = payload }
+      if isOpen { answer(ping: payload) }
       events.append(.ping(Slice(payload)))
     case .pong: events.append(.pong(Slice(payload)))
     default: try receiveClose(payload, &events)
     }
+  }
+
+  /// Answers to pings that wait to be taken; of further ones only the last is answered.
+  package static let pongBytes = 2048
+
+  private mutating func answer(ping payload: [UInt8]) {
+    guard pong == nil, output.count < Self.pongBytes else { return pong = payload }
+    queue(.pong, payload.span.bytes)
   }
 
   /// §5.5.1 and §7.4: an empty Close, or a code with an optional UTF-8 reason; answered with the same code.

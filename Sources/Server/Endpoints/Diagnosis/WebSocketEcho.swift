@@ -9,6 +9,7 @@ internal final class WebSocketEcho: WebSocketHandler {
     var configuration = configuration
     configuration.limits.frame = max(configuration.limits.frame, 32 << 20)
     configuration.limits.message = max(configuration.limits.message, 32 << 20)
+    configuration.limits.fragments = max(configuration.limits.fragments, 1 << 20)
     configuration.deflate.compressesBinary = true
     return WebSocketOptions(configuration)
   }

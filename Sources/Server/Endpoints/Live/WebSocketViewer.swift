@@ -34,7 +34,8 @@ internal final class WebSocketViewer: RingReaderOwner, WebSocketHandler {
 
   internal func readerDidBegin(_ reader: RingReader) {
     hasBegun = true
-    reader.start()
+    // Nothing may follow a Close.
+    if session.isOpen { reader.start() }
   }
 
   internal func readerDidEnd(_ reader: RingReader, _ reason: EndReason) {

@@ -36,6 +36,7 @@ internal enum HTTPSection {
           SettingKey(
             "max_age", \.http.cors.maxAgeSeconds, seconds, "How long a browser may remember the answer.", reloadable: true),
         ]),
+      WebSocketSection.section,
     ])
 
   internal static let range = SettingType<AddressRange>.scalar("an address or a CIDR block such as 10.0.0.0/8") {
@@ -50,7 +51,7 @@ internal enum HTTPSection {
     TimeSpanText.text(.seconds($0))
   }
 
-  private static let origin = SettingType<String>.scalar("an origin such as \"https://example.org\" (no path, no slash at the end)") {
+  internal static let origin = SettingType<String>.scalar("an origin such as \"https://example.org\" (no path, no slash at the end)") {
     text in
     guard text != "null", let url = URLReference(text), ["http", "https"].contains(url.scheme), url.rawQuery == nil else { return nil }
     let isBare = text.utf8.filter { $0 == UInt8(ascii: "/") }.count == 2
