@@ -18,7 +18,11 @@ func module(
 ) -> [Target] {
   // `CUV` is a C library as it stands; `Crypto` is `MartletCrypto`.
   let isC = { (name: String) in name.prefix(2).allSatisfy(\.isUppercase) && name.hasPrefix("C") }
-  let dependencies = needs.map { Target.Dependency.target(name: isC($0) ? $0 : "Martlet" + $0) }
+  let dependencies = needs.map { need -> Target.Dependency in
+    // Without the trait FFmpeg's libraries are not linked.
+    if need == "CFFmpeg" { return .target(name: need, condition: .when(traits: ["Transcoding"])) }
+    return .target(name: isC(need) ? need : "Martlet" + need)
+  }
   let library = Target.target(
     name: "Martlet" + name, dependencies: dependencies, path: "Sources/\(folder)/\(name)", swiftSettings: strict)
   guard tested else { return [library] }
