@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 RELEASE = $(SWIFT) build -c release --static-swift-stdlib
 PYTEST ?= .build/venv/bin/python -m pytest
 
-.PHONY: help run build release test unit interop bench fuzz asan tsan lint format install uninstall bootstrap clean
+.PHONY: help run build release examples test unit interop bench fuzz asan tsan lint format install uninstall bootstrap clean
 
 help: ## Shows this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,12 +23,15 @@ build: ## Debug build of everything, with tests
 release: ## The one binary, with the Swift runtime inside
 	$(RELEASE) --product martlet
 
+examples: ## The programs of Examples/, which see only the products
+	$(SWIFT) build --package-path Examples --scratch-path .build/examples
+
 test: bootstrap lint unit interop ## Everything but long fuzzing and benchmarks
 
 unit: ## Swift tests
 	$(SWIFT) test
 
-interop: ## Tests with real peers: ffmpeg, browsers, curl
+interop: examples ## Tests with real peers: ffmpeg, browsers, curl
 	$(RELEASE) --product martlet
 	$(RELEASE) --product bench
 	Scripts/bootstrap --interop
@@ -50,11 +53,11 @@ tsan: ## Swift tests under the thread sanitizer
 	SWIFT_BACKTRACE=enable=no $(SWIFT) test --sanitize=thread --scratch-path .build/tsan
 
 lint: ## Formatting and the rules of the architecture
-	$(SWIFT) format lint --strict --recursive Sources Tests Benchmarks Fuzz Package.swift
+	$(SWIFT) format lint --strict --recursive Sources Tests Benchmarks Fuzz Examples Package.swift
 	python3 Scripts/lint.py
 
 format: ## Formats the sources
-	$(SWIFT) format --in-place --recursive Sources Tests Benchmarks Fuzz Package.swift
+	$(SWIFT) format --in-place --recursive Sources Tests Benchmarks Fuzz Examples Package.swift
 
 install: release ## Installs binary, systemd unit and configuration below PREFIX and /etc
 	install -D -m 755 .build/release/martlet $(DESTDIR)$(PREFIX)/bin/martlet

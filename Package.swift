@@ -18,7 +18,11 @@ func module(
 ) -> [Target] {
   // `CUV` is a C library as it stands; `Crypto` is `MartletCrypto`.
   let isC = { (name: String) in name.prefix(2).allSatisfy(\.isUppercase) && name.hasPrefix("C") }
-  let dependencies = needs.map { Target.Dependency.target(name: isC($0) ? $0 : "Martlet" + $0) }
+  let dependencies = needs.map { need -> Target.Dependency in
+    // Without the trait FFmpeg's libraries are not linked.
+    if need == "CFFmpeg" { return .target(name: need, condition: .when(traits: ["Transcoding"])) }
+    return .target(name: isC(need) ? need : "Martlet" + need)
+  }
   let library = Target.target(
     name: "Martlet" + name, dependencies: dependencies, path: "Sources/\(folder)/\(name)", swiftSettings: strict)
   guard tested else { return [library] }
@@ -44,6 +48,18 @@ func runtime(_ name: String, _ needs: [String]) -> [Target] {
 /// Streams, channels, rooms: what protocols have in common. Loop-bound classes above the I/O line.
 func hub(_ name: String, _ needs: [String]) -> [Target] {
   module(name, "Hubs", ["Primitives", "IO"] + needs)
+}
+
+/// The public clients, above the hubs of the same name and below the server, which uses them too.
+func client() -> [Target] {
+  let needs = ["Primitives", "IO", "Web", "HTTP", "RTMP", "Containers", "Codecs", "Crypto"].map { "Martlet" + $0 }
+  let dependencies = needs.map { Target.Dependency.target(name: $0) }
+  return [
+    .target(name: "MartletClient", dependencies: dependencies, path: "Sources/Client", swiftSettings: strict),
+    .testTarget(
+      name: "ClientTests", dependencies: ["MartletClient", "MartletServer", "TestSupport"] + dependencies,
+      path: "Tests/ClientTests", swiftSettings: strict),
+  ]
 }
 
 /// Where protocols meet the hubs.
@@ -92,15 +108,25 @@ let layers: [[Target]] = [
   hub("Media", ["Codecs"]),
   hub("Web", ["Crypto", "HTTP"]),
   hub("Messages", ["Storage"]),
+  client(),
   server(
     "Endpoints",
-    ["IO", "Web", "Media", "Messages", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "SocketIO", "Transcode", "CDashboard"]),
+    [
+      "Client", "IO", "Web", "Media", "Messages", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "SocketIO", "Transcode",
+      "CDashboard",
+    ]),
   server(
-    "Server", ["Endpoints", "IO", "Storage", "Web", "Media", "Messages", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP", "CYAML"]),
+    "Server",
+    ["Client", "Endpoints", "IO", "Storage", "Web", "Media", "Messages", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP", "CYAML"]),
 ]
 
 let package = Package(
   name: "Martlet",
+  products: [
+    .library(name: "MartletClient", targets: ["MartletClient"]),
+    .library(name: "MartletServer", targets: ["MartletServer"]),
+    .executable(name: "martlet", targets: ["martlet"]),
+  ],
   traits: [
     .trait(name: "Transcoding", description: "The demo source, snapshots and bridges that need FFmpeg's libraries."),
     .default(enabledTraits: ["Transcoding"]),

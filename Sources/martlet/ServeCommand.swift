@@ -31,7 +31,7 @@ enum ServeCommand: Command {
       writer.close()
       exit(Terminal.failure)
     }
-    StartReport(server.configuration, bound: server.listeners).write(to: writer.log)
+    StartReport(server.configuration, bound: server.bound).write(to: writer.log)
     for await signal in signals {
       if signal == .stop { break }
       await reload(server, writer, arguments, environment, demo: demo)

@@ -1,3 +1,4 @@
+import MartletClient
 import MartletCodecs
 import MartletEndpoints
 import MartletIO

@@ -173,7 +173,7 @@ import Testing
 
   @Test func `the server names its listeners with the ports that the kernel chose`() async throws {
     try await withServer { server, port in
-      let rtmp = server.listeners.rtmp?.port ?? 0
+      let rtmp = server.bound.rtmp?.port ?? 0
       try await blocking {
         let listeners = try json(RawClient.request("GET", "/api/v1/server", port: port).body)["listeners"]?.arrayValue ?? []
         #expect(listeners.map { $0["protocol"]?.stringValue } == ["http", "rtmp"])
@@ -255,7 +255,7 @@ import Testing
       $0.redirectsToHTTPS = true
       $0.listeners.https = SocketAddress("127.0.0.1:0")
     } _: { server, port in
-      let secure = server.listeners.https?.port ?? 0
+      let secure = server.bound.https?.port ?? 0
       #expect(secure > 0)
       let answer = try await blocking { try RawClient.request("GET", "/a/b?c=d", port: port, fields: ["Host: example.org:80"]) }
       #expect(answer.status == 308 && answer.head.contains("https://example.org:\(secure)/a/b?c=d"))

@@ -16,7 +16,7 @@ func withServer(
   configuration.streams.waitForPublisher = .milliseconds(300)
   edit(&configuration)
   let server = try await Server(configuration, log: .silent)
-  do { try await body(server, server.listeners.http?.port ?? 0) } catch {
+  do { try await body(server, server.bound.http?.port ?? 0) } catch {
     await server.drain()
     throw error
   }

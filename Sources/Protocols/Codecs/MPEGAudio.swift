@@ -37,15 +37,17 @@ package struct MP3Header: Sendable, Equatable {
 extension TrackFormat {
   /// MP3 from the header of a frame. `mp3` is the name by which Firefox plays it inside MP4 (Chromium does so under none);
   /// HLS writes `mp4a.40.34`.
-  package static func mp3(_ header: MP3Header) -> TrackFormat {
-    var format = TrackFormat(codec: .mp3, timescale: Int32(header.sampleRate), codecString: "mp3")
-    (format.sampleRate, format.channels) = (header.sampleRate, header.channels)
+  package static func mp3(_ header: MP3Header) -> TrackFormat { mp3(sampleRate: header.sampleRate, channels: header.channels) }
+
+  package static func mp3(sampleRate: Int, channels: Int) -> TrackFormat {
+    var format = TrackFormat(codec: .mp3, timescale: Int32(clamping: sampleRate), codecString: "mp3")
+    (format.sampleRate, format.channels) = (sampleRate, channels)
     return format
   }
 
   /// G.711 A-law or µ-law; RTMP carries it at 8,000 Hz.
   package static func g711(_ codec: Codec, sampleRate: Int = 8000, channels: Int = 1) -> TrackFormat {
-    var format = TrackFormat(codec: codec, timescale: Int32(sampleRate), codecString: codec == .g711a ? "alaw" : "ulaw")
+    var format = TrackFormat(codec: codec, timescale: Int32(clamping: sampleRate), codecString: codec == .g711a ? "alaw" : "ulaw")
     (format.sampleRate, format.channels) = (sampleRate, channels)
     return format
   }

@@ -5,14 +5,18 @@ internal import MartletMedia
 package import MartletPrimitives
 internal import Synchronization
 
-/// The whole server: workers, and what they share.
-package final class Server: Sendable {
+/// The whole server: workers, and what they share. Programs that embed one begin with `start`.
+public final class Server: Sendable {
   package let log: Log
   /// Where it listens, with the ports that the kernel chose where 0 was configured.
-  package let listeners: ServerConfiguration.Listeners
+  package let bound: ServerConfiguration.Listeners
   internal let shared: SharedServices
   internal let workers: [Worker]
   private let current: Mutex<ServerConfiguration>
+  /// The log of a server that opened its own.
+  internal let writer: LogWriter?
+  internal let isStopped = Atomic<Bool>(false)
+  private let placed = Atomic<Int>(0)
   #if Transcoding
     private let demo: DemoPublisher?
   #endif
@@ -20,10 +24,11 @@ package final class Server: Sendable {
   package var configuration: ServerConfiguration { current.withLock { $0 } }
 
   /// Starts the workers' threads and listens; throws when an address cannot be listened on.
-  package init(_ configuration: ServerConfiguration, log: Log) async throws {
+  package init(_ configuration: ServerConfiguration, log: Log, writer: LogWriter? = nil) async throws {
     var configuration = configuration
     if configuration.workers == 0 { configuration.workers = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
     self.log = log
+    self.writer = writer
     signal(SIGPIPE, SIG_IGN)
     let loops = (0..<configuration.workers).map { EventLoop(index: $0) }
     let shared = try SharedServices(configuration, loops: loops, log: log)
@@ -33,12 +38,12 @@ package final class Server: Sendable {
     }
     self.workers = workers
     current = Mutex(configuration)
-    do throws(ListenError) { listeners = try await Self.listen(workers, shared) } catch {
+    do throws(ListenError) { bound = try await Self.listen(workers, shared) } catch {
       await Self.stop(workers, shared)
       throw error
     }
-    let (bound, warnings) = (listeners, StartReport(configuration, bound: listeners).warnings)
-    shared.state.listeners.withLock { $0 = bound }
+    let (open, warnings) = (bound, StartReport(configuration, bound: bound).warnings)
+    shared.state.listeners.withLock { $0 = open }
     shared.state.warnings.withLock { $0 = warnings }
     shared.state.isReady.store(true, ordering: .releasing)
     #if Transcoding
@@ -61,6 +66,11 @@ package final class Server: Sendable {
     return listeners
   }
 
+  /// The workers in turn, for what the program itself publishes.
+  internal func nextWorker() -> Worker {
+    workers[Int(UInt(bitPattern: placed.add(1, ordering: .relaxed).oldValue) % UInt(workers.count))]
+  }
+
   /// Takes over what can change while the server runs.
   package func reload(_ wanted: ServerConfiguration) async -> ConfigurationChange {
     var change = ConfigurationChange(from: configuration, to: wanted)
@@ -76,7 +86,7 @@ package final class Server: Sendable {
       log(.error, "tls", "the certificates stay as they are: \(error)")
     }
     current.withLock { $0 = change.configuration }
-    let warnings = StartReport(change.configuration, bound: listeners).warnings
+    let warnings = StartReport(change.configuration, bound: bound).warnings
     shared.state.warnings.withLock { $0 = warnings }
     for worker in workers {
       await worker.run { [configuration = change.configuration, policy] in

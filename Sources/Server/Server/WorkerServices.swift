@@ -22,6 +22,8 @@ internal final class WorkerServices {
   private let outputs: OutputServices
   private let channels: ChannelsEndpoint
   private let relay: RTMPRelay
+  /// What the program around the server publishes here.
+  internal var stations: [ObjectIdentifier: LocalStation] = [:]
 
   internal init(_ shared: SharedServices, in context: LoopContext) {
     let configuration = shared.configuration
@@ -105,6 +107,7 @@ internal final class WorkerServices {
   internal func drain() {
     rtmp.stopListening()
     relay.stop()
+    for station in Array(stations.values) { station.stop() }
     http.drain()
   }
 }

@@ -14,6 +14,8 @@ package enum ClientEvent: Equatable, Sendable {
   case status(level: String, code: String, description: String)
   /// What is played has ended, or its publisher has gone; `playing` follows when it comes back.
   case ended
+  /// The server names another one to connect to instead. Nothing more will come; close the connection.
+  case redirected(to: String)
   /// The server refused. Nothing more will come; close the connection.
   case failed(code: String, description: String)
 }

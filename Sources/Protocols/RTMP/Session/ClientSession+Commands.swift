@@ -75,6 +75,7 @@ extension ClientSession {
     case .connect, .createStream:
       let information = command.argument(0)
       let code = information["code"]?.string ?? "NetConnection.Call.Failed"
+      if phase == .connecting, let other = information["ex"]?["redirect"]?.string, !other.isEmpty { return redirect(to: other) }
       let name = command.transaction == Transaction.connect.rawValue ? "connect" : "createStream"
       fail(code: code, information["description"]?.string ?? "The server refused \(name).")
     case .releaseStream, .fcPublish, .checkBandwidth, .fcUnpublish, nil: break

@@ -112,6 +112,12 @@ package struct ClientSession: ~Copyable {
     close()
   }
 
+  /// Flash Media Server's way to spread its clients: `NetConnection.Connect.Rejected` with the new address in `ex.redirect`.
+  mutating func redirect(to address: String) {
+    emit(.redirected(to: address))
+    close()
+  }
+
   /// Reports the end once, however many of its signs a server sends.
   mutating func ended() {
     guard phase == .active, !hasEnded, case .play = configuration.purpose else { return }

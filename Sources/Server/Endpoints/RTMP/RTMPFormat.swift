@@ -1,3 +1,4 @@
+internal import MartletClient
 internal import MartletCodecs
 internal import MartletContainers
 package import MartletMedia

@@ -1,3 +1,4 @@
+internal import MartletClient
 internal import MartletEndpoints
 internal import MartletPrimitives
 

@@ -1,14 +1,14 @@
-internal import MartletCodecs
-internal import MartletPrimitives
-internal import MartletRTMP
+package import MartletCodecs
+package import MartletPrimitives
+package import MartletRTMP
 
 /// The `onMetaData` message that tells players of RTMP and FLV what the stream is.
-internal enum FLVMetadata {
-  internal static func message(_ formats: [TrackFormat]) -> Slice {
+package enum FLVMetadata {
+  package static func message(_ formats: [TrackFormat]) -> Slice {
     Slice(AMF0.encode([.string("onMetaData"), .ecmaArray(properties(formats))]))
   }
 
-  internal static func properties(_ formats: [TrackFormat]) -> [AMFProperty] {
+  package static func properties(_ formats: [TrackFormat]) -> [AMFProperty] {
     var properties: [AMFProperty] = []
     if let video = formats.first(where: { $0.kind == .video }) {
       properties += [

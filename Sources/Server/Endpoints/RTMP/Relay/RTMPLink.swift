@@ -1,3 +1,4 @@
+internal import MartletClient
 internal import MartletCrypto
 internal import MartletIO
 internal import MartletPrimitives
@@ -15,15 +16,14 @@ internal protocol RTMPLinkOwner: AnyObject {
 
 /// A lasting wish to publish to another server or to play from it: connects, and connects again with growing pauses until
 /// its owner has enough.
-internal final class RTMPLink: RTMPClientOwner {
+internal final class RTMPLink: RTMPCallOwner {
   internal let target: RTMPTarget
-  private let purpose: ClientSessionConfiguration.Purpose
   private let relay: RTMPRelay
   private let context: LoopContext
+  private var call: RTMPCall?
+  private let configuration: RTMPCall.Configuration
   private weak var owner: (any RTMPLinkOwner)?
   private var backoff: Backoff
-  private var connector: Connector?
-  private var client: RTMPClientConnection?
   private var timer: SlabID?
   private var started: Instant?
   /// A connection that held for this long makes the next pause short again.
@@ -33,16 +33,20 @@ internal final class RTMPLink: RTMPClientOwner {
     _ target: RTMPTarget, _ purpose: ClientSessionConfiguration.Purpose, _ relay: RTMPRelay, owner: any RTMPLinkOwner
   ) {
     self.target = target
-    self.purpose = purpose
     self.relay = relay
     self.owner = owner
     context = relay.admission.context
     backoff = relay.configuration.backoff
+    var configuration = RTMPCall.Configuration(purpose) { [unowned relay] () throws(TLSError) in try relay.tlsContext() }
+    configuration.connectTimeout = relay.configuration.connectTimeout
+    // The chunk size of the shared wire images.
+    configuration.chunkSize = RTMPFormat.chunkSize
+    self.configuration = configuration
   }
 
   /// Connects unless it is connected, connecting or waiting to connect.
   internal func start() {
-    guard connector == nil, client == nil, timer == nil else { return }
+    guard call == nil, timer == nil else { return }
     connect()
   }
 
@@ -51,42 +55,29 @@ internal final class RTMPLink: RTMPClientOwner {
     owner = nil
     if let timer { context.cancel(timer) }
     timer = nil
-    exchange(&connector, with: nil)?.cancel()
-    exchange(&client, with: nil)?.finish()
+    exchange(&call, with: nil)?.stop()
   }
 
   /// Gives the connection up and tries again.
-  internal func fail(_ reason: String) { client?.fail(reason) }
+  internal func fail(_ reason: String) { call?.fail(.closed(reason)) }
 
-  private func connect() {
-    var options = Connector.Options()
-    options.timeout = relay.configuration.connectTimeout
-    if target.isSecure {
-      do throws(TLSError) { options.tls = try relay.tlsContext() } catch { return context.atEndOfTurn { self.ended("\(error)") } }
-    }
-    connector = Connector(to: target.host, port: target.port, options, in: context) { [weak self] result in
-      guard let self else { return }
-      self.connector = nil
-      switch result {
-      case .success(let connection): self.begin(connection)
-      case .failure(let error): self.ended("\(error)")
-      }
-    }
+  private func connect() { call = RTMPCall(target, configuration, in: context, owner: self) }
+
+  // MARK: RTMPCallOwner
+
+  internal func callDidStart(_ call: RTMPCall, on client: RTMPClientConnection) {
+    // A player hears this again when a publisher comes back.
+    if started == nil { started = context.now }
+    owner?.linkDidStart(self, on: client)
   }
 
-  private func begin(_ connection: TCPConnection) {
-    var configuration = ClientSessionConfiguration(
-      app: target.app, tcURL: target.connectURL, streamName: target.streamName, purpose: purpose)
-    // The chunk size of the shared wire images.
-    configuration.outgoingChunkSize = RTMPFormat.chunkSize
-    client = RTMPClientConnection(connection, configuration, owner: self)
-  }
+  internal func call(_ call: RTMPCall, didReceive message: RTMPMessage) { owner?.link(self, didReceive: message) }
 
-  private func ended(_ reason: String) {
-    client = nil
+  internal func callDidEnd(_ call: RTMPCall, _ error: RTMPClientError) {
+    self.call = nil
     if let started, context.now - started >= Self.stable { backoff.reset() }
     started = nil
-    guard let owner, owner.linkDidEnd(self, reason) else { return }
+    guard let owner, owner.linkDidEnd(self, "\(error)") else { return }
     var random = SystemRandomNumberGenerator()
     let pause = backoff.next(using: &random)
     timer = context.schedule(after: pause) { [weak self] in
@@ -95,16 +86,4 @@ internal final class RTMPLink: RTMPClientOwner {
       self.connect()
     }
   }
-
-  // MARK: RTMPClientOwner
-
-  internal func clientDidStart(_ client: RTMPClientConnection) {
-    // A player hears this again when a publisher comes back.
-    if started == nil { started = context.now }
-    owner?.linkDidStart(self, on: client)
-  }
-
-  internal func client(_ client: RTMPClientConnection, didReceive message: RTMPMessage) { owner?.link(self, didReceive: message) }
-
-  internal func clientDidEnd(_ client: RTMPClientConnection, _ reason: String) { ended(reason) }
 }

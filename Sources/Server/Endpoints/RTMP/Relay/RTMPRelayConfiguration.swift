@@ -1,3 +1,4 @@
+package import MartletClient
 package import MartletCrypto
 package import MartletPrimitives
 

@@ -1,0 +1,20 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Small programs that see Martlet as yours would: through its products alone. `traits: []` leaves FFmpeg's libraries out; with
+// the default traits a server can also make its demo picture and snapshots.
+let client = Target.Dependency.product(name: "MartletClient", package: "Martlet")
+let server = Target.Dependency.product(name: "MartletServer", package: "Martlet")
+
+let package = Package(
+  name: "Examples",
+  dependencies: [.package(name: "Martlet", path: "..", traits: [])],
+  targets: [
+    .target(name: "Pacing", dependencies: [client]),
+    .executableTarget(name: "publish-file", dependencies: [client, "Pacing"]),
+    .executableTarget(name: "watch", dependencies: [client]),
+    .executableTarget(name: "fetch", dependencies: [client]),
+    .executableTarget(name: "embedded-server", dependencies: [client, server, "Pacing"]),
+  ],
+  swiftLanguageModes: [.v6]
+)
