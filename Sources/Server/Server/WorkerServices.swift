@@ -37,7 +37,7 @@ internal final class WorkerServices {
       shared.policy, webhook: configuration.auth.webhook, sender: sender, notifier: notifier, in: context)
     let gathering = Gathering(shared.loops, in: context)
     context.register(gathering)
-    rest = RESTEndpoint(shared, gathering: gathering, access: access, in: context)
+    rest = RESTEndpoint(shared, gathering: gathering, access: access, messages: messages, in: context)
     let admission = Admission(hub: hub, access: access, context: context)
     rtmp = RTMPListener(configuration.rtmp, admission)
     live = LiveEndpoint(admission)
@@ -101,6 +101,11 @@ internal final class WorkerServices {
     MediaCollector.collect(hub) + MessageCollector.collect(messages) + NetworkCollector.collect(context)
       + HTTPCollector.collect(http.responses)
       + AccessCollector.collect(access, notifier)
+  }
+
+  /// Closes what a user has open on this worker, of any protocol.
+  internal func kick(user: String) -> Int {
+    hub.kick(.administrator) { $0.user == user } + messages.kick(.administrator) { $0.user == user }
   }
 
   /// No new connections; those there may finish.

@@ -1,9 +1,9 @@
 internal import MartletHTTP
-internal import MartletMessages
-internal import MartletPrimitives
+package import MartletMessages
+package import MartletPrimitives
 
 /// What a publisher brought, as a draft: the checks that every transport makes.
-internal enum MessageContent {
+package enum MessageContent {
   internal static let maximumType = 128
   internal static let maximumEvent = 128
   internal static let maximumKey = 128
@@ -31,7 +31,7 @@ internal enum MessageContent {
   }
 
   /// A member of a JSON command: `data` (a string is text, anything else is JSON) or `b64`.
-  internal static func draft(of command: JSON) throws(ParseError) -> Draft {
+  package static func draft(of command: JSON) throws(ParseError) -> Draft {
     let (type, event, key) = (try text(command, "type"), try text(command, "event"), try text(command, "key"))
     try check(event: event, key: key, contentType: type)
     var draft: Draft

@@ -1,7 +1,7 @@
 internal import MartletEndpoints
 internal import MartletHTTP
 internal import MartletIO
-internal import MartletMedia
+internal import MartletMessages
 internal import MartletPrimitives
 internal import MartletWeb
 
@@ -11,11 +11,15 @@ internal final class RESTEndpoint {
   internal let shared: SharedServices
   internal let gathering: Gathering
   internal let context: LoopContext
+  internal let messages: MessageHub
   private let access: any AccessControl
 
   internal static let bodyLimit = 64 * 1024
 
-  internal init(_ shared: SharedServices, gathering: Gathering, access: any AccessControl, in context: LoopContext) {
+  internal init(
+    _ shared: SharedServices, gathering: Gathering, access: any AccessControl, messages: MessageHub, in context: LoopContext
+  ) {
+    self.messages = messages
     self.shared = shared
     self.gathering = gathering
     self.access = access
@@ -24,7 +28,7 @@ internal final class RESTEndpoint {
 
   /// Every operation there is.
   internal static let routes: [APIRoute] =
-    ServerResource.routes + StreamsResource.routes + ClientsResource.routes + RevocationResource.routes
+    ServerResource.routes + StreamsResource.routes + ChannelsResource.routes + ClientsResource.routes + RevocationResource.routes
 
   internal func add(to router: Router) {
     for route in Self.routes {

@@ -1,6 +1,7 @@
 internal import MartletHTTP
 internal import MartletIO
 internal import MartletMedia
+internal import MartletMessages
 internal import MartletPrimitives
 internal import MartletWeb
 
@@ -34,6 +35,7 @@ internal enum RevocationResource {
       if let token { access.policy.revocations.revoke(token: token) } else { access.policy.revocations.revoke(user: subject, at: now) }
       if context.loop.index == asker { store.save(access.policy.revocations) }
       return context.service(MediaHub.self).kick(.expired) { token == nil ? $0.user == subject : $0.tokenID == subject }
+        + context.service(MessageHub.self).kick(.expired) { token == nil ? $0.user == subject : $0.tokenID == subject }
     } then: { counts in
       guard counts.allSatisfy({ $0 != nil }) else {
         return exchange.refuse(507, "\(Revocations.limit) revocations are kept already; change the key that the tokens are signed with")
