@@ -81,8 +81,8 @@ class Server:
         return self.process.poll() is None
 
 
-def start_server(directory, *flags, configuration=None):
-    ports = [free_port() for _ in range(4)]
+def start_server(directory, *flags, configuration=None, ports=None):
+    ports = ports or [free_port() for _ in range(4)]
     command = [str(BINARY), "serve", "--http", f"127.0.0.1:{ports[0]}", "--https", f"127.0.0.1:{ports[1]}",
                "--rtmp", f"127.0.0.1:{ports[2]}", "--rtmps", f"127.0.0.1:{ports[3]}", "--diagnostics", *flags]
     if configuration:

@@ -197,9 +197,13 @@ package final class MessageHub {
 
   /// The connection is gone: all its subscriptions end.
   package func close(_ reader: ChannelReader) {
-    let subscriptions = reader.subscriptions
     reader.stop()
-    for subscription in subscriptions {
+    endSubscriptions(of: reader)
+  }
+
+  /// All its subscriptions end; what the reader was told to say still leaves.
+  package func endSubscriptions(of reader: ChannelReader) {
+    for subscription in reader.subscriptions {
       reader.remove(subscription)
       remove(subscription)
     }

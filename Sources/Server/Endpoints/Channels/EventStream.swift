@@ -13,6 +13,7 @@ internal final class EventStream: ChannelSession, ChannelReaderOwner {
   private let pool: DeflatePool?
   private let heartbeat: TimeSpan
   private unowned let hub: MessageHub
+  private var saidGoodbye = false
 
   internal init(
     _ exchange: HTTPExchange, _ client: ChannelClient, _ admission: ChannelAdmission, sink: any OutputSink, hub: MessageHub,
@@ -33,7 +34,8 @@ internal final class EventStream: ChannelSession, ChannelReaderOwner {
   internal func begin(_ entry: ChannelQuery.Entry, retry: TimeSpan, left: @escaping (ObjectIdentifier) -> Void) {
     hub.add(self)
     exchange.onClose = { [unowned self] in
-      self.hub.close(self.reader)
+      // The last event is still to be sent before the connection closes.
+      if self.saidGoodbye { self.hub.endSubscriptions(of: self.reader) } else { self.hub.close(self.reader) }
       self.hub.remove(self)
       left(ObjectIdentifier(self))
     }
@@ -66,6 +68,7 @@ internal final class EventStream: ChannelSession, ChannelReaderOwner {
     // A slow one comes back by itself, with the cursor of what it saw.
     guard reason != .slow else { return exchange.abort() }
     say(EventStreamFormat.event("end", id: EventStreamFields.endID, data: EventStreamFields.sentence(reason)))
+    saidGoodbye = true
     exchange.finish()
   }
 

@@ -1,0 +1,460 @@
+"""Channels over WebSocket, event streams, polls and POST: one order, one cursor, nothing lost and nothing twice."""
+import asyncio
+import base64
+import gzip
+import json
+import random
+import signal
+import struct
+import time
+
+import aiohttp
+import jwt
+import pytest
+from conftest import free_port, start_server, stop_server, wait_for
+
+SECRET = "a secret of more than thirty-two letters"
+
+
+def run(coroutine, seconds=60):
+    return asyncio.run(asyncio.wait_for(coroutine, seconds))
+
+
+def mint(do, on="**", seconds=60, **claims):
+    return jwt.encode({"exp": time.time() + seconds, "can": [{"do": do, "on": on}], **claims}, SECRET)
+
+
+@pytest.fixture(scope="module")
+def channels(tmp_path_factory):
+    server = start_server(tmp_path_factory.mktemp("channels"), "--workers", "2", configuration=(
+        "channels:\n  heartbeat: 1s\n  retry: 100ms\n"
+        "  namespaces:\n    short: {history: 0, age: 1s}\n    team: {presence: true}\n"))
+    yield server
+    stop_server(server)
+
+
+class Socket:
+    """One connection of /ws."""
+
+    def __init__(self, session, server, **options):
+        self.context = session.ws_connect(server.url("/ws"), **options)
+        self.count = 0
+        self.pushed = []
+
+    async def __aenter__(self):
+        self.ws = await self.context.__aenter__()
+        return self
+
+    async def __aexit__(self, *error):
+        await self.context.__aexit__(*error)
+
+    async def ask(self, **command):
+        self.count += 1
+        await self.ws.send_str(json.dumps({"id": self.count, **command}))
+        while True:
+            reply = await self.receive()
+            if reply.get("id") == self.count:
+                return reply
+            self.pushed.append(reply)
+
+    async def receive(self):
+        message = await self.ws.receive(timeout=20)
+        if message.type == aiohttp.WSMsgType.BINARY:
+            size, = struct.unpack(">H", message.data[:2])
+            return {**json.loads(message.data[2:2 + size]), "bytes": message.data[2 + size:]}
+        assert message.type == aiohttp.WSMsgType.TEXT, message
+        return json.loads(message.data)
+
+    async def message(self):
+        return self.pushed.pop(0) if self.pushed else await self.receive()
+
+
+async def events(response, decode=lambda chunk: chunk):
+    """The events of a stream as dictionaries."""
+    rest = b""
+    async for chunk in response.content.iter_any():
+        rest += decode(chunk)
+        while b"\n\n" in rest:
+            block, rest = rest.split(b"\n\n", 1)
+            event = {"data": []}
+            for line in block.decode().split("\n"):
+                name, _, value = line.partition(":")
+                if name == "data":
+                    event["data"].append(value.removeprefix(" "))
+                elif name:
+                    event[name] = value.removeprefix(" ")
+            event["data"] = "\n".join(event["data"])
+            if block.strip(b":\n"):
+                yield event
+
+
+async def publish(session, server, channel, data, **options):
+    async with session.post(server.url(f"/channels/{channel}"), data=data, **options) as response:
+        assert response.status == 200, await response.text()
+        return (await response.json())["cursor"]
+
+
+def test_what_one_transport_publishes_all_others_get(channels):
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, channels) as socket:
+            subscribed = await socket.ask(do="subscribe", channel="all")
+            stream = await session.get(channels.url("/channels/all/events"))
+            received = events(stream)
+            assert (await anext(received))["retry"] == "100"
+            assert (await anext(received))["id"] == subscribed["cursor"]
+            held = asyncio.create_task(session.get(channels.url(f"/channels/all/poll?since={subscribed['cursor']}")))
+            await asyncio.sleep(0.2)
+            assert not held.done()
+            cursor = await publish(session, channels, "all", "one\ntwo", params={"event": "greeting"})
+            answer = await (await held).json()
+            event, pushed = await anext(received), await socket.message()
+            assert pushed == {"channel": "all", "cursor": cursor, "time": pushed["time"], "event": "greeting", "data": "one\ntwo"}
+            assert answer == {"messages": [pushed], "lost": [], "cursor": cursor}
+            assert event == {"event": "greeting", "id": cursor, "data": "one\ntwo"}
+            reply = await socket.ask(do="publish", channel="all", data={"n": [1, None]})
+            event = await anext(received)
+            assert (event["id"], json.loads(event["data"])) == (reply["cursor"], {"n": [1, None]})
+            stream.close()
+    run(main())
+
+
+def test_binary_keeps_its_bytes_and_its_type(channels):
+    payload = bytes(range(256))
+
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, channels) as socket:
+            await socket.ask(do="subscribe", channel="bytes")
+            cursor = await publish(session, channels, "bytes", payload, headers={"Content-Type": "image/png"})
+            pushed = await socket.message()
+            assert (pushed["bytes"], pushed["type"], pushed["cursor"]) == (payload, "image/png", cursor)
+            head = json.dumps({"do": "publish", "id": 77, "channel": "bytes", "type": "x/y"}).encode()
+            await socket.ws.send_bytes(struct.pack(">H", len(head)) + head + payload[::-1])
+            replies = [await socket.receive(), await socket.receive()]
+            assert any(r.get("id") == 77 and r["ok"] for r in replies) and any(r.get("bytes") == payload[::-1] for r in replies)
+            async with session.get(channels.url("/channels/bytes/history")) as response:
+                assert [base64.b64decode(m["b64"]) for m in (await response.json())["messages"]] == [payload, payload[::-1]]
+    run(main())
+
+
+def test_an_event_stream_resumes_with_what_was_missed_and_says_when_it_cannot(channels):
+    async def main():
+        async with aiohttp.ClientSession() as session:
+            cursors = [await publish(session, channels, "resume", f"m{n}") for n in range(5)]
+            for options in ({"headers": {"Last-Event-ID": cursors[1]}}, {"params": {"lastEventId": cursors[1]}}, {"params": {"since": cursors[1]}}):
+                async with session.get(channels.url("/channels/resume/events"), **options) as response:
+                    received = events(response)
+                    got = [await anext(received) for _ in range(5)]
+                    assert [e["data"] for e in got[2:]] == ["m2", "m3", "m4"] and got[1]["id"] == cursors[1]
+            async with session.get(channels.url("/channels/resume/events"), headers={"Last-Event-ID": "elsewhere:3"}) as response:
+                received = events(response)
+                got = [await anext(received) for _ in range(3)]
+                assert (got[1]["event"], got[1]["id"], got[2]["data"]) == ("lost", cursors[3], "m4")
+            async with session.get(channels.url("/channels/resume/events"), headers={"Last-Event-ID": "end"}) as response:
+                assert response.status == 204
+            async with session.get(channels.url("/channels/resume/events"), headers={"Last-Event-ID": "nonsense"}) as response:
+                assert response.status == 400 and "EPOCH:OFFSET" in await response.text()
+    run(main())
+
+
+def test_one_stream_of_several_channels_resumes_in_all_of_them(channels):
+    async def main():
+        async with aiohttp.ClientSession() as session:
+            for name in ("m/a", "m/b"):
+                await publish(session, channels, name, f"first of {name}")
+            params = [("channel", "m/a"), ("channel", "m/b"), ("last", "1")]
+            async with session.get(channels.url("/events"), params=params) as response:
+                received = events(response)
+                got = [await anext(received) for _ in range(4)]
+            texts = [json.loads(e["data"]) for e in got[2:]]
+            assert sorted((t["channel"], t["data"]) for t in texts) == [("m/a", "first of m/a"), ("m/b", "first of m/b")]
+            for name in ("m/b", "m/a"):
+                await publish(session, channels, name, f"second of {name}")
+            async with session.get(channels.url("/events"), params=params[:2], headers={"Last-Event-ID": got[3]["id"]}) as response:
+                received = events(response)
+                again = [await anext(received) for _ in range(4)]
+            assert sorted(json.loads(e["data"])["data"] for e in again[2:]) == ["second of m/a", "second of m/b"]
+            async with session.get(channels.url("/poll"), params=[*params[:2], ("since", got[3]["id"])]) as response:
+                answer = await response.json()
+                assert [m["data"] for m in answer["messages"]] == ["second of m/a", "second of m/b"] and answer["lost"] == []
+    run(main())
+
+
+def test_a_compressed_stream_is_one_gzip_stream(channels):
+    import zlib
+
+    async def main():
+        async with aiohttp.ClientSession(auto_decompress=False) as session:
+            async with session.get(channels.url("/channels/gz/events"), headers={"Accept-Encoding": "gzip"}) as response:
+                assert response.headers["Content-Encoding"] == "gzip"
+                inflate = zlib.decompressobj(31)
+                received = events(response, inflate.decompress)
+                await anext(received)
+                await anext(received)
+                for n in range(20):
+                    await publish(session, channels, "gz", f"{n} " + "text " * 100)
+                    assert (await anext(received))["data"] == f"{n} " + "text " * 100
+    run(main())
+
+
+def test_a_quiet_stream_is_kept_alive_by_comments(channels):
+    async def main():
+        async with aiohttp.ClientSession() as session, session.get(channels.url("/channels/quiet/events")) as response:
+            text = b""
+            while text.count(b":\n\n") < 2:
+                text += await response.content.readany()
+    run(main(), 15)
+
+
+def test_a_poll_that_finds_nothing_new_costs_a_304(channels):
+    async def main():
+        async with aiohttp.ClientSession() as session:
+            async with session.get(channels.url("/channels/etag/poll")) as response:
+                cursor, tag = (await response.json())["cursor"], response.headers["ETag"]
+            url = channels.url(f"/channels/etag/poll?since={cursor}&wait=0")
+            async with session.get(url, headers={"If-None-Match": tag}) as response:
+                assert response.status == 304
+            started = time.monotonic()
+            async with session.get(channels.url(f"/channels/etag/poll?since={cursor}&wait=0.5"), headers={"If-None-Match": tag}) as response:
+                assert response.status == 304 and time.monotonic() - started >= 0.45
+            await publish(session, channels, "etag", "news")
+            async with session.get(url, headers={"If-None-Match": tag}) as response:
+                assert [m["data"] for m in (await response.json())["messages"]] == ["news"]
+    run(main())
+
+
+def test_the_same_idempotency_key_publishes_once(channels):
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, channels) as socket:
+            first = await publish(session, channels, "keys", "a", headers={"Idempotency-Key": "k1"})
+            assert await publish(session, channels, "keys", "a", headers={"Idempotency-Key": "k1"}) == first
+            assert (await socket.ask(do="publish", channel="keys", data="a", key="k1"))["cursor"] == first
+            assert await publish(session, channels, "keys", "b", headers={"Idempotency-Key": "k2"}) != first
+    run(main())
+
+
+def test_presence_knows_who_is_there(channels):
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, channels) as one:
+            await one.ask(do="subscribe", channel="team/red", presence=True, info={"name": "Ada"})
+            async with Socket(session, channels) as two:
+                await two.ask(do="subscribe", channel="team/red", info={"name": "Bob"})
+                event = await one.message()
+                assert (event["presence"], event["member"]["info"]) == ("join", {"name": "Bob"})
+                there = await one.ask(do="presence", channel="team/red")
+                assert [m["info"]["name"] for m in there["members"]] == ["Ada", "Bob"] and there["count"] == 2
+            assert (await one.message())["presence"] == "leave"
+            async with session.get(channels.url("/channels/team/red/presence")) as response:
+                assert (await response.json())["count"] == 1
+            assert (await one.ask(do="presence", channel="elsewhere"))["error"]["code"] == 108
+    run(main())
+
+
+@pytest.mark.parametrize("command, code", [
+    ("nonsense", 100), ("{}", 100), ('{"do":"fly"}', 100), ('{"do":"subscribe"}', 100), ('{"do":"subscribe","channel":"a//b"}', 100),
+    ('{"do":"subscribe","channel":"a","since":"x"}', 100), ('{"do":"publish","channel":"a"}', 100), ('{"do":"unsubscribe","channel":"a"}', 106),
+    ('{"do":"publish","channel":"a","data":"x","b64":"eA=="}', 100), ('{"do":"subscribe","channel":"' + "x" * 300 + '"}', 100),
+    ("[" * 2000 + "]" * 2000, 100), ('{"do":"publish","channel":"a","data":"' + "x" * 300_000 + '"}', 107), ("7", 100), ("[1]", 100),
+])
+def test_a_bad_command_is_answered_and_the_connection_goes_on(channels, command, code):
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, channels) as socket:
+            await socket.ws.send_str(command)
+            error = (await socket.receive())["error"]
+            assert error["code"] == code and error["message"] and error["retry"] is False
+            assert (await socket.ask(do="ping"))["ok"]
+    run(main())
+
+
+@pytest.mark.parametrize("path, body, headers, status", [
+    ("/channels/a/%2E%2E/b", b"x", {}, 400), ("/channels/" + "x" * 300, b"x", {}, 400),
+    ("/channels/j", b"{nonsense", {"Content-Type": "application/json"}, 400), ("/channels/t", b"\xff", {"Content-Type": "text/plain"}, 400),
+    ("/channels/big", b"x" * 300_000, {}, 413), ("/channels/k", b"x", {"Idempotency-Key": "k" * 200}, 400),
+])
+def test_a_bad_publication_is_refused_with_a_reason(channels, path, body, headers, status):
+    async def main():
+        async with aiohttp.ClientSession() as session:
+            import yarl
+            async with session.post(yarl.URL(channels.url(path), encoded=True), data=body, headers=headers) as response:
+                assert response.status == status and len(await response.text()) > 10
+    run(main())
+
+
+def test_batch_publish_and_the_list_of_channels(channels):
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, channels) as socket:
+            await socket.ask(do="subscribe", channel="batch/b")
+            messages = [{"channel": f"batch/{c}", "data": n} for n in range(3) for c in "ab"]
+            async with session.post(channels.url("/api/v1/publish"), json={"messages": messages}) as response:
+                results = (await response.json())["results"]
+            assert [r["cursor"].split(":")[1] for r in results] == ["1", "1", "2", "2", "3", "3"]
+            assert [(await socket.message())["data"] for _ in range(3)] == [0, 1, 2]
+            listed = {c["name"]: c for c in channels.api("/channels")["channels"]}
+            assert listed["batch/b"]["messages"] == 3 and listed["batch/b"]["subscribers"] == {"total": 1, "by_transport": {"ws": 1}}
+            assert channels.api("/channels/batch/a")["cursor"] == results[4]["cursor"]
+            client = next(c for c in channels.api("/clients")["clients"] if c.get("channels") == ["batch/b"])
+            async with session.delete(channels.url(f"/api/v1/clients/{client['id']}")) as response:
+                assert response.status == 204
+            closed = await socket.ws.receive(timeout=5)
+            assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 4503)
+    run(main())
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    server = start_server(tmp_path_factory.mktemp("guarded"), "--workers", "2", configuration=(
+        f"auth:\n  leeway: 0\n  jwt: [{{secret: {SECRET}, do: [publish, subscribe, history, presence]}}]\n"))
+    yield server
+    stop_server(server)
+
+
+def test_a_token_decides_what_a_connection_may(guarded):
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, guarded) as socket:
+            assert (await socket.ask(do="subscribe", channel="news"))["error"]["code"] == 101
+            assert (await socket.ask(do="connect", token=mint(["subscribe"], "news", sub="ada")))["ok"]
+            assert (await socket.ask(do="subscribe", channel="news"))["ok"]
+            assert (await socket.ask(do="subscribe", channel="other"))["error"]["code"] == 103
+            assert (await socket.ask(do="publish", channel="news", data="x"))["error"]["code"] == 103
+            async with session.post(guarded.url("/channels/news"), data="x") as response:
+                assert response.status == 401 and response.headers["WWW-Authenticate"].startswith("Bearer")
+            token = mint(["publish"], "news", sub="bob")
+            async with session.post(guarded.url("/channels/news"), data="x", headers={"Authorization": f"Bearer {token}"}) as response:
+                assert response.status == 200
+            assert (await socket.message())["user"] == "bob"
+            async with session.get(guarded.url("/channels/news/events")) as response:
+                assert response.status == 401
+            async with session.get(guarded.url("/channels/news/events"), params={"token": token}) as response:
+                assert response.status == 403 and "subscribe" in await response.text()
+    run(main())
+
+
+def test_sessions_end_with_their_token_unless_it_is_refreshed(guarded):
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, guarded) as ends, Socket(session, guarded) as stays:
+            for socket in (ends, stays):
+                await socket.ask(do="connect", token=mint(["subscribe"], seconds=2))
+                assert (await socket.ask(do="subscribe", channel="short"))["ok"]
+            stream = await session.get(guarded.url("/channels/short/events"), params={"token": mint(["subscribe"], seconds=2)})
+            assert (await stays.ask(do="refresh", token=mint(["subscribe"], seconds=60)))["ok"]
+            last = [event async for event in events(stream)][-1]
+            assert (last["event"], last["id"]) == ("end", "end")
+            closed = await ends.ws.receive(timeout=5)
+            assert closed.data == 4501
+            await publish(session, guarded, "short", "still here", headers={"Authorization": "Bearer " + mint(["publish"])})
+            assert (await stays.message())["data"] == "still here"
+    run(main())
+
+
+def test_a_revoked_user_is_closed_on_every_transport(guarded):
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, guarded) as socket:
+            token = mint(["subscribe"], sub="eve", iat=time.time() - 5)
+            await socket.ask(do="connect", token=token)
+            await socket.ask(do="subscribe", channel="x")
+            stream = await session.get(guarded.url("/channels/x/events"), params={"token": token})
+            poll = asyncio.create_task(session.get(guarded.url("/channels/x/poll?since=" + (await socket.ask(do="subscribe", channel="y"))["cursor"]),
+                                                   params={"token": token}))
+            await asyncio.sleep(0.3)
+            async with session.post(guarded.url("/api/v1/auth/revoke"), json={"user": "eve"}) as response:
+                assert (await response.json())["closed"] >= 2
+            assert (await socket.ws.receive(timeout=3)).data == 4501
+            assert [event async for event in events(stream)][-1]["event"] == "end"
+            poll.cancel()
+    run(main())
+
+
+def test_a_subscriber_that_reads_nothing_is_closed_and_the_others_notice_nothing(make_server):
+    server = make_server("--workers", "1", configuration="channels: {stuck: 2s, history: 100000, bytes: 256MiB, message: 1MiB}\n")
+
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, server) as good:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.http, limit=1024)
+            writer.write(b"GET /channels/flood/events HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            await good.ask(do="subscribe", channel="flood")
+            for n in range(300):
+                await publish(session, server, "flood", f"{n} " + "x" * 100_000)
+                assert (await good.message())["data"].startswith(f"{n} ")
+            await asyncio.sleep(4)
+            kinds = {c["transport"] for c in server.api("/clients")["clients"]}
+            assert kinds == {"ws"}
+            writer.close()
+    run(main())
+
+
+class Durable:
+    """A server that may be killed and comes back at the same place."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.ports = [free_port() for _ in range(4)]
+        self.start()
+
+    def start(self):
+        self.server = start_server(self.folder, "--workers", "2", ports=self.ports, configuration=(
+            "channels:\n  retry: 50ms\n  namespaces:\n    kept: {durable: true, history: 100000, bytes: 256MiB, age: 1h}\n"))
+
+    def kill(self):
+        self.server.process.send_signal(signal.SIGKILL)
+        self.server.process.wait(10)
+
+
+@pytest.fixture
+def durable(tmp_path):
+    durable = Durable(tmp_path)
+    yield durable
+    stop_server(durable.server)
+
+
+def test_what_was_acknowledged_survives_kill_9_and_no_cursor_means_two_messages(durable):
+    """Publishers go on while the server is killed: every acknowledged message is there, with the cursor it was given."""
+    given = {}
+
+    async def publisher(session, name):
+        for n in range(10_000):
+            try:
+                given[f"{name}-{n}"] = await publish(session, durable.server, "kept/a", f"{name}-{n}")
+            except aiohttp.ClientError:
+                return
+
+    async def storm():
+        async with aiohttp.ClientSession() as session:
+            tasks = [asyncio.create_task(publisher(session, name)) for name in "abcdefgh"]
+            await asyncio.sleep(1)
+            durable.kill()
+            await asyncio.gather(*tasks)
+
+    for _ in range(2):
+        before = len(given)
+        run(storm())
+        assert len(given) > before + 50
+        durable.start()
+    stored = {}
+    since = ""
+    while True:
+        page = json.loads(durable.server.get(f"/channels/kept/a/poll?wait=0&last=1000000" + since)[2])
+        for message in page["messages"]:
+            assert message["cursor"] not in stored
+            stored[message["cursor"]] = message["data"]
+        if not page["messages"]:
+            break
+        since = "&since=" + page["cursor"]
+    for text, cursor in given.items():
+        assert stored[cursor] == text
+
+
+def test_a_client_resumes_across_a_restart_as_if_nothing_had_been(durable):
+    async def before():
+        async with aiohttp.ClientSession() as session:
+            return [await publish(session, durable.server, "kept/b", f"m{n}") for n in range(5)]
+
+    async def after(cursor):
+        async with aiohttp.ClientSession() as session, Socket(session, durable.server) as socket:
+            reply = await socket.ask(do="subscribe", channel="kept/b", since=cursor)
+            assert reply["lost"] is False
+            assert [(await socket.message())["data"] for _ in range(3)] == ["m2", "m3", "m4"]
+            assert int((await publish(session, durable.server, "kept/b", "m5")).split(":")[1]) == 6
+    cursors = run(before())
+    durable.kill()
+    durable.start()
+    run(after(cursors[1]))
