@@ -5,6 +5,9 @@
 //   bench floor PORT BITS_PER_SECOND INTERVAL_MS SECONDS
 //   bench allocations VIEWERS UNITS
 //   bench udp PEERS PICTURES
+//   bench fanout martlet|ws|deflate|sse|socketio|raw HOST:PORT SUBSCRIBE_PATH PUBLISH_PATH CLIENTS PER_SECOND SIZE SECONDS
+//   bench echo HOST:PORT PATH SIZE CONNECTIONS SECONDS
+//   bench idle martlet|ws|sse|socketio HOST:PORT PATH CONNECTIONS SECONDS
 internal import Glibc
 internal import MartletIO
 internal import MartletPrimitives
@@ -82,5 +85,24 @@ case "allocations":
   AllocationBenchmark.run(viewers: number(1), units: number(2))
 case "udp":
   UDPBenchmark.run(peers: number(1), pictures: number(2))
+case "fanout":
+  guard arguments.count > 8, let kind = MessageProtocol(rawValue: arguments[1]) else { usage() }
+  let (target, subscribe, publish, size, rate) = (address(2), arguments[3], arguments[4], number(7), number(6))
+  MessageBenchmark.run(
+    clients: number(5), to: target, seconds: number(8),
+    publisher: publish == "-"
+      ? nil : { MessagePublisher(host: "\(target)", path: publish, size: size, perSecond: rate, $0) }
+  ) { MessageSubscriber(kind, host: "\(target)", path: subscribe, $0) }
+case "echo":
+  let (target, path, size) = (address(1), arguments.count > 2 ? arguments[2] : "/", number(3))
+  MessageBenchmark.run(clients: number(4), to: target, seconds: number(5), publisher: nil) {
+    EchoClient(host: "\(target)", path: path, size: size, $0)
+  }
+case "idle":
+  guard arguments.count > 5, let kind = MessageProtocol(rawValue: arguments[1]) else { usage() }
+  let (target, path) = (address(2), arguments[3])
+  MessageBenchmark.run(clients: number(4), to: target, seconds: number(5), publisher: nil) {
+    MessageSubscriber(kind, host: "\(target)", path: path, $0)
+  }
 default: usage()
 }
