@@ -197,7 +197,7 @@ private final class Frames: OutputSource {
     let client = try RawClient(port: port)
     client.send(Self.handshake)
     #expect(client.receiveAll().suffix(5) == [0x88, 3, 3, 0xE9, 0x78])
-    #expect(notes.all == ["closed 1001 x"])
+    #expect(try await notes.until { !$0.isEmpty } == ["closed 1001 x"])
   }
 
   // DESIGN section 3, rule 1: a driver survives its owner's closing it from inside every event.
