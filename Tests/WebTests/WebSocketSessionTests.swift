@@ -175,6 +175,28 @@ private final class Frames: OutputSource {
     _ = client.receive(1)
   }
 
+  // Each answer is a hundred times its question; thousands of questions come in one read.
+  @Test func `an owner that answers much to a peer that does not read fills no more than the queue`() async throws {
+    defer { loopback.stop() }
+    let notes = Notes()
+    var configuration = WebSocketConfiguration()
+    configuration.queue = 500_000
+    configuration.closeTimeout = .milliseconds(100)
+    let most = Mutex(0)
+    let port = try await serve(
+      notes, configuration,
+      message: { session, _, _ in
+        session.send(.binary, Slice([UInt8](repeating: 0, count: 4000)))
+        most.withLock { $0 = max($0, session.bufferedAmount) }
+      })
+    let frame = WebSocketFrame.encode(.binary, ([1, 2, 3] as [UInt8]).span.bytes, mask: 7)
+    let client = try RawClient(port: port)
+    client.send(Array(Self.handshake.utf8) + (0..<20_000).flatMap { _ in frame })
+    _ = try await notes.until { $0.last?.hasPrefix("closed 1013") == true }
+    #expect(most.withLock { $0 } < 600_000)
+    _ = client.receive(1)
+  }
+
   @Test func `a quiet peer is pinged, and cut off when it stays quiet`() async throws {
     defer { loopback.stop() }
     let notes = Notes()
@@ -197,7 +219,7 @@ private final class Frames: OutputSource {
     let client = try RawClient(port: port)
     client.send(Self.handshake)
     #expect(client.receiveAll().suffix(5) == [0x88, 3, 3, 0xE9, 0x78])
-    #expect(notes.all == ["closed 1001 x"])
+    #expect(try await notes.until { !$0.isEmpty } == ["closed 1001 x"])
   }
 
   // DESIGN section 3, rule 1: a driver survives its owner's closing it from inside every event.

@@ -9,6 +9,8 @@ package final class SecureLayer {
   private let engine: TLSEngine
   private var waiting = Slice()
   private var offset = 0
+  /// Who gets an accepted connection when its handshake is complete.
+  internal var accept: ((TCPConnection) -> Void)?
 
   /// - Parameter serverName: for clients, the host to ask for and to verify.
   package init(_ context: TLSContext, serverName: String? = nil) throws(TLSError) {

@@ -57,7 +57,6 @@ package final class TCPConnection: OutputSink, LoopResident {
   package static let lowWater = 64 * 1024
 
   package let remote: SocketAddress
-  package let local: SocketAddress
   package let context: LoopContext
   package var handler: (any TCPConnectionHandler)?
   package var source: (any OutputSource)? {
@@ -71,29 +70,25 @@ package final class TCPConnection: OutputSink, LoopResident {
   package private(set) var lastWrite: Instant
   package private(set) var bytesReceived = 0, bytesSent = 0
   /// Bytes of replies that wait here, not counting what the source holds.
-  package private(set) var bufferedBytes = 0
+  package var bufferedBytes: Int { replies?.bytes ?? 0 }
 
   private let descriptor: Int32
   private let poll: LoopHandle<uv_poll_t>
   private let census: ConnectionCensus?
   private var state: State
-  private var replies = Deque<Slice>()
-  private var replyOffset = 0
+  private var replies: ReplyQueue?
   private var isDirty = false, awaitsWritable = false, isReadingPaused = false
   private var closesAfterFlush = false, owesWritable = false, sawEnd = false, sourceIsEnding = false
   private var secure: SecureLayer?
-  /// An accepted TLS connection is handed out when its handshake is complete.
-  private var accept: ((TCPConnection) -> Void)?
 
   /// An accepted connection, already counted in by the census; `accept` gets it when it can be used.
   internal init(
-    accepted descriptor: Int32, remote: SocketAddress, local: SocketAddress, census: ConnectionCensus, secure: SecureLayer?,
+    accepted descriptor: Int32, remote: SocketAddress, census: ConnectionCensus, secure: SecureLayer?,
     in context: LoopContext, accept: @escaping (TCPConnection) -> Void
   ) {
     self.secure = secure
     self.descriptor = descriptor
     self.remote = remote
-    self.local = local
     self.census = census
     self.context = context
     state = .open
@@ -101,15 +96,15 @@ package final class TCPConnection: OutputSink, LoopResident {
     lastWrite = lastRead
     poll = LoopHandle.make()
     start()
-    if secure == nil { accept(self) } else { awaitHandshake(then: accept) }
+    if let secure { awaitHandshake(of: secure, then: accept) } else { accept(self) }
   }
 
   private static let handshakeTimeout = TimeSpan.seconds(10)
 
-  private func awaitHandshake(then accept: @escaping (TCPConnection) -> Void) {
-    self.accept = accept
+  private func awaitHandshake(of secure: SecureLayer, then accept: @escaping (TCPConnection) -> Void) {
+    secure.accept = accept
     context.schedule(after: Self.handshakeTimeout) { [weak self] in
-      if let self, self.accept != nil { self.close(.insecure(TLSError(.failure, "the handshake took too long"))) }
+      if let self, self.secure?.accept != nil { self.close(.insecure(TLSError(.failure, "the handshake took too long"))) }
     }
   }
 
@@ -123,7 +118,6 @@ package final class TCPConnection: OutputSink, LoopResident {
     guard descriptor >= 0 else { throw SystemError("connect to \(remote)", code: -descriptor) }
     self.descriptor = descriptor
     self.remote = remote
-    local = SocketAddress(ip: .anyV4, port: 0)
     census = nil
     self.context = context
     self.handler = handler
@@ -148,6 +142,13 @@ package final class TCPConnection: OutputSink, LoopResident {
     self.secure = secure
     do throws(TLSError) { try secure.start() } catch { return close(.insecure(error)) }
     setNeedsFlush()
+  }
+
+  /// The address of this end, asked of the kernel.
+  package var local: SocketAddress {
+    var name = sockaddr_storage()
+    martlet_socket_name(descriptor, 0, &name)
+    return SocketAddress(name) ?? SocketAddress(ip: .anyV4, port: 0)
   }
 
   package var isSecure: Bool { secure != nil }
@@ -210,7 +211,7 @@ package final class TCPConnection: OutputSink, LoopResident {
 
   private func didSecure() {
     setNeedsFlush()
-    if let accept = exchange(&accept, with: nil) { accept(self) } else { handler?.connectionDidOpen(self) }
+    if let secure, let accept = exchange(&secure.accept, with: nil) { accept(self) } else { handler?.connectionDidOpen(self) }
   }
 
   private func reachedEnd() {
@@ -226,8 +227,7 @@ package final class TCPConnection: OutputSink, LoopResident {
   /// - Returns: false when the peer does not keep up: stop producing until `connectionIsWritable`.
   @discardableResult package func write(_ bytes: Slice) -> Bool {
     guard isOpen, !closesAfterFlush, !bytes.isEmpty else { return isOpen }
-    replies.append(bytes)
-    bufferedBytes += bytes.count
+    ReplyQueue.append(bytes, to: &replies)
     setNeedsFlush()
     if bufferedBytes > Self.highWater { owesWritable = true }
     return !owesWritable
@@ -281,8 +281,10 @@ package final class TCPConnection: OutputSink, LoopResident {
     context.vector.removeAll()
     if let source, source.isMidMessage { source.gather(into: context.vector, .restOfMessage) }
     let tail = context.vector.byteCount
-    for index in 0..<min(replies.count, IOVector.capacity) where !context.vector.isFull {
-      context.vector.append(replies[index], from: index == 0 ? replyOffset : 0)
+    if let replies {
+      for index in 0..<min(replies.count, IOVector.capacity) where !context.vector.isFull {
+        context.vector.append(replies.slice(index), from: index == 0 ? replies.offset : 0)
+      }
     }
     if tail == 0, bufferedBytes == context.vector.byteCount, let source, !sourceIsEnding { source.gather(into: context.vector, .all) }
     return tail
@@ -370,15 +372,10 @@ package final class TCPConnection: OutputSink, LoopResident {
   }
 
   private func dropReplies(_ count: Int) {
-    bufferedBytes -= count
-    var left = count + replyOffset
-    while let first = replies.first, left >= first.count {
-      left -= first.count
-      replies.popFirst()
-    }
-    replyOffset = left
-    // An idle connection holds no queue.
-    if replies.isEmpty { replies.removeAll() }
+    guard count > 0, let queue = replies else { return }
+    queue.drop(count)
+    // An idle connection holds none.
+    if queue.count == 0 { replies = nil }
   }
 
   private func awaitWritable() {
@@ -472,7 +469,7 @@ package final class TCPConnection: OutputSink, LoopResident {
     poll.close()
     Glibc.close(descriptor)
     census?.leave(remote.ip)
-    replies.removeAll()
+    replies = nil
     context.remove(self)
     handlerDidClose(reason)
   }

@@ -98,7 +98,7 @@ package final class TCPListener: LoopResident {
       return
     }
     _ = TCPConnection(
-      accepted: accepted, remote: remote, local: address, census: census, secure: secure, in: context, accept: accept)
+      accepted: accepted, remote: remote, census: census, secure: secure, in: context, accept: accept)
   }
 
   private func refuseOne() {

@@ -65,7 +65,7 @@ package final class WebSocketSession {
   /// Messages may be sent.
   package var isOpen: Bool { machine.isOpen && pipe.isOpen }
   /// Bytes that wait for the peer to read.
-  package var bufferedAmount: Int { pipe.bufferedBytes }
+  package var bufferedAmount: Int { pipe.bufferedBytes + machine.outputBytes }
   /// The compressed form of a `WebSocketImage` may be sent here.
   package var usesDeflate: Bool { machine.takesCompressedImages }
   /// Where an `OutputSource` of whole frames is pulled from; pings and the like go between its messages.
@@ -93,6 +93,7 @@ package final class WebSocketSession {
 
   /// Shorter payloads are copied behind their header; longer ones are sent from where they are.
   private static let copied = 4096
+  private static let gathered = 64 * 1024
 
   /// Sends one message, compressed if that was agreed on and is worth it.
   ///
@@ -104,7 +105,8 @@ package final class WebSocketSession {
     let bytes = packed ?? payload
     if bytes.count <= Self.copied || machine.isClient {
       if packed == nil { machine.queue(kind, bytes.bytes) } else { machine.queue(kind, packed: bytes.bytes) }
-      return isReceiving ? !isAwaited : flush()
+      // What is sent while a read is handled leaves in one write, unless it is much.
+      return isReceiving && machine.outputBytes < Self.gathered ? !isAwaited : flush()
     }
     flush()
     pipe.write(Slice(WebSocketFrame.header(kind.opcode, length: bytes.count, compressed: packed != nil)))

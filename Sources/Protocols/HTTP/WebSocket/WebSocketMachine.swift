@@ -311,6 +311,9 @@ package struct WebSocketMachine: ~Copyable {
   /// `takeOutput` has something.
   package var hasOutput: Bool { !output.isEmpty || pong != nil }
 
+  /// Bytes that `takeOutput` would answer, pongs that were put off aside.
+  package var outputBytes: Int { output.count }
+
   /// Bytes to send, in order; empty when there are none.
   package mutating func takeOutput() -> [UInt8] {
     if let payload = pong.take() { queue(.pong, payload.span.bytes) }
