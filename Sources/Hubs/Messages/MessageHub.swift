@@ -269,7 +269,8 @@ package final class MessageHub {
       let (now, time) = (self.context.now, self.context.wallTime)
       for (name, channel) in self.channels {
         channel.log.trim(now: time)
-        let isUsed = !channel.log.subscriptions.isEmpty || !channel.replicas.isEmpty || !channel.members.isEmpty
+        let isUsed =
+          !channel.log.subscriptions.isEmpty || !channel.replicas.isEmpty || !channel.members.isEmpty
           || channel.commits?.isIdle == false
         if !isUsed, channel.log.isEmpty, now - channel.lastUsed > self.configuration.idle { self.channels[name] = nil }
       }
