@@ -1,4 +1,6 @@
 """ffmpeg publishes over RTMP; ffprobe reads every output."""
+import os
+import pathlib
 import subprocess
 
 import pytest
@@ -145,3 +147,20 @@ def test_an_address_with_query_is_logged_without_its_secret(server, media, publi
     wait_for(lambda: server.live("live/secret"))
     server.get("/live/none.jpg?token=hunter2hunter2")
     assert "hunter2" not in server.log.read_text()
+
+
+def test_io_uring_can_be_switched_off(make_server, media, publish):
+    def rings(server):
+        links = []
+        for entry in pathlib.Path(f"/proc/{server.process.pid}/fd").iterdir():
+            try:
+                links.append(os.readlink(entry))
+            except OSError:
+                pass
+        return links.count("anon_inode:[io_uring]")
+
+    server = make_server(configuration="io: {uring: off}\n")
+    assert rings(server) == 0
+    publish(media / "av.flv", server.rtmp_url("live/cam"))
+    wait_for(lambda: server.live("live/cam"))
+    assert len(probe(server.url("/live/cam.flv"), seconds=2)[1]) > 50

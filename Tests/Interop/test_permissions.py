@@ -95,12 +95,14 @@ def rtmp_publishes(server, media, name, query):
 # Static keys
 
 def test_without_permission_nothing_goes(guarded, media):
-    assert flv_status(guarded) == 403
+    assert flv_status(guarded) == 401
     assert not rtmp_plays(guarded.rtmp_url("live/cam"))
     assert not rtmp_publishes(guarded, media, "nokey", "")
     for path in ["/live/cam.m3u8", "/live/cam.ts", "/live/cam.mp4", "/live/cam.jpg"]:
-        status, _, body = guarded.get(path)
-        assert status == 403 and b"auth" in body, path
+        status, fields, body = guarded.get(path)
+        assert status == 401 and b"auth" in body, path
+        # RFC 9110 §15.5.2: 401 says how to authenticate.
+        assert fields["WWW-Authenticate"].startswith("Bearer"), path
 
 
 def test_static_keys(guarded, media):
@@ -125,7 +127,7 @@ def test_tokens_by_every_way(guarded, media, algorithm):
 
 
 def test_a_cookie_from_a_strange_page_counts_for_nothing(guarded):
-    assert flv_status(guarded, headers={"Cookie": f"martlet_token={mint()}", "Origin": "https://evil.example"}) == 403
+    assert flv_status(guarded, headers={"Cookie": f"martlet_token={mint()}", "Origin": "https://evil.example"}) == 401
 
 
 @pytest.mark.parametrize("token", [

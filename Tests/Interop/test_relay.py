@@ -58,10 +58,10 @@ def pair(tmp_path):
     """Servers that end with the test, whatever their state."""
     servers = []
 
-    def make(configuration=None, *flags):
+    def make(configuration=None, *flags, ports=None):
         folder = tmp_path / f"martlet{len(servers)}"
         folder.mkdir()
-        servers.append(start_server(folder, *flags, configuration=configuration))
+        servers.append(start_server(folder, *flags, configuration=configuration, ports=ports))
         return servers[-1]
 
     yield make
@@ -152,7 +152,7 @@ def test_pull_from_nginx_on_demand(pair, nginx, media, publish):
     assert status == 404, "what the origin has not"
 
 
-def test_pull_from_a_second_martlet_which_dies_and_returns(pair, media, publish, nginx):
+def test_a_pull_outlives_its_origins_encoder_and_its_origin(pair, media, publish):
     origin = pair()
     server = pair(f"pull: [{{path: live/*, from: \"rtmp://127.0.0.1:{origin.rtmp}/{{app}}/{{name}}\"}}]\n")
     source = publish(media / "av.flv", origin.rtmp_url("live/cam"))
@@ -166,6 +166,13 @@ def test_pull_from_a_second_martlet_which_dies_and_returns(pair, media, publish,
     publish(media / "av.flv", origin.rtmp_url("live/cam"))
     count = len(viewer.times)
     viewer.read_until(lambda: len(viewer.times) > count + 60, 20)
+    # The origin dies without a farewell and comes back where it was: the viewer still stays.
+    origin.process.kill()
+    origin.process.wait()
+    pair(ports=[origin.http, origin.https, origin.rtmp, origin.rtmps])
+    publish(media / "av.flv", origin.rtmp_url("live/cam"))
+    count = len(viewer.times)
+    viewer.read_until(lambda: len(viewer.times) > count + 60, 30)
     assert all(b >= a for a, b in zip(viewer.times, viewer.times[1:])), "times go on"
     viewer.close()
 

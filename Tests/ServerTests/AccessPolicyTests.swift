@@ -61,7 +61,7 @@ import Testing
   }
 
   private func refusal(_ policy: AccessPolicy, _ request: AccessRequest) -> String {
-    if case .decided(.denied(let reason)) = policy.decide(request, now: now) { reason } else { "" }
+    if case .decided(.denied(let reason, _)) = policy.decide(request, now: now) { reason } else { "" }
   }
 
   @Test func `without configuration publish and play are open, uploads and administration are not`() throws {
@@ -164,7 +164,7 @@ import Testing
     #expect(AccessQuestion.decision(.answered(status: 204, body: [])) == .allowed())
     #expect(AccessQuestion.decision(.answered(status: 403, body: Array(#"{"message":"not today"}"#.utf8))) == .denied("not today"))
     #expect(AccessQuestion.decision(.answered(status: 302, body: [])) == .denied("the authorisation server refused (auth.webhook)"))
-    #expect(AccessQuestion.decision(.failed("x")) == .denied("the authorisation server did not answer (auth.webhook)"))
+    #expect(AccessQuestion.decision(.failed("x")) == .denied("the authorisation server did not answer (auth.webhook)", isFinal: true))
   }
 }
 

@@ -83,6 +83,13 @@ import Testing
     #expect(listeners.rtmp == SocketAddress(":5") && listeners.rtmps == SocketAddress("[::1]:6"))
   }
 
+  @Test func `io_uring is used where it may be, unless it is switched off`() throws {
+    #expect(try load("").configuration.io.uring == .auto)
+    #expect(try load("io: {uring: off}").configuration.io.uring == .off)
+    #expect(try load("", environment: ["MARTLET_IO_URING": "off"]).configuration.io.uring == .off)
+    #expect(complaints("io: {uring: never}").count == 1)
+  }
+
   @Test func `lists in the environment are words, structures are YAML`() throws {
     let environment = [
       "MARTLET_HTTP_CORS_ORIGINS": "https://a.example,https://b.example",

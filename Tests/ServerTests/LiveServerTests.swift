@@ -115,7 +115,7 @@ import Testing
     try await withServer(edit) { _, port in
       try await blocking {
         let refused = try RawClient.request("POST", "/live/cam.flv", port: port, body: "FLV")
-        #expect(refused.status == 403 && refused.body.contains("auth.jwt"))
+        #expect(refused.status == 401 && refused.body.contains("auth.jwt"))
         let publisher = try publish(port: port, query: "?token=\(token)")
         #expect(try waitForStream(port: port)["publisher"]?["user"] == "ann")
         let started = Date()
@@ -230,7 +230,7 @@ import Testing
       let change = await server.reload(wanted)
       #expect(change.applied == ["auth.keys"] && change.needRestart == ["workers"])
       let answer4 = try await blocking(attempt)
-      #expect(answer4 == 403)
+      #expect(answer4 == 401)
       let answer5 = try await blocking { try RawClient.request("GET", "/live/nobody.flv?key=open-sesame", port: port).status }
       #expect(answer5 == 404)
     }

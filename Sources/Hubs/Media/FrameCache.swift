@@ -1,5 +1,12 @@
-internal import MartletPrimitives
 package import MartletCodecs
+internal import MartletPrimitives
+
+extension Frame {
+  /// Whoever comes in between can begin here: at a key picture, or in a stream without pictures at any sound. Never at data.
+  package func isJoinPoint(_ format: TrackFormat, hasVideo: Bool) -> Bool {
+    isKey && (format.kind == .video || !hasVideo && format.kind == .audio)
+  }
+}
 
 /// The frames since the last key frame, from which a format that nobody has watched yet is begun, and pictures are taken.
 package struct FrameCache: Sendable {

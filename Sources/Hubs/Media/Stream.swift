@@ -106,7 +106,7 @@ package final class Stream {
     lastFrame = now
     if firstFrame == nil { firstFrame = now }
     statistics.count(placed, format, now: now)
-    cache.append(placed, restarts: frame.isKey && (format.kind == .video || !hasVideo))
+    cache.append(placed, restarts: frame.isJoinPoint(format, hasVideo: hasVideo))
     if !isSettled {
       settleIfComplete()
       // The frame is in the cache, from which settling fed the outputs.

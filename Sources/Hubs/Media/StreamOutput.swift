@@ -63,7 +63,7 @@ internal final class StreamOutput {
     let bytes = muxer.mux(frame)
     self.muxer = muxer
     guard !bytes.isEmpty else { return }
-    let isJoinPoint = frame.isKey && (format.kind == .video || !hasVideo && format.kind == .audio)
+    let isJoinPoint = frame.isJoinPoint(format, hasVideo: hasVideo)
     let unit = WireUnit(
       bytes: bytes, kind: format.kind, isJoinPoint: isJoinPoint, time: MediaTime.rescale(frame.dts, from: format.timescale, to: 1000))
     remember(unit)

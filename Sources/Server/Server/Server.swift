@@ -30,7 +30,7 @@ public final class Server: Sendable {
     self.log = log
     self.writer = writer
     signal(SIGPIPE, SIG_IGN)
-    let loops = (0..<configuration.workers).map { EventLoop(index: $0) }
+    let loops = (0..<configuration.workers).map { [uring = configuration.io.uring] in EventLoop(index: $0, batchesWrites: uring == .auto) }
     let shared = try SharedServices(configuration, loops: loops, log: log)
     self.shared = shared
     let workers = loops.map { loop in

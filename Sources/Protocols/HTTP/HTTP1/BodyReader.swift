@@ -2,9 +2,11 @@ internal import MartletPrimitives
 
 /// Takes a message's content off the wire: counted, chunked (RFC 9112 §7.1) or until the connection closes.
 internal struct BodyReader: Sendable {
-  enum Event: Equatable {
-    case data(Slice)
-    case end(HTTPFields)
+  /// What a step brought; neither when more bytes are needed.
+  struct Part {
+    var data: Slice?
+    /// The message has ended with it.
+    var trailers: HTTPFields?
   }
 
   private enum State: Sendable {
@@ -36,28 +38,27 @@ internal struct BodyReader: Sendable {
   var isEnded: Bool { if case .ended = state { true } else { false } }
   var isUntilClose: Bool { if case .untilClose = state { true } else { false } }
 
-  /// Takes what belongs to the content, moving `offset` behind it; stops at the end of the message. `nil` when more
-  /// bytes are needed.
-  mutating func next(_ bytes: RawSpan, at offset: inout Int) throws(HTTPError) -> Event? {
+  /// Takes what belongs to the content, moving `offset` behind it; stops at the end of the message.
+  mutating func next(_ bytes: RawSpan, at offset: inout Int) throws(HTTPError) -> Part {
     while offset < bytes.byteCount {
       switch state {
       case .counted(let left):
         let data = Self.take(left, bytes, &offset)
         state = left == data.count ? .ended : .counted(left: left - data.count)
-        return .data(data)
+        return Part(data: data, trailers: isEnded ? [:] : nil)
       case .chunkData(let left):
         let data = Self.take(left, bytes, &offset)
         state = left == data.count ? .chunkEnd : .chunkData(left: left - data.count)
-        return .data(data)
+        return Part(data: data)
       case .untilClose:
-        return .data(Self.take(bytes.byteCount, bytes, &offset))
+        return Part(data: Self.take(bytes.byteCount, bytes, &offset))
       case .chunkSize, .chunkEnd, .trailers:
-        if let trailers = try framing(bytes, &offset) { return .end(trailers) }
+        if let trailers = try framing(bytes, &offset) { return Part(trailers: trailers) }
       case .ended:
-        return nil
+        return Part(trailers: [:])
       }
     }
-    return nil
+    return Part()
   }
 
   private static func take(_ count: Int, _ bytes: RawSpan, _ offset: inout Int) -> Slice {

@@ -64,8 +64,11 @@ package struct RequestParser: ~Copyable {
       }
       return try finishHead(line, block.fields)
     case .body(var reader):
-      let event = try reader.next(bytes, at: &offset)
-      return queue(event, reader)
+      let part = try reader.next(bytes, at: &offset)
+      if let data = part.data { events.append(.body(data)) }
+      if let trailers = part.trailers { return finish(trailers: trailers) }
+      state = .body(reader)
+      return false
     case .failed(let error):
       throw error
     }
@@ -107,18 +110,6 @@ package struct RequestParser: ~Copyable {
       return false
     }
     return finish(trailers: [:])
-  }
-
-  private mutating func queue(_ event: BodyReader.Event?, _ reader: BodyReader) -> Bool {
-    switch event {
-    case .end(let trailers): return finish(trailers: trailers)
-    case .data(let data):
-      events.append(.body(data))
-      if reader.isEnded { return finish(trailers: [:]) }
-    case nil: break
-    }
-    state = .body(reader)
-    return false
   }
 
   private mutating func finish(trailers: HTTPFields) -> Bool {

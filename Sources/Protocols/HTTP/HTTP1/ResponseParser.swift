@@ -92,8 +92,11 @@ package struct ResponseParser: ~Copyable {
       }
       return try finishHead(HTTPResponse(line.status, block.fields, version: line.version))
     case .body(var reader):
-      let event = try reader.next(bytes, at: &offset)
-      return queue(event, reader)
+      let part = try reader.next(bytes, at: &offset)
+      if let data = part.data { events.append(.body(data)) }
+      if let trailers = part.trailers { return finish(trailers: trailers) }
+      state = .body(reader)
+      return false
     case .switched:
       state = .switched
       return true
@@ -140,18 +143,6 @@ package struct ResponseParser: ~Copyable {
     if try FieldLine.isChunked(response.fields, response.version) { return .chunked }
     guard let count = try FieldLine.contentLength(response.fields) else { return .untilClose }
     return count == 0 ? .none : .length(count)
-  }
-
-  private mutating func queue(_ event: BodyReader.Event?, _ reader: BodyReader) -> Bool {
-    switch event {
-    case .end(let trailers): return finish(trailers: trailers)
-    case .data(let data):
-      events.append(.body(data))
-      if reader.isEnded { return finish(trailers: [:]) }
-    case nil: break
-    }
-    state = .body(reader)
-    return false
   }
 
   private mutating func finish(trailers: HTTPFields) -> Bool {

@@ -22,6 +22,8 @@ package struct AccessRequest: Sendable {
   /// Somebody at this machine asks, not a page of another site and nobody behind a proxy: what administration without a
   /// token takes.
   package var isLocal = false
+  /// It came without credentials.
+  package var isAnonymous: Bool { token == nil && key == nil }
 
   package init(
     _ action: AccessAction, on resource: String, transport: String, remote: SocketAddress, token: String? = nil, key: String? = nil,
@@ -44,7 +46,8 @@ package enum AccessDecision: Equatable, Sendable {
   ///   - tokenID: the token's own name (`jti`), by which it can be revoked.
   case allowed(user: String? = nil, expires: WallTime? = nil, tokenID: String? = nil)
   /// The sentence names what is missing and the setting that decides.
-  case denied(String)
+  /// - Parameter isFinal: no credentials would change it: the address is barred, or nobody could be asked.
+  case denied(String, isFinal: Bool = false)
 }
 
 /// Who may do what. One on each worker; the decision may need a webhook, so the answer comes by a call, at once or later.

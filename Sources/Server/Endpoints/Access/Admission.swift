@@ -15,32 +15,39 @@ package struct Admission {
     self.context = context
   }
 
-  /// Calls `then` with a client, or with the sentence that refuses it, at once or later.
+  /// Why somebody is not let in.
+  package struct Refusal: Error {
+    package let reason: String
+    /// No credentials would change it.
+    package let isFinal: Bool
+  }
+
+  /// Calls `then` with a client, or with what refuses it, at once or later.
   /// - Parameter request: its resource is the stream's path.
-  package func ask(_ request: AccessRequest, path: StreamPath, then: @escaping (ClientInfo?, _ refusal: String) -> Void) {
+  package func ask(_ request: AccessRequest, path: StreamPath, then: @escaping (Result<ClientInfo, Refusal>) -> Void) {
     access.decide(request) { decision in
       switch decision {
-      case .denied(let reason): refuse(request, path, reason, then)
+      case .denied(let reason, let isFinal): refuse(request, path, Refusal(reason: reason, isFinal: isFinal), then)
       // A webhook may answer with a time that is over.
       case .allowed(_, .some(let expires), _) where expires <= context.wallTime:
-        refuse(request, path, "the permission has expired", then)
+        refuse(request, path, Refusal(reason: "the permission has expired", isFinal: false), then)
       case .allowed(let user, let expires, let tokenID):
         var client = ClientInfo(
           id: hub.nextClientID(), role: request.action == .publish ? .publisher : .viewer, transport: request.transport, path: path,
           remote: request.remote, since: context.wallTime, user: user, userAgent: request.userAgent)
         client.tokenID = tokenID
         if let expires { end(client.id, at: expires) }
-        then(client, "")
+        then(.success(client))
       }
     }
   }
 
   private func refuse(
-    _ request: AccessRequest, _ path: StreamPath, _ reason: String, _ then: (ClientInfo?, _ refusal: String) -> Void
+    _ request: AccessRequest, _ path: StreamPath, _ refusal: Refusal, _ then: (Result<ClientInfo, Refusal>) -> Void
   ) {
     context.log(
-      .warning, request.transport, "\(request.action.rawValue) of \(path) refused: \(reason)", ["peer": "\(request.remote)"])
-    then(nil, reason)
+      .warning, request.transport, "\(request.action.rawValue) of \(path) refused: \(refusal.reason)", ["peer": "\(request.remote)"])
+    then(.failure(refusal))
   }
 
   private func end(_ clientID: String, at expires: WallTime) {

@@ -13,6 +13,17 @@ extension HTTPExchange {
     return result
   }
 
+  /// Answers a refusal: 401 with the way to authenticate when no credentials came (RFC 9110 §11.6.1, RFC 6750 §3), 403 when
+  /// those that came are not enough, or none would be.
+  package func deny(_ question: AccessRequest, _ reason: String, isFinal: Bool) {
+    deny(reason, needsCredentials: !isFinal && question.isAnonymous)
+  }
+
+  internal func deny(_ reason: String, needsCredentials: Bool) {
+    if needsCredentials { responseFields.append("WWW-Authenticate", "Bearer realm=\"martlet\"") }
+    refuse(needsCredentials ? .unauthorized : .forbidden, reason)
+  }
+
   /// The peer is this machine, it named this machine (so that no other site's name leads here), no proxy passed the request
   /// on, and if a page sent it, that page came from here.
   private var isLocal: Bool {

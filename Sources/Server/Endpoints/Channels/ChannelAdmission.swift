@@ -14,8 +14,8 @@ internal final class ChannelAdmission {
 
   internal enum Verdict {
     case allowed
-    /// - Parameter isAnonymous: no credentials were given.
-    case denied(String, isAnonymous: Bool)
+    /// - Parameter needsCredentials: none were given, and some would help.
+    case denied(String, needsCredentials: Bool)
   }
 
   /// The latest of what its token says.
@@ -53,9 +53,9 @@ internal final class ChannelAdmission {
     access.decide(question) { [weak self] decision in
       guard let self else { return }
       switch decision {
-      case .denied(let reason): self.refuse(action, channel, reason, then)
+      case .denied(let reason, let isFinal): self.refuse(action, channel, reason, isFinal: isFinal, then)
       case .allowed(_, .some(let expires), _) where expires <= self.context.wallTime:
-        self.refuse(action, channel, "the permission has expired", then)
+        self.refuse(action, channel, "the permission has expired", isFinal: false, then)
       case .allowed(let user, let expires, let tokenID):
         if let user { self.user = user }
         if let tokenID { self.tokenID = tokenID }
@@ -70,9 +70,9 @@ internal final class ChannelAdmission {
   /// The permissions it lives by are over.
   internal var isExpired: Bool { expires.map { $0 <= context.wallTime } ?? false }
 
-  private func refuse(_ action: AccessAction, _ channel: ChannelName, _ reason: String, _ then: (Verdict) -> Void) {
+  private func refuse(_ action: AccessAction, _ channel: ChannelName, _ reason: String, isFinal: Bool, _ then: (Verdict) -> Void) {
     context.log(
       .info, question.transport, "\(action.rawValue) of channel \(channel) refused: \(reason)", ["peer": "\(question.remote)"])
-    then(.denied(reason, isAnonymous: question.token == nil && question.key == nil))
+    then(.denied(reason, needsCredentials: !isFinal && question.isAnonymous))
   }
 }

@@ -155,9 +155,7 @@ package final class ChannelsEndpoint {
       guard !exchange.isFinished else { return }
       switch verdict {
       case .allowed: permit(action, channels.dropFirst(), admission, exchange, then: then)
-      case .denied(let reason, let isAnonymous):
-        if isAnonymous { exchange.responseFields.append("WWW-Authenticate", "Bearer realm=\"martlet\"") }
-        exchange.refuse(isAnonymous ? 401 : .forbidden, reason)
+      case .denied(let reason, let needsCredentials): exchange.deny(reason, needsCredentials: needsCredentials)
       }
     }
   }

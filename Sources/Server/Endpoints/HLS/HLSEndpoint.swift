@@ -59,9 +59,9 @@ package final class HLSEndpoint {
     admission.access.decide(request) { [weak self] decision in
       guard let self, !exchange.isFinished else { return }
       switch decision {
-      case .denied(let reason):
+      case .denied(let reason, let isFinal):
         self.admission.context.log(.warning, "hls", "play of \(path) refused: \(reason)", ["peer": "\(exchange.remote)"])
-        exchange.refuse(.forbidden, reason)
+        exchange.deny(request, reason, isFinal: isFinal)
       case .allowed(let user, let expires, let tokenID):
         self.permits.allow(
           key, user: user, tokenID: tokenID,

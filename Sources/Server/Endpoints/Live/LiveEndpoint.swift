@@ -27,18 +27,27 @@ package final class LiveEndpoint {
   private func watch(_ exchange: HTTPExchange, _ path: StreamPath, _ format: LiveFormat) {
     let isWebSocket = WebSocketHandshake.isRequested(by: exchange.request)
     let transport = (isWebSocket ? "ws-" : "http-") + format.http.name
-    admission.ask(exchange.accessRequest(.play, on: path.text, transport: transport), path: path) { [weak self] client, refusal in
-      guard let self, !exchange.isFinished else { return }
-      guard let client else { return exchange.refuse(.forbidden, refusal) }
+    admit(exchange, .play, path, transport) { client in
       if isWebSocket { self.watchByWebSocket(exchange, client, format) } else { self.watchByHTTP(exchange, client, format) }
     }
   }
 
   private func publish(_ exchange: HTTPExchange, _ path: StreamPath) {
-    admission.ask(exchange.accessRequest(.publish, on: path.text, transport: "http-flv"), path: path) { [weak self] client, refusal in
-      guard let self, !exchange.isFinished else { return }
-      guard let client else { return exchange.refuse(.forbidden, refusal) }
+    admit(exchange, .publish, path, "http-flv") { client in
       self.keep(FLVPublisher(exchange, client)) { $0.begin(self.admission) { self.sessions[$0] = nil } }
+    }
+  }
+
+  private func admit(
+    _ exchange: HTTPExchange, _ action: AccessAction, _ path: StreamPath, _ transport: String, then: @escaping (ClientInfo) -> Void
+  ) {
+    let request = exchange.accessRequest(action, on: path.text, transport: transport)
+    admission.ask(request, path: path) { result in
+      guard !exchange.isFinished else { return }
+      switch result {
+      case .success(let client): then(client)
+      case .failure(let refusal): exchange.deny(request, refusal.reason, isFinal: refusal.isFinal)
+      }
     }
   }
 

@@ -166,9 +166,12 @@ internal final class RTMPConnection: TCPConnectionHandler {
     let request = AccessRequest(
       action, on: path.text, transport: "rtmp", remote: connection.remote, token: parameters["token"], key: parameters["key"],
       userAgent: userAgent)
-    listener.admission.ask(request, path: path) { [weak self] client, refusal in
+    listener.admission.ask(request, path: path) { [weak self] result in
       guard let self, self.connection.isOpen else { return }
-      if let client { allowed(client) } else { denied(refusal) }
+      switch result {
+      case .success(let client): allowed(client)
+      case .failure(let refusal): denied(refusal.reason)
+      }
       self.drain()
     }
   }

@@ -38,10 +38,11 @@ package final class RecordingsEndpoint {
   }
 
   private func admit(_ exchange: HTTPExchange, _ resource: String, then: @escaping (RecordingStore) -> Void) {
-    admission.access.decide(exchange.accessRequest(.admin, on: resource, transport: "http")) { [weak self] decision in
+    let question = exchange.accessRequest(.admin, on: resource, transport: "http")
+    admission.access.decide(question) { [weak self] decision in
       guard let self, !exchange.isFinished else { return }
       switch decision {
-      case .denied(let reason): exchange.refuse(.forbidden, reason)
+      case .denied(let reason, let isFinal): exchange.deny(question, reason, isFinal: isFinal)
       case .allowed:
         guard let store = self.store else { return exchange.refuse(.notFound, "nothing is recorded (record.path is not set)") }
         then(store)

@@ -20,10 +20,11 @@ package final class SnapshotEndpoint {
     guard request.target.path.hasSuffix(".jpg"), request.method == .get || request.method == .head,
       let path = try? StreamPath(String(request.target.path.dropLast(4)))
     else { return false }
-    admission.access.decide(exchange.accessRequest(.play, on: path.text, transport: "snapshot")) { [weak self] decision in
+    let question = exchange.accessRequest(.play, on: path.text, transport: "snapshot")
+    admission.access.decide(question) { [weak self] decision in
       guard let self, !exchange.isFinished else { return }
       switch decision {
-      case .denied(let reason): exchange.refuse(.forbidden, reason)
+      case .denied(let reason, let isFinal): exchange.deny(question, reason, isFinal: isFinal)
       case .allowed: self.ask(exchange, path)
       }
     }

@@ -41,7 +41,9 @@ package final class AccessAuthority: AccessControl {
   }
 
   private func ask(_ request: AccessRequest, then: @escaping (AccessDecision) -> Void) {
-    guard let webhook, waiting < Self.maximumWaiting else { return then(.denied("the authorisation server is busy (auth.webhook)")) }
+    guard let webhook, waiting < Self.maximumWaiting else {
+      return then(.denied("the authorisation server is busy (auth.webhook)", isFinal: true))
+    }
     waiting += 1
     let body = AccessQuestion.body(request)
     let message = WebhookRequest(

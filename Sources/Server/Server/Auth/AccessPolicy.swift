@@ -52,13 +52,13 @@ package struct AccessPolicy: Sendable {
   }
 
   package func decide(_ request: AccessRequest, now: WallTime) -> Verdict {
-    if let refusal = refuseAddress(request) { return .decided(.denied(refusal)) }
+    if let refusal = refuseAddress(request) { return .decided(.denied(refusal, isFinal: true)) }
     if request.action == .admin, request.isLocal { return .decided(.allowed()) }
     let isOpen = !guarded.contains(request.action)
     var refusal: String?
     switch byToken(request, now) {
     case .allowed(let user, let expires, let id)?: return .decided(.allowed(user: user, expires: expires, tokenID: id))
-    case .denied(let reason)?: refusal = reason
+    case .denied(let reason, _)?: refusal = reason
     case nil: break
     }
     if byKey(request) { return .decided(.allowed()) }

@@ -20,7 +20,7 @@ package enum AccessQuestion {
   /// refuses, with its `message`.
   package static func decision(_ outcome: WebhookOutcome) -> AccessDecision {
     switch outcome {
-    case .failed: return .denied("the authorisation server did not answer (auth.webhook)")
+    case .failed: return .denied("the authorisation server did not answer (auth.webhook)", isFinal: true)
     case .answered(let status, let body):
       let json = try? JSON(parsing: body)
       guard (200..<300).contains(status) else {

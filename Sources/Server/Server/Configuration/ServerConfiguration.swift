@@ -30,6 +30,7 @@ package struct ServerConfiguration: Sendable {
   package var tls = TLSConfiguration()
   /// Threads with an event loop each; 0 is one for each core.
   package var workers = 0
+  package var io = IOConfiguration()
   /// The echo endpoints under `/diag`.
   package var diagnostics = false
   package var log = LogConfiguration()
@@ -56,6 +57,13 @@ package struct ServerConfiguration: Sendable {
   /// nothing.
   package var state = ""
 
+  package init() {}
+}
+
+package struct IOConfiguration: Equatable, Sendable {
+  package enum URing: String, Sendable, CaseIterable { case auto, off }
+  /// Whether the writes of a turn may go down in one io_uring call.
+  package var uring = URing.auto
   package init() {}
 }
 

@@ -48,12 +48,10 @@ internal final class RESTEndpoint {
       guard !exchange.isFinished else { return }
       switch decision {
       case .allowed: then()
-      case .denied(let reason):
+      case .denied(let reason, let isFinal):
         self?.context.log(
           .warning, "api", "\(exchange.request.method) \(exchange.request.target): \(reason)", ["peer": "\(exchange.remote)"])
-        let isAnonymous = request.token == nil && request.key == nil
-        if isAnonymous { exchange.responseFields.append("WWW-Authenticate", "Bearer realm=\"martlet\"") }
-        exchange.refuse(isAnonymous ? 401 : .forbidden, reason)
+        exchange.deny(request, reason, isFinal: isFinal)
       }
     }
   }

@@ -247,7 +247,7 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
       self.client.tokenID = self.admission.tokenID
       switch verdict {
       case .allowed: then()
-      case .denied(let reason, let isAnonymous): denied(reason, isAnonymous ? .noCredentials : .forbidden)
+      case .denied(let reason, let needsCredentials): denied(reason, needsCredentials ? .noCredentials : .forbidden)
       }
     }
   }

@@ -3,7 +3,7 @@ package enum ConfigurationSections {
   package static let root = SettingSection(
     "", "", GeneralSection.keys + RelaySection.keys,
     sections: [
-      ListenersSection.section, TLSSection.section, LogSection.section, LimitsSection.section, StreamsSection.section,
+      ListenersSection.section, TLSSection.section, LogSection.section, LimitsSection.section, IOSection.section, StreamsSection.section,
       RTMPSection.section, HTTPSection.section, HLSSection.section, RecordSection.section,
       ChannelsSection.section, AuthSection.section, WebhooksSection.section,
     ])
