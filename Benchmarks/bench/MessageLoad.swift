@@ -165,12 +165,25 @@ internal final class MessagePublisher: TCPConnectionHandler {
 
   /// - Parameter perSecond: 0 publishes as fast as the answers come, 16 at once.
   internal init(host: String, path: String, size: Int, perSecond: Int, _ context: LoopContext) {
-    let text = String(repeating: "The martlet never lands. ", count: size / 25 + 1).prefix(max(1, size - 1))
-    let body = "~" + text
+    let body = "~" + Self.words(max(1, size - 1))
     request = Array(
       "POST \(path) HTTP/1.1\r\nHost: \(host)\r\nContent-Type: text/plain\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)".utf8)
     self.perSecond = perSecond
     self.context = context
+  }
+
+  /// Text that compresses as people's messages do: to about half.
+  private static func words(_ size: Int) -> String {
+    var seed: UInt32 = 7
+    var text = ""
+    while text.utf8.count < size {
+      for _ in 0..<3 + seed >> 28 {
+        seed = seed &* 1_664_525 &+ 1_013_904_223
+        text.unicodeScalars.append(UnicodeScalar(97 + UInt8(seed >> 24) % 26))
+      }
+      text += " the "
+    }
+    return String(text.prefix(size))
   }
 
   internal func connectionDidOpen(_ connection: TCPConnection) {
