@@ -18,6 +18,8 @@ private final class Client: TCPConnectionHandler {
   let session = HTTP2Session(.client)
   /// Stops acknowledging content behind this many bytes.
   let appetite: Int
+  /// Sends no end behind what it sends.
+  let keepsOpen: Bool
   let done: @Sendable ([Answer]) -> Void
   var ids: [HTTP2Session.StreamID] = []
   var answers: [Answer] = []
@@ -25,9 +27,10 @@ private final class Client: TCPConnectionHandler {
   var finished = 0
   var sawGoAway = false
 
-  init(_ requests: [(HTTPRequest, Slice)], appetite: Int = .max, done: @escaping @Sendable ([Answer]) -> Void) {
+  init(_ requests: [(HTTPRequest, Slice)], appetite: Int = .max, keepsOpen: Bool = false, done: @escaping @Sendable ([Answer]) -> Void) {
     self.requests = requests
     self.appetite = appetite
+    self.keepsOpen = keepsOpen
     self.done = done
   }
 
@@ -49,7 +52,7 @@ private final class Client: TCPConnectionHandler {
   private func act(_ connection: TCPConnection) {
     for (id, body) in exchange(&unsent, with: []) {
       session.write(id, body)
-      session.end(id)
+      if !keepsOpen { session.end(id) }
     }
     while let event = session.pollEvent() { handle(event) }
     while case let output = session.takeOutput(), !output.isEmpty { connection.write(output) }
@@ -70,7 +73,9 @@ private final class Client: TCPConnectionHandler {
     case .data(let id, let bytes):
       update(id) { $0.body += bytes.array }
       if answers.reduce(0, { $0 + $1.body.count }) < appetite { session.consume(id, bytes.count) }
-    case .end(let id, _): update(id) { $0.isComplete = true }
+    case .end(let id, _):
+      update(id) { $0.isComplete = true }
+      if keepsOpen { session.end(id) }
     case .finished: finished += 1
     case .reset(let id, let code):
       update(id) { $0.reset = code }
@@ -103,7 +108,7 @@ private final class Tape: OutputSource {
 
 @Suite(.serialized, .timeLimit(.minutes(1))) struct HTTP2ConnectionTests {
   private func ask(
-    _ requests: [(HTTPRequest, Slice)], appetite: Int = .max, _ configuration: HTTPServer.Configuration = .init(),
+    _ requests: [(HTTPRequest, Slice)], appetite: Int = .max, keepsOpen: Bool = false, _ configuration: HTTPServer.Configuration = .init(),
     routes: @escaping @Sendable (Router) -> Void
   ) async throws -> [Client.Answer] {
     let loopback = try Loopback()
@@ -112,7 +117,7 @@ private final class Tape: OutputSource {
     let tls = try TLSContext.client(.pem(loopback.certificate.certificatePEM), alpn: ["h2"])
     return await withCheckedContinuation { continuation in
       loopback.client.loop.post { context in
-        let client = Client(requests, appetite: appetite) { continuation.resume(returning: $0) }
+        let client = Client(requests, appetite: appetite, keepsOpen: keepsOpen) { continuation.resume(returning: $0) }
         let address = SocketAddress(ip: Loopback.any.ip, port: port)
         do {
           _ = try TCPConnection(
@@ -333,6 +338,47 @@ private final class Tape: OutputSource {
     #expect(answers[0].status == 200 && answers[0].fields["sec-websocket-extensions"]?.hasPrefix("permessage-deflate") == true)
     #expect(answers[0].body == [0x81, 5] + hello + [0x88, 2, 3, 232] && answers[0].isComplete)
     #expect(answers[1].status == 501)
+  }
+
+  @Test func `a source is pulled into a stream between whole messages, and nothing breaks into one`() async throws {
+    var request = HTTPRequest(
+      method: .connect, target: try HTTPTarget("/ws", authority: "localhost"), version: .http2, fields: ["Sec-WebSocket-Version": "13"])
+    request.connectProtocol = "websocket"
+    let ping: [UInt8] = [0x89, 0x80, 0, 0, 0, 0]
+    let answers = try await ask([(request, Slice(ping))], keepsOpen: true) { router in
+      router.on(.get, "/ws") { exchange, _ in
+        var configuration = WebSocketConfiguration()
+        configuration.closeTimeout = .milliseconds(200)
+        guard let session = exchange.acceptWebSocket(WebSocketOptions(configuration)) else { return }
+        session.handler = Echo()
+        session.attach(FrameTape())
+        for delay in 1...20 { session.context.schedule(after: .milliseconds(delay)) { session.ping() } }
+        session.context.schedule(after: .milliseconds(60)) { session.close(.init(rawValue: 4000)) }
+      }
+    }
+    var machine = WebSocketMachine(.client(maskSeed: [1]))
+    var events: [WebSocketMachine.Event] = []
+    let bytes = answers[0].body
+    var offset = 0
+    while offset < bytes.count { offset += try machine.receive(bytes.span.bytes.extracting(offset..<bytes.count), into: &events) }
+    let pings = events.filter { $0 == .ping([]) }.count
+    #expect(events.last == .closed(.init(rawValue: 4000), reason: "") && events.contains(.pong([])) && pings == 20)
+    // The client never answers the Close.
+    #expect(answers[0].reset == .cancel)
+    let isWhole = events.allSatisfy { if case .message(_, let payload) = $0 { payload.count == 150_000 } else { true } }
+    #expect(isWhole && events.count > 24)
+  }
+
+  /// Frames without end, larger than what a stream may run ahead.
+  private final class FrameTape: OutputSource {
+    private let frame = Slice(WebSocketFrame.encode(.binary, [UInt8](repeating: 7, count: 150_000).span.bytes))
+    private var offset = 0
+    var isMidMessage: Bool { offset > 0 }
+    func gather(into vector: IOVector, _ scope: GatherScope) {
+      if offset > 0 { vector.append(frame, from: offset) }
+      if scope == .all { vector.append(frame) }
+    }
+    func advance(by count: Int) { offset = (offset + count) % frame.count }
   }
 
   private final class Echo: WebSocketHandler {
