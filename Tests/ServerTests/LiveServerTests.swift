@@ -49,6 +49,7 @@ import Testing
         let viewer = try RawClient(port: port)
         viewer.send("GET /live/cam.flv HTTP/1.1\r\nHost: x\r\n\r\n")
         _ = viewer.receive()
+        _ = try RawClient.request("POST", "/channels/chat/a", port: port, body: "hello")
         let clients = try json(RawClient.request("GET", "/api/v1/clients", port: port).body)["clients"]?.arrayValue ?? []
         let id = clients.first { $0["role"] == "viewer" }?["id"]?.stringValue ?? "?"
         #expect(try RawClient.request("DELETE", "/api/v1/clients/\(id)", port: port).status == 204)
@@ -154,7 +155,10 @@ import Testing
         // What deletes comes last.
         for (path, method, operation) in operations.sorted(by: { $0.method == "GET" && $1.method != "GET" }) {
           let url = path.replacingOccurrences(of: "{path}", with: "live/cam").replacingOccurrences(of: "{id}", with: id)
-          let body = operation["requestBody"] == nil ? "" : #"{"user": "nobody"}"#
+            .replacingOccurrences(of: "{name}", with: "chat/a")
+          let body =
+            operation["requestBody"] == nil
+            ? "" : path.hasSuffix("publish") ? #"{"messages": [{"channel": "a", "data": [1]}]}"# : #"{"user": "nobody"}"#
           let answer = try RawClient.request(method, url, port: port, body: body)
           guard let response = operation["responses"]?["\(answer.status)"] else {
             Issue.record("\(method) \(url) answered \(answer.status), which is not described: \(answer.body)")

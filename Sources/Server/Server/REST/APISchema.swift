@@ -3,6 +3,8 @@ package import MartletPrimitives
 /// The form of a JSON answer, as OpenAPI describes it.
 package indirect enum APISchema: Sendable {
   case string, integer, number, boolean
+  /// Whatever JSON there is.
+  case any
   case array(APISchema)
   /// An object with these fields.
   case object([Field])
@@ -30,6 +32,7 @@ package indirect enum APISchema: Sendable {
     case .integer: return ["type": "integer"]
     case .number: return ["type": "number"]
     case .boolean: return ["type": "boolean"]
+    case .any: return [:]
     case .array(let element): return ["type": "array", "items": element.json]
     case .map(let value): return ["type": "object", "additionalProperties": value.json]
     case .object(let fields):

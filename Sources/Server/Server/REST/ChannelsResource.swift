@@ -16,7 +16,7 @@ internal enum ChannelsResource {
   ])
 
   private static let message = APISchema.object([
-    .always("channel", .string, "Where to"), .sometimes("data", .string, "Text, or any JSON value"),
+    .always("channel", .string, "Where to"), .sometimes("data", .any, "Text, or any other JSON value"),
     .sometimes("b64", .string, "Binary, in place of data"), .sometimes("type", .string, "A MIME type"),
     .sometimes("event", .string, "A name that subscribers may dispatch on"),
     .sometimes("key", .string, "Idempotency: the same key is published once"),
