@@ -6,10 +6,14 @@ import urllib.error
 import urllib.request
 
 import aiohttp
+import engineio.payload
 import pytest
 import socketio
 
 import socketio_suite
+
+# By itself this client takes 16 packets of one answer to a poll; browsers take what there is.
+engineio.payload.Payload.max_decode_packets = 10_000
 
 QUICK = "socketio: {ping_interval: 300ms, ping_timeout: 200ms, connect_timeout: 1s}\n"
 TRANSPORTS = {"polling": ["polling"], "websocket": ["websocket"], "upgrade": ["polling", "websocket"]}
@@ -150,6 +154,52 @@ def test_heartbeats_keep_a_quiet_client(make_server):
         for client in clients:
             await hear(client)
             assert await client.call("message-with-ack", "still here", timeout=10) == "still here"
+            await client.disconnect()
+
+    run(body())
+
+
+def test_large_messages_wait_for_one_another_and_none_is_lost(server):
+    async def body():
+        for _ in range(6):
+            client = await connect(server, ["polling", "websocket"])
+            await hear(client)
+            while client.transport() != "websocket":
+                await asyncio.sleep(0.05)
+            for number in range(40):
+                await client.emit("message", (number, bytes([number]) * 300_000))
+            for number in range(40):
+                assert await hear(client) == ("/", "message-back", number, bytes([number]) * 300_000)
+            await client.disconnect()
+
+    run(body())
+
+
+def test_a_client_that_does_not_read_is_closed_and_costs_the_others_nothing(make_server):
+    server = make_server(configuration="socketio: {queue: 1MiB}\n")
+
+    async def body():
+        sender = await connect(server, ["websocket"])
+        others = [await connect(server, ["websocket"]) for _ in range(4)]
+        url = server.url("/diag/socket.io/?EIO=4&transport=websocket")
+        async with aiohttp.ClientSession() as session, session.ws_connect(url, max_msg_size=0) as stuck:
+            await stuck.send_str("40")
+            await stuck.send_str('42["join","room"]')
+            for client in others:
+                await hear(client)
+                await client.call("join", "room", timeout=10)
+            await stuck.receive()
+            stuck._reader._protocol.pause_reading()
+            for number in range(300):
+                await sender.call("broadcast", ("room", number, b"x" * 100_000), timeout=10)
+                for client in others:
+                    assert (await hear(client))[2] == number
+            stuck._reader._protocol.resume_reading()
+            heard = 0
+            async for message in stuck:
+                heard += 1
+            assert heard < 600, "everything waited for a client that did not read"
+        for client in [sender, *others]:
             await client.disconnect()
 
     run(body())
