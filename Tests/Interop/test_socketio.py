@@ -175,6 +175,21 @@ def test_large_messages_wait_for_one_another_and_none_is_lost(server):
     run(body())
 
 
+def test_what_is_sent_no_faster_than_it_is_taken_arrives_whole(make_server, transports):
+    server = make_server(configuration="socketio: {queue: 1MiB}\n")
+
+    async def body():
+        for _ in range(3):
+            client = await connect(server, transports)
+            await hear(client)
+            await client.emit("flood", 10_000)
+            for number in reversed(range(10_000)):
+                assert (await hear(client))[2] == number
+            await client.disconnect()
+
+    run(body())
+
+
 def test_a_client_that_does_not_read_is_closed_and_costs_the_others_nothing(make_server):
     server = make_server(configuration="socketio: {queue: 1MiB}\n")
 

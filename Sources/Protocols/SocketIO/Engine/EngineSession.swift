@@ -34,7 +34,8 @@ package struct EngineSession: ~Copyable {
   private let configuration: EngineConfiguration
   private var socket: Socket
   private var queue = Deque<EngineMessage>()
-  private var queuedBytes = 0
+  /// What waits for the next poll.
+  package private(set) var queuedBytes = 0
   private var output = Deque<Output>()
   private var events = Deque<Event>()
   private var isPollPending = false, isPostPending = false

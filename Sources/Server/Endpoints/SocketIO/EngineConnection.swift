@@ -9,6 +9,8 @@ package protocol EngineConnectionHandler: AnyObject {
   func engine(_ connection: EngineConnection, didReceive message: Slice, isBinary: Bool)
   /// The last call.
   func engineDidClose(_ connection: EngineConnection, _ reason: EngineCloseReason)
+  /// Little waits for the client again, after `keepsUp` was false.
+  func engineIsWritable(_ connection: EngineConnection)
   /// When `engineTimeout` is wanted.
   var engineDeadline: Instant? { get }
   func engineTimeout(_ connection: EngineConnection, now: Instant)
@@ -30,6 +32,7 @@ package final class EngineConnection {
   private var activePost: HeldExchange?
   private var socket: (any EngineSocket)?
   private var isSettling = false, isSettleScheduled = false
+  private var owesWritable = false
   private var timer: SlabID?
   private var armedFor = Instant.distantFuture
 
@@ -61,6 +64,32 @@ package final class EngineConnection {
   }
 
   // MARK: For the owner
+
+  private static let highWater = 256 << 10, lowWater = 64 << 10
+
+  /// Bytes that wait for the client.
+  package var bufferedBytes: Int { session.queuedBytes + (socket?.bufferedBytes ?? 0) }
+
+  /// When false, whoever has more than a few messages to send waits for `engineIsWritable`; beyond the limit of the queue the
+  /// session is closed.
+  package var keepsUp: Bool {
+    guard !owesWritable else { return false }
+    owesWritable = bufferedBytes > Self.highWater
+    return !owesWritable
+  }
+
+  internal func becameWritable() {
+    if bufferedBytes < Self.lowWater { tellWritable() }
+  }
+
+  private func tellWritable() {
+    guard owesWritable else { return }
+    owesWritable = false
+    context.atEndOfTurn { [weak self] in
+      guard let self else { return }
+      self.handler?.engineIsWritable(self)
+    }
+  }
 
   package func send(_ message: EngineMessage) {
     if session.sendsFramesAtOnce, let socket {
@@ -186,7 +215,8 @@ package final class EngineConnection {
         hasMore = true
         switch event {
         case .message(let data, let isBinary): handler?.engine(self, didReceive: data, isBinary: isBinary)
-        case .upgraded: break
+        // What waited for a poll goes to the WebSocket, which counts for itself.
+        case .upgraded: tellWritable()
         case .closed(let why):
           reason = why
           exchange(&handler, with: nil)?.engineDidClose(self, why)
@@ -205,6 +235,7 @@ package final class EngineConnection {
     switch output {
     case .answerPoll(let body):
       if let ticket = exchange(&pendingPoll, with: nil) { endpoint.answer(ticket, body) }
+      becameWritable()
     case .refusePoll(let refusal):
       if let ticket = exchange(&pendingPoll, with: nil) { refuse(ticket, refusal) }
     case .frame(let frame):

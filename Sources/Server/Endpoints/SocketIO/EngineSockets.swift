@@ -10,6 +10,8 @@ internal protocol EngineSocket: AnyObject {
   var connection: EngineConnection? { get set }
   /// - Returns: false when too much waits to be written.
   func write(_ frame: Slice) -> Bool
+  /// Written and not taken by the client's socket.
+  var bufferedBytes: Int { get }
   /// - Parameter abruptly: without waiting for what is queued.
   func close(abruptly: Bool)
   /// Answers a request that came too late, behind the frames that were written before.
@@ -36,6 +38,9 @@ internal final class LocalSocket: EngineSocket, WebSocketHandler {
     session.send(WebSocketImage(plain: frame))
     return session.bufferedAmount <= limit
   }
+
+  internal var bufferedBytes: Int { session?.bufferedAmount ?? 0 }
+  internal func webSocketIsWritable(_ session: WebSocketSession) { connection?.becameWritable() }
 
   internal func close(abruptly: Bool) {
     connection = nil
@@ -103,7 +108,12 @@ internal final class RelayedSocket: EngineSocket {
     if connection != nil { relay.send(.read(link, bytes: bytes), to: link.door) }
   }
 
-  internal func taken(_ bytes: Int) { outstanding -= bytes }
+  internal var bufferedBytes: Int { outstanding }
+
+  internal func taken(_ bytes: Int) {
+    outstanding -= bytes
+    connection?.becameWritable()
+  }
 
   internal func didClose() { exchange(&connection, with: nil)?.socketDidClose(self) }
 }

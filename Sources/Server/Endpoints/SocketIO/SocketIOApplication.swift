@@ -8,9 +8,15 @@ package protocol SocketIOApplication: AnyObject {
   /// before that is told by `socketDidDisconnect`.
   func socketIsConnecting(_ socket: SocketIOSocket)
   func socket(_ socket: SocketIOSocket, didReceive event: SocketIOEvent)
+  /// Little waits for the client again, after `socket.keepsUp` was false.
+  func socketIsWritable(_ socket: SocketIOSocket)
   /// The last call.
   /// - Parameter reason: in the words of the reference implementation, such as `client namespace disconnect`.
   func socketDidDisconnect(_ socket: SocketIOSocket, _ reason: String)
+}
+
+extension SocketIOApplication {
+  package func socketIsWritable(_ socket: SocketIOSocket) {}
 }
 
 /// Lets clients into the configured namespaces and does no more.

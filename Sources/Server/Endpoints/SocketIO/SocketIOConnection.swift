@@ -34,6 +34,10 @@ internal final class SocketIOConnection: EngineConnectionHandler {
     for (_, then) in exchange(&waiting, with: [:]) { then(nil) }
   }
 
+  internal func engineIsWritable(_ connection: EngineConnection) {
+    for socket in Array(sockets.values) where socket.isConnected { endpoint.application?.socketIsWritable(socket) }
+  }
+
   internal var engineDeadline: Instant? { session.deadline }
 
   internal func engineTimeout(_ connection: EngineConnection, now: Instant) {

@@ -39,6 +39,7 @@ private final class EngineEcho: EngineConnectionHandler {
     connection.send(isBinary ? EngineMessage(binary: message.bytes) : EngineMessage(.message, message.bytes))
   }
   func engineDidClose(_ connection: EngineConnection, _ reason: EngineCloseReason) {}
+  func engineIsWritable(_ connection: EngineConnection) {}
   var engineDeadline: Instant? { nil }
   func engineTimeout(_ connection: EngineConnection, now: Instant) {}
 }
@@ -61,6 +62,7 @@ private final class SuiteApplication: SocketIOApplication {
       socket.emit("question", event.arguments, attachments: event.attachments, timeout: .milliseconds(500)) { [unowned socket] answer in
         socket.emit("answered", answer?.arguments ?? ["timeout"], attachments: answer?.attachments ?? [])
       }
+    case "flood": flood(socket, event.arguments.first?.intValue ?? 0)
     case "join":
       for room in event.arguments.compactMap(\.stringValue) { socket.join(room) }
       socket.acknowledge(event)
@@ -78,5 +80,25 @@ private final class SuiteApplication: SocketIOApplication {
     }
   }
 
+  /// As many events as were asked for, no faster than they are taken.
+  private func flood(_ socket: SocketIOSocket, _ count: Int64) {
+    socket.state = Flood(left: min(max(0, count), 1_000_000))
+    socketIsWritable(socket)
+  }
+
+  func socketIsWritable(_ socket: SocketIOSocket) {
+    guard let flood = socket.state as? Flood else { return }
+    while flood.left > 0, socket.keepsUp {
+      flood.left -= 1
+      socket.emit("drop", [.int(flood.left), .string(Flood.filling)])
+    }
+  }
+
   func socketDidDisconnect(_ socket: SocketIOSocket, _ reason: String) {}
+}
+
+private final class Flood {
+  static let filling = String(repeating: "x", count: 1000)
+  var left: Int64
+  init(left: Int64) { self.left = left }
 }

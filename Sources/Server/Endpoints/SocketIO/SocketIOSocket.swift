@@ -37,6 +37,10 @@ package final class SocketIOSocket {
   /// The session's connection: who asked, over which transport; `nil` when it is over.
   package var engine: EngineConnection? { connection?.engine }
 
+  /// When false, whoever has more than a few messages to send waits for `socketIsWritable`; beyond `socketio.queue` the
+  /// session is closed.
+  package var keepsUp: Bool { engine?.keepsUp ?? true }
+
   /// Lets the client in.
   /// - Parameters:
   ///   - id: the name it had, when a connection is recovered.
