@@ -165,6 +165,13 @@ package final class EngineConnection {
     EngineEndpoint.refuse(ticket, refusal, link, from: context)
   }
 
+  /// While another WebSocket is about to take over, which may be known here a moment later than to the client, the answer waits:
+  /// it must not come before what that one is told.
+  internal func refuseUpgrade(_ ticket: HeldExchange, _ refusal: EngineRefusal, _ link: EngineLink? = nil) {
+    guard socket != nil, transport == .polling else { return refuse(ticket, refusal, link) }
+    context.schedule(after: .milliseconds(100)) { [self] in refuse(ticket, refusal, link) }
+  }
+
   /// A timer may be a moment late; who comes behind the deadline is late all the same.
   private func catchUp() { session.timeout(now: context.now) }
 

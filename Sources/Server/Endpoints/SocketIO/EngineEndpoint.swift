@@ -173,7 +173,7 @@ package final class EngineEndpoint {
     guard let connection = connections[address.sid] else { return refuse(exchange, .unknownSession) }
     let socket = LocalSocket(limit: connection.queueLimit)
     do throws(EngineRefusal) { try connection.attach(socket) } catch {
-      return connection.refuse(held.hold(exchange, for: .seconds(10)) { Self.respond($0, error) }, error)
+      return connection.refuseUpgrade(held.hold(exchange, for: .seconds(10)) { Self.respond($0, error) }, error)
     }
     guard let session = exchange.acceptWebSocket(webSocketOptions) else { return connection.socketDidClose(socket) }
     socket.open(session)
@@ -208,7 +208,7 @@ package final class EngineEndpoint {
       return false
     }
     do throws(EngineRefusal) { try connection.attach(socket) } catch {
-      connection.refuse(ticket, error, link)
+      connection.refuseUpgrade(ticket, error, link)
       return false
     }
     return true
