@@ -117,7 +117,10 @@ let layers: [[Target]] = [
     ]),
   server(
     "Server",
-    ["Client", "Endpoints", "IO", "Storage", "Web", "Media", "Messages", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP", "CYAML"]),
+    [
+      "Client", "Endpoints", "IO", "Storage", "Web", "Media", "Messages", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP", "SocketIO",
+      "CYAML",
+    ]),
 ]
 
 let package = Package(

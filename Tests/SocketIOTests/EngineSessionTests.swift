@@ -24,6 +24,7 @@ struct EngineBench: ~Copyable {
     while let output = session.pollOutput() {
       switch output {
       case .answerPoll(let body): lines.append("poll " + text(body).replacing("\u{1E}", with: "|"))
+      case .refusePoll(let refusal): lines.append("poll refused \(refusal.rawValue)")
       case .frame(let frame): lines.append("frame " + text(frame.dropFirst(frame.bytes.byte(at: 1) == 126 ? 4 : 2)))
       case .closeSocket: lines.append("close socket")
       }
@@ -176,6 +177,16 @@ struct EngineBench: ~Copyable {
     #expect(bench.receive("4hello") == ["message hello"])
   }
 
+  @Test func `a poll that is still there when the upgrade is complete is refused`() {
+    var bench = EngineBench()
+    _ = bench.drain()
+    _ = bench.poll()
+    _ = bench.attach()
+    // Both in one turn.
+    bench.session.receive(slice("2probe"), isBinary: false, now: .zero)
+    #expect(bench.receive("5") == ["frame 3probe", "poll refused 3", "upgraded"])
+  }
+
   @Test func `a candidate that breaks the rules, or takes too long, is dropped and polling goes on`() {
     for message in ["5", "4hello", "2", "2prob", "abc"] {
       var bench = EngineBench()
@@ -221,6 +232,14 @@ struct EngineBench: ~Copyable {
     var socket = EngineBench(.webSocket)
     _ = socket.drain()
     #expect(socket.receive("1") == ["close socket", "closed: transport close"])
+  }
+
+  @Test func `a poll that was on its way when the client closed hears a noop, and the next one nothing`() {
+    var bench = EngineBench()
+    _ = bench.drain()
+    #expect(bench.post("1") == ["closed: transport close"])
+    #expect(bench.poll() == ["poll 6"])
+    #expect(bench.poll() == ["refused 1"])
   }
 
   @Test func `what the server said before it closed is heard by one more poll`() {

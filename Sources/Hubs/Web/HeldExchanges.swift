@@ -54,6 +54,12 @@ package struct HeldExchange: Hashable, Sendable {
     }
   }
 
+  /// The same, but at once where `context` is the exchange's own loop.
+  package func answer(from context: LoopContext, _ body: @escaping @Sendable (HTTPExchange) -> Void) {
+    guard loop === context.loop else { return answer(body) }
+    if let exchange = context.service(HeldExchanges.self).take(self) { body(exchange) }
+  }
+
   package static func == (a: HeldExchange, b: HeldExchange) -> Bool { a.loop === b.loop && a.id == b.id }
 
   package func hash(into hasher: inout Hasher) { hasher.combine(id) }

@@ -21,6 +21,7 @@ internal final class WorkerServices {
   private let live: LiveEndpoint
   private let outputs: OutputServices
   private let channels: ChannelsEndpoint
+  private let socketIO: SocketIOServices
   private let relay: RTMPRelay
   /// What the program around the server publishes here.
   internal var stations: [ObjectIdentifier: LocalStation] = [:]
@@ -44,12 +45,14 @@ internal final class WorkerServices {
     outputs = OutputServices(shared, admission)
     relay = RTMPRelay(configuration.relay, admission)
     channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
+    socketIO = SocketIOServices(shared, in: context)
     let router = Router()
     WebPages.add(to: router)
     rest.add(to: router)
     MetricsEndpoint.add(to: router, rest)
     outputs.add(to: router)
     channels.add(to: router)
+    socketIO.add(to: router)
     router.fallback(live.handle)
     if !configuration.staticFiles.isEmpty {
       let files = StaticFiles(StaticFiles.Configuration(path: configuration.staticFiles), pool: shared.disk, in: context)
@@ -98,7 +101,7 @@ internal final class WorkerServices {
   }
 
   internal func metrics(in context: LoopContext) -> [Metric] {
-    MediaCollector.collect(hub) + MessageCollector.collect(messages) + NetworkCollector.collect(context)
+    MediaCollector.collect(hub) + MessageCollector.collect(messages) + socketIO.metrics + NetworkCollector.collect(context)
       + HTTPCollector.collect(http.responses)
       + AccessCollector.collect(access, notifier)
   }
@@ -113,6 +116,7 @@ internal final class WorkerServices {
     rtmp.stopListening()
     relay.stop()
     for station in Array(stations.values) { station.stop() }
+    socketIO.drain()
     http.drain()
   }
 }
@@ -125,6 +129,7 @@ internal struct SharedServices: Sendable {
   let directory: StreamDirectory
   let mesh: MediaMesh
   let channelMesh: ChannelMesh
+  let engineMesh: EngineMesh
   let certificates: CertificateStore
   /// The policy that workers begin with; each has its own copy.
   let policy: AccessPolicy
@@ -157,6 +162,7 @@ internal struct SharedServices: Sendable {
     directory = StreamDirectory()
     mesh = MediaMesh(loops: loops)
     channelMesh = ChannelMesh(loops: loops)
+    engineMesh = EngineMesh(loops: loops)
     certificates = try CertificateStore(configuration.tls, state: configuration.state, log: log)
     hls = HLSCatalog(loops: loops, start: started, random: UInt32.random(in: 0...UInt32.max))
     hlsDisk = configuration.hls.path.isEmpty ? nil : HLSDisk(configuration.hls.path, log: log)

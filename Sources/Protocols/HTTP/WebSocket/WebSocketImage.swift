@@ -23,6 +23,12 @@ package struct WebSocketImage: Sendable {
     compressed = packed.count < payload.count ? Slice(WebSocketFrame.encode(opcode, packed.span.bytes, compressed: true)) : nil
   }
 
+  /// A message that was framed already.
+  package init(plain: Slice) {
+    self.plain = plain
+    compressed = nil
+  }
+
   /// What to send on a connection that takes compressed images or does not.
   package func bytes(compressed isTaken: Bool) -> Slice { isTaken ? compressed ?? plain : plain }
 }

@@ -5,8 +5,9 @@ package import MartletPrimitives
 ///     polling ── attachSocket() ──▶ probing ── "2probe" "5" ──▶ webSocket ──▶ closed
 ///        └───────────── close, a violation, no pong ───────────────────────▶ closed
 ///
-/// The driver hands requests and messages in, then takes `pollOutput` until it is empty, then `pollEvent`. A pending GET is
-/// answered when output is taken, so that everything sent since goes in one answer.
+/// The driver hands requests and messages in, then takes `pollEvent` and `pollOutput` until both are empty. A pending GET is
+/// answered when output is taken, so that everything sent since goes in one answer; while an upgrade is under way it is
+/// answered with a noop at the latest, so that the client can go on with it.
 package struct EngineSession: ~Copyable {
   package enum Event: Equatable, Sendable {
     case message(Slice, isBinary: Bool)
@@ -19,6 +20,8 @@ package struct EngineSession: ~Copyable {
   package enum Output: Equatable, Sendable {
     /// Answers the GET that waits, with 200 and this body.
     case answerPoll(Slice)
+    /// Refuses the GET that waits: packets travel over the WebSocket already.
+    case refusePoll(EngineRefusal)
     /// A whole frame for the WebSocket.
     case frame(Slice)
     /// Closes the WebSocket behind what was written to it.
@@ -31,13 +34,15 @@ package struct EngineSession: ~Copyable {
   private let configuration: EngineConfiguration
   private var socket: Socket
   private var queue = Deque<EngineMessage>()
-  private var queuedBytes = 0
+  /// What waits for the next poll.
+  package private(set) var queuedBytes = 0
   private var output = Deque<Output>()
   private var events = Deque<Event>()
   private var isPollPending = false, isPostPending = false
   private var closeReason: EngineCloseReason?
-  /// Closed by the server while nobody polls: what is left is kept for the next poll until then.
+  /// Closed while nobody polls: one more poll hears what is left, and the last word, until then.
   private var lingersUntil: Instant?
+  private var lastWord = EngineMessage.close
   private var nextPing: Instant
   private var pongDue: Instant?
 
@@ -72,6 +77,7 @@ package struct EngineSession: ~Copyable {
   package mutating func pollEvent() -> Event? { events.popFirst() }
 
   package mutating func pollOutput() -> Output? {
+    if isPollPending, queue.isEmpty, case .probed = socket { enqueue(.noop) }
     if isPollPending, !queue.isEmpty { answerPoll() }
     return output.popFirst()
   }
@@ -90,10 +96,7 @@ package struct EngineSession: ~Copyable {
     isPollPending = true
     if lingersUntil != nil {
       lingersUntil = nil
-      enqueue(.close)
-    } else if case .probed = socket, queue.isEmpty {
-      // The client waits for its last poll before it completes the upgrade.
-      enqueue(.noop)
+      enqueue(lastWord)
     }
   }
 
@@ -174,12 +177,11 @@ package struct EngineSession: ~Copyable {
     case (.attached(let until), .ping) where packet.data == Slice(Array("probe".utf8)):
       socket = .probed(until: until)
       output.append(.frame(EngineMessage.probeAnswer.frame))
-      if isPollPending { enqueue(.noop) }
     case (.probed, .upgrade):
-      // Whoever still polls gets an end to it before anything goes the other way.
+      // A client waits for the end of its last poll before it says so: this one came too late.
       if isPollPending {
-        if queue.isEmpty { enqueue(.noop) }
-        answerPoll()
+        isPollPending = false
+        output.append(.refusePoll(.badRequest))
       }
       socket = .carrying
       while let message = queue.popFirst() { output.append(.frame(message.frame)) }
@@ -205,7 +207,10 @@ package struct EngineSession: ~Copyable {
       guard pongDue != nil else { return }
       pongDue = nil
       nextPing = now + configuration.pingInterval
-    case .close: finish(.transportClose, farewell: .noop)
+    case .close:
+      guard socket != .carrying, !isPollPending else { return finish(.transportClose, farewell: .noop) }
+      // A poll may be on its way, over another connection than this packet came by.
+      linger(.transportClose, until: now + .milliseconds(200), lastWord: .noop)
     // Since version 4 it is the server that pings.
     case .open, .ping: finish(.parseError, farewell: .close)
     case .upgrade, .noop: break
@@ -271,16 +276,24 @@ package struct EngineSession: ~Copyable {
   package mutating func close(now: Instant) {
     guard closeReason == nil else { return }
     guard socket != .carrying, !isPollPending else { return finish(.forcedClose, farewell: .close) }
-    closeReason = .forcedClose
-    lingersUntil = now + configuration.pingTimeout
-    if socket != .none { dropCandidate() }
-    events.append(.closed(.forcedClose))
+    linger(.forcedClose, until: now + configuration.pingTimeout, lastWord: .close)
   }
 
-  /// The driver cannot write any more for this client: too much waits already.
-  package mutating func overflow() {
-    if closeReason == nil { finish(.overflow, farewell: nil) }
+  private mutating func linger(_ reason: EngineCloseReason, until: Instant, lastWord: EngineMessage) {
+    closeReason = reason
+    lingersUntil = until
+    self.lastWord = lastWord
+    if socket != .none { dropCandidate() }
+    events.append(.closed(reason))
   }
+
+  /// Ends the session because of what only the driver knows: what the packets said, or that too much waits to be written.
+  package mutating func fail(_ reason: EngineCloseReason) {
+    if closeReason == nil { finish(reason, farewell: .close) }
+  }
+
+  /// A frame may go to the WebSocket past this machine: there is one, and nothing waits before it.
+  package var sendsFramesAtOnce: Bool { socket == .carrying && closeReason == nil && output.isEmpty }
 
   /// - Parameter farewell: what a pending poll is answered with, behind what is queued.
   private mutating func finish(_ reason: EngineCloseReason, farewell: EngineMessage?) {

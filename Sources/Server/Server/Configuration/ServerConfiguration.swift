@@ -47,6 +47,7 @@ package struct ServerConfiguration: Sendable {
   package var record = RecordConfiguration()
   package var channels = ChannelConfiguration()
   package var channelTransports = ChannelsEndpoint.Configuration()
+  package var socketIO = SocketIOConfiguration()
   package var auth = AuthConfiguration()
   package var webhooks = WebhookConfiguration()
   /// How long a stopping server waits for its connections to finish.
