@@ -1,5 +1,6 @@
 internal import MartletEndpoints
 internal import MartletIO
+internal import MartletMessages
 internal import MartletSocketIO
 internal import MartletWeb
 
@@ -7,16 +8,19 @@ internal import MartletWeb
 internal final class SocketIOServices {
   private let relay: EngineRelay
   private let endpoint: SocketIOEndpoint?
+  private let application: ChannelApplication
   private let diagnosis: SocketIODiagnosis?
 
-  internal init(_ shared: SharedServices, in context: LoopContext) {
+  internal init(_ shared: SharedServices, hub: MessageHub, access: any AccessControl, in context: LoopContext) {
     let (configuration, webSocket) = (shared.configuration.socketIO, shared.configuration.http.webSocket)
     relay = EngineRelay(shared.engineMesh, in: context)
     context.register(relay)
     let held = context.service(HeldExchanges.self)
     endpoint =
       configuration.isEnabled ? SocketIOEndpoint(configuration, webSocket: webSocket, relay: relay, held: held) : nil
-    endpoint?.application = NamespaceApplication(configuration.namespaces)
+    application = ChannelApplication(
+      configuration.namespaces, hub: hub, access: access, batch: shared.configuration.channelTransports.batch)
+    endpoint?.application = application
     diagnosis =
       shared.configuration.diagnostics
       ? SocketIODiagnosis(configuration, webSocket: webSocket, relay: relay, held: held) : nil

@@ -45,7 +45,7 @@ internal final class WorkerServices {
     outputs = OutputServices(shared, admission)
     relay = RTMPRelay(configuration.relay, admission)
     channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
-    socketIO = SocketIOServices(shared, in: context)
+    socketIO = SocketIOServices(shared, hub: messages, access: access, in: context)
     let router = Router()
     WebPages.add(to: router)
     rest.add(to: router)

@@ -45,6 +45,11 @@ internal struct ChannelQuery {
   private static func cursors(_ text: String?, single: ChannelName?) throws(ParseError) -> [ChannelName: Cursor] {
     guard let text, !text.isEmpty else { return [:] }
     if let single { return [single: try Cursor(text)] }
+    return try self.cursors(text)
+  }
+
+  /// Of several channels, as `cursor` wrote them.
+  internal static func cursors(_ text: String) throws(ParseError) -> [ChannelName: Cursor] {
     var cursors: [ChannelName: Cursor] = [:]
     for item in QueryItems(parsing: text).items { cursors[try ChannelName(item.name)] = try Cursor(item.value) }
     return cursors

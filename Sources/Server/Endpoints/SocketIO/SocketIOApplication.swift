@@ -18,18 +18,3 @@ package protocol SocketIOApplication: AnyObject {
 extension SocketIOApplication {
   package func socketIsWritable(_ socket: SocketIOSocket) {}
 }
-
-/// Lets clients into the configured namespaces and does no more.
-package final class NamespaceApplication: SocketIOApplication {
-  private let namespaces: Set<String>
-
-  package init(_ namespaces: [String]) { self.namespaces = Set(namespaces) }
-
-  package func socketIsConnecting(_ socket: SocketIOSocket) {
-    guard namespaces.contains(socket.namespace) else { return socket.refuse("Invalid namespace") }
-    socket.accept()
-  }
-
-  package func socket(_ socket: SocketIOSocket, didReceive event: SocketIOEvent) {}
-  package func socketDidDisconnect(_ socket: SocketIOSocket, _ reason: String) {}
-}

@@ -50,12 +50,12 @@ internal struct SocketCommand {
     return try ChannelName(text)
   }
 
-  private static func start(_ json: JSON, otherwise: SubscriptionStart) throws(ParseError) -> SubscriptionStart {
+  internal static func start(_ json: JSON, otherwise: SubscriptionStart) throws(ParseError) -> SubscriptionStart {
     if let text = try MessageContent.text(json, "since") { return .after(try Cursor(text)) }
     return try number(json, "last").map { .last($0) } ?? otherwise
   }
 
-  private static func number(_ json: JSON, _ name: String) throws(ParseError) -> Int? {
+  internal static func number(_ json: JSON, _ name: String) throws(ParseError) -> Int? {
     switch json[name] {
     case nil, .null?: return nil
     case .int(let value)? where value >= 0: return Int(value)
