@@ -417,16 +417,16 @@ def test_what_was_acknowledged_survives_kill_9_and_no_cursor_means_two_messages(
             except aiohttp.ClientError:
                 return
 
-    async def storm():
+    async def storm(round):
         async with aiohttp.ClientSession() as session:
-            tasks = [asyncio.create_task(publisher(session, name)) for name in "abcdefgh"]
+            tasks = [asyncio.create_task(publisher(session, f"{name}{round}")) for name in "abcdefgh"]
             await asyncio.sleep(1)
             durable.kill()
             await asyncio.gather(*tasks)
 
-    for _ in range(2):
+    for round in range(2):
         before = len(given)
-        run(storm())
+        run(storm(round))
         assert len(given) > before + 50
         durable.start()
     stored = {}

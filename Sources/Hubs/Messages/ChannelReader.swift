@@ -12,7 +12,8 @@ package protocol ChannelReaderOwner: AnyObject {
 /// Everything one connection is subscribed to: cursors into channels, pulled by the socket whenever it takes more.
 package final class ChannelReader: OutputSource, SubscriptionOwner {
   package let format: MessageFormat
-  package weak var owner: (any ChannelReaderOwner)?
+  /// Outlives the reader's part in any channel: it closes the reader before it goes.
+  package unowned var owner: (any ChannelReaderOwner)?
   package private(set) var sink: (any OutputSink)?
   package private(set) var subscriptions: [Subscription] = []
 
@@ -187,7 +188,7 @@ package final class ChannelReader: OutputSource, SubscriptionOwner {
 }
 
 /// The images of a replay from far behind, from the first that has not left yet.
-private struct OwnImages {
+private final class OwnImages {
   let log: ChannelLog
   private let format: MessageFormat
   private var base = 0
@@ -199,7 +200,7 @@ private struct OwnImages {
   }
 
   /// Offsets are asked for in rising runs, each beginning at the first that has not left.
-  mutating func image(at offset: Int) -> Slice {
+  func image(at offset: Int) -> Slice {
     if !(base...base + images.count).contains(offset) {
       images = Deque()
       base = offset
@@ -210,7 +211,7 @@ private struct OwnImages {
     return images[offset - base]
   }
 
-  mutating func drop(before offset: Int) {
+  func drop(before offset: Int) {
     while base < offset, !images.isEmpty {
       images.popFirst()
       base += 1

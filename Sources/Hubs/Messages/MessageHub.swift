@@ -44,10 +44,15 @@ package final class MessageHub {
   }
 
   /// A fresh id for `ChannelClient`.
-  package func nextClientID() -> String {
+  package func nextClientID() -> String { clientID(of: nextClientNumber()) }
+
+  /// For those that keep a number and make its text when it is asked for.
+  package func nextClientNumber() -> Int {
     clientCount += 1
-    return "m\(context.loop.index)-\(clientCount)"
+    return clientCount
   }
+
+  package func clientID(of number: Int) -> String { "m\(context.loop.index)-\(number)" }
 
   internal func nextRequest() -> UInt64 {
     requestCount += 1
@@ -237,6 +242,7 @@ package final class MessageHub {
 
   // MARK: Sessions
 
+  /// Keeps the session in being until it is removed.
   package func add(_ session: any ChannelSession) { sessions[ObjectIdentifier(session)] = session }
   package func remove(_ session: any ChannelSession) { sessions[ObjectIdentifier(session)] = nil }
   package var localSessions: [any ChannelSession] { Array(sessions.values) }

@@ -41,7 +41,7 @@ internal final class ChannelPoll: ChannelSession, SubscriptionOwner {
 
   internal var channels: [ChannelName] { subscriptions.map(\.channel) }
 
-  internal func begin(left: @escaping (ObjectIdentifier) -> Void) {
+  internal func begin() {
     hub.add(self)
     exchange.onClose = { [unowned self] in
       let subscriptions = self.subscriptions
@@ -49,7 +49,6 @@ internal final class ChannelPoll: ChannelSession, SubscriptionOwner {
       for subscription in subscriptions { self.hub.remove(subscription) }
       if let timer = self.timer { self.exchange.context.cancel(timer) }
       self.hub.remove(self)
-      left(ObjectIdentifier(self))
     }
     subscribe(query.entries[...])
   }

@@ -24,8 +24,6 @@ package final class ChannelsEndpoint {
   internal let configuration: Configuration
   internal let formats: ChannelFormats
   internal let socketOptions: WebSocketOptions
-  /// Sessions under way; each leaves when its connection does.
-  private var sessions: [ObjectIdentifier: AnyObject] = [:]
 
   /// - Parameter webSocket: the server's; the limit on messages is the channels' own.
   package init(_ configuration: Configuration, hub: MessageHub, access: any AccessControl, webSocket: WebSocketConfiguration) {
@@ -60,11 +58,6 @@ package final class ChannelsEndpoint {
     case "presence": presence(exchange, name)
     default: exchange.refuse(.notFound, "expected /channels/\(name)/events, /poll, /history or /presence")
     }
-  }
-
-  internal func keep(_ session: AnyObject) -> (ObjectIdentifier) -> Void {
-    sessions[ObjectIdentifier(session)] = session
-    return { [weak self] in self?.sessions[$0] = nil }
   }
 
   // MARK: Publishing
@@ -105,10 +98,10 @@ package final class ChannelsEndpoint {
       let client = client(of: exchange, "sse", admission)
       if channels.isSingle, let only = channels.entries.first, let sink = exchange.sink {
         let stream = EventStream(exchange, client, admission, sink: sink, hub: hub, formats: formats, heartbeat: configuration.heartbeat)
-        stream.begin(only, retry: configuration.retry, left: keep(stream))
+        stream.begin(only, retry: configuration.retry)
       } else {
         let stream = MergedEventStream(exchange, client, admission, hub: hub, heartbeat: configuration.heartbeat)
-        stream.begin(channels, retry: configuration.retry, left: keep(stream))
+        stream.begin(channels, retry: configuration.retry)
       }
     }
   }
@@ -122,7 +115,7 @@ package final class ChannelsEndpoint {
     }
     open(exchange, name, cursor: query.first("since"), transport: "poll") { [self] channels, admission in
       let poll = ChannelPoll(exchange, client(of: exchange, "poll", admission), admission, channels, hub: hub, limits: limits)
-      poll.begin(left: keep(poll))
+      poll.begin()
     }
   }
 

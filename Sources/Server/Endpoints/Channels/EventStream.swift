@@ -31,13 +31,12 @@ internal final class EventStream: ChannelSession, ChannelReaderOwner {
 
   internal var channels: [ChannelName] { reader.subscriptions.map(\.channel) }
 
-  internal func begin(_ entry: ChannelQuery.Entry, retry: TimeSpan, left: @escaping (ObjectIdentifier) -> Void) {
+  internal func begin(_ entry: ChannelQuery.Entry, retry: TimeSpan) {
     hub.add(self)
     exchange.onClose = { [unowned self] in
       // The last event is still to be sent before the connection closes.
       if self.saidGoodbye { self.hub.endSubscriptions(of: self.reader) } else { self.hub.close(self.reader) }
       self.hub.remove(self)
-      left(ObjectIdentifier(self))
     }
     hub.subscribe(reader, to: entry.channel, entry.start) { [weak self] result in
       guard let self, !self.exchange.isFinished else { return }

@@ -30,12 +30,11 @@ internal final class MergedEventStream: ChannelSession, SubscriptionOwner {
 
   internal var channels: [ChannelName] { subscriptions.map(\.channel) }
 
-  internal func begin(_ query: ChannelQuery, retry: TimeSpan, left: @escaping (ObjectIdentifier) -> Void) {
+  internal func begin(_ query: ChannelQuery, retry: TimeSpan) {
     hub.add(self)
     exchange.onClose = { [unowned self] in
       for subscription in exchangeAll() { self.hub.remove(subscription) }
       self.hub.remove(self)
-      left(ObjectIdentifier(self))
     }
     exchange.onWritable = { [unowned self] in
       self.isBlocked = false

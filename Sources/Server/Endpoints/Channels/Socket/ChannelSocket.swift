@@ -12,29 +12,30 @@ extension ChannelsEndpoint {
     guard WebSocketHandshake.isRequested(by: exchange.request) else {
       return exchange.refuse(426, "this is a WebSocket; see docs/channels.md")
     }
-    let admission = ChannelAdmission(exchange.accessRequest(.subscribe, on: "", transport: "ws"), access, in: exchange.context)
-    let (remote, agent) = (exchange.remote, exchange.request.fields.first("User-Agent"))
+    let question = exchange.accessRequest(.subscribe, on: "", transport: "ws")
     guard let session = exchange.acceptWebSocket(socketOptions) else { return }
-    let client = ChannelClient(
-      id: hub.nextClientID(), transport: "ws", remote: remote, since: session.context.wallTime, userAgent: agent)
-    let socket = ChannelSocket(session, client, admission, self)
-    socket.begin(left: keep(socket))
+    let socket = ChannelSocket(session, question, self)
+    session.handler = socket
+    hub.add(socket)
   }
 }
 
 /// One connection of `/ws`: commands come as JSON text frames, alone or several in an array; messages of all its channels
 /// leave as frames that are shared with the other subscribers.
+///
+/// It is kept small: most connections are idle, and what only some need is made when they first do.
 internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocketHandler {
-  internal private(set) var client: ChannelClient
   private let session: WebSocketSession
-  private let admission: ChannelAdmission
-  /// Made with the first subscription: an idle connection has none.
-  private var reader: ChannelReader?
   private unowned let endpoint: ChannelsEndpoint
-  private unowned let hub: MessageHub
-  private var left: ((ObjectIdentifier) -> Void)?
+  /// What the handshake said of who asks, until the first command needs a permission.
+  private let question: AccessRequest
+  private var asked: ChannelAdmission?
+  /// Made with the first subscription.
+  private var reader: ChannelReader?
+  private let number: Int
+  private let since: WallTime
   /// Commands whose answer is under way.
-  private var pending = 0
+  private var pending: Int32 = 0
 
   /// Commands that may be under way at once.
   private static let maximumPending = 256
@@ -42,18 +43,27 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
   /// The largest command: a message as base64 with what is around it.
   internal static func commandBytes(_ configuration: ChannelConfiguration) -> Int { configuration.messageBytes / 3 * 4 + 8192 }
 
-  internal init(_ session: WebSocketSession, _ client: ChannelClient, _ admission: ChannelAdmission, _ endpoint: ChannelsEndpoint) {
+  internal init(_ session: WebSocketSession, _ question: AccessRequest, _ endpoint: ChannelsEndpoint) {
     self.session = session
-    self.client = client
-    self.admission = admission
+    self.question = question
     self.endpoint = endpoint
-    hub = endpoint.hub
+    number = endpoint.hub.nextClientNumber()
+    since = session.context.wallTime
   }
 
-  internal func begin(left: @escaping (ObjectIdentifier) -> Void) {
-    self.left = left
-    session.handler = self
-    hub.add(self)
+  private var hub: MessageHub { endpoint.hub }
+
+  private var admission: ChannelAdmission {
+    if let asked { return asked }
+    let made = ChannelAdmission(question, endpoint.access, in: session.context)
+    asked = made
+    return made
+  }
+
+  internal var client: ChannelClient {
+    ChannelClient(
+      id: hub.clientID(of: number), transport: "ws", remote: question.remote, since: since, user: asked?.user, tokenID: asked?.tokenID,
+      userAgent: question.userAgent)
   }
 
   internal var channels: [ChannelName] { reader?.subscriptions.map(\.channel) ?? [] }
@@ -243,8 +253,6 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
     admission.ask(action, on: channel) { [weak self] verdict in
       guard let self else { return }
       self.pending -= 1
-      self.client.user = self.admission.user
-      self.client.tokenID = self.admission.tokenID
       switch verdict {
       case .allowed: then()
       case .denied(let reason, let needsCredentials): denied(reason, needsCredentials ? .noCredentials : .forbidden)
@@ -285,13 +293,12 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
   }
 
   internal func sweep(now: Instant, stuck: TimeSpan) {
-    if admission.isExpired { return kick(.expired) }
+    if asked?.isExpired == true { return kick(.expired) }
     if reader?.isTooSlow(now: now, limit: stuck) == true { kick(.slow) }
   }
 
   internal func webSocketDidClose(_ session: WebSocketSession, _ code: WebSocketCloseCode, _ reason: String) {
     if let reader { hub.close(reader) }
     hub.remove(self)
-    exchange(&left, with: nil)?(ObjectIdentifier(self))
   }
 }
