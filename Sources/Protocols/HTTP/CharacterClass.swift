@@ -51,7 +51,9 @@ extension StringProtocol {
   /// Equal but for the case of ASCII letters, as field names and most tokens compare.
   internal func equalsIgnoringCase(_ other: some StringProtocol) -> Bool {
     let (a, b) = (utf8, other.utf8)
-    return a.count == b.count && zip(a, b).allSatisfy { $0 == $1 || $0.lowercasedASCII == $1.lowercasedASCII }
+    guard a.count == b.count else { return false }
+    for (x, y) in zip(a, b) where x != y && x.lowercasedASCII != y.lowercasedASCII { return false }
+    return true
   }
 
   internal var isToken: Bool { !isEmpty && utf8.allSatisfy(CharacterClass.token.contains) }

@@ -16,6 +16,16 @@ package struct HTTPFields: Sendable {
   /// The value of the first field of that name.
   package func first(_ name: String) -> String? { fields.first { $0.name.equalsIgnoringCase(name) }?.value }
 
+  /// The value of the field of that name, and how many such fields there are.
+  internal func only(_ name: String) -> (value: String?, count: Int) {
+    var (value, count): (String?, Int) = (nil, 0)
+    for field in fields where field.name.equalsIgnoringCase(name) {
+      value = value ?? field.value
+      count += 1
+    }
+    return (value, count)
+  }
+
   package func all(_ name: String) -> [String] {
     fields.compactMap { $0.name.equalsIgnoringCase(name) ? $0.value : nil }
   }

@@ -27,7 +27,9 @@ package struct HTTPTarget: Sendable, Equatable {
   package var hasTrailingSlash: Bool { rawPath.utf8.count > 1 && rawPath.utf8.last == UInt8(ascii: "/") }
 
   /// The decoded path in its one canonical form, for matching: `/` and the segments joined by it.
-  package var path: String { "/" + segments.joined(separator: "/") }
+  package var path: String { isCanonical ? rawPath : "/" + segments.joined(separator: "/") }
+  /// Nothing is encoded, and no segment is empty.
+  private let isCanonical: Bool
 
   /// - Throws: 400.
   package init(_ raw: String, method: HTTPMethod = .get, authority: String? = nil) throws(HTTPError) {
@@ -38,12 +40,12 @@ package struct HTTPTarget: Sendable, Equatable {
       guard Self.isAuthority(raw), raw.utf8.contains(UInt8(ascii: ":")) else {
         throw HTTPError(.badRequest, "CONNECT needs HOST:PORT as its target")
       }
-      (form, self.authority, rawPath, segments, rawQuery) = (.authority, raw, "", [], nil)
+      (form, self.authority, rawPath, segments, rawQuery, isCanonical) = (.authority, raw, "", [], nil, false)
       return
     }
     if raw == "*" {
       guard method == .options else { throw HTTPError(.badRequest, "the target * is for OPTIONS only") }
-      (form, self.authority, rawPath, segments, rawQuery) = (.asterisk, authority, "", [], nil)
+      (form, self.authority, rawPath, segments, rawQuery, isCanonical) = (.asterisk, authority, "", [], nil, false)
       return
     }
     guard !raw.utf8.contains(UInt8(ascii: "#")) else { throw HTTPError(.badRequest, "a request target has no fragment") }
@@ -65,13 +67,15 @@ package struct HTTPTarget: Sendable, Equatable {
     rawPath = path.isEmpty ? "/" : String(Substring(path))
     rawQuery = path.endIndex == rest.endIndex ? nil : String(rest[path.endIndex...].dropFirst())
     segments = try Self.decodeSegments(rawPath)
+    let length = segments.reduce(0) { $0 + $1.utf8.count + 1 }
+    isCanonical = length == rawPath.utf8.count && !rawPath.utf8.contains(UInt8(ascii: "%"))
   }
 
   /// Splits and decodes a path, refusing whatever could leave the tree it is looked up in.
   package static func decodeSegments(_ path: String) throws(HTTPError) -> [String] {
     var segments: [String] = []
-    for raw in path.split(separator: "/") {
-      guard let segment = PercentCoding.decode(raw) else {
+    for raw in path.utf8.split(separator: UInt8(ascii: "/")) {
+      guard let segment = PercentCoding.decode(Substring(raw)) else {
         throw HTTPError(.badRequest, "the path holds a broken percent-encoding or is not UTF-8")
       }
       guard segment != ".", segment != ".." else { throw HTTPError(.badRequest, "the path holds a dot segment") }
@@ -85,23 +89,27 @@ package struct HTTPTarget: Sendable, Equatable {
 
   /// Whether `text` can be the value of `Host`: a host with an optional port and nothing else.
   package static func isAuthority(_ text: some StringProtocol) -> Bool {
-    guard !text.isEmpty, text.utf8.allSatisfy(CharacterClass.authority.contains) else { return false }
-    var rest = Substring(text)
-    if rest.utf8.first == UInt8(ascii: "[") {
+    var text = String(text)
+    return text.withUTF8 { isAuthority($0) }
+  }
+
+  private static func isAuthority(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    guard let first = bytes.first, bytes.allSatisfy(CharacterClass.authority.contains) else { return false }
+    var end = bytes.firstIndex(of: UInt8(ascii: ":")) ?? bytes.count
+    if first == UInt8(ascii: "[") {
       // RFC 3986 §3.2.2: between brackets stands an IPv6 address.
-      guard let close = rest.firstIndex(of: "]"), rest[..<close].contains(":"), IPAddress(String(rest[...close])) != nil else {
-        return false
-      }
-      rest = rest[rest.index(after: close)...]
-      guard rest.isEmpty || rest.utf8.first == UInt8(ascii: ":") else { return false }
+      guard let close = bytes.firstIndex(of: UInt8(ascii: "]")), end < close,
+        IPAddress(String(decoding: bytes[...close], as: UTF8.self)) != nil
+      else { return false }
+      end = close + 1
     } else {
-      let host = rest.prefix { $0 != ":" }
-      guard !host.isEmpty, !host.contains("["), !host.contains("]") else { return false }
-      rest = rest[host.endIndex...]
+      let host = bytes[..<end]
+      guard !host.isEmpty, !host.contains(UInt8(ascii: "[")), !host.contains(UInt8(ascii: "]")) else { return false }
     }
-    guard !rest.isEmpty else { return true }
-    let port = rest.dropFirst()
-    return port.isEmpty || (port.utf8.allSatisfy(\.isDigit) && port.utf8.count <= 5 && UInt16(port) != nil)
+    guard end < bytes.count else { return true }
+    guard bytes[end] == UInt8(ascii: ":") else { return false }
+    let port = bytes[(end + 1)...]
+    return port.count <= 5 && port.allSatisfy(\.isDigit) && port.reduce(0) { $0 * 10 + Int($1 & 15) } <= 65_535
   }
 }
 

@@ -25,9 +25,9 @@ internal enum FieldLine {
 
   /// The one `Content-Length`, or `nil` without one.
   static func contentLength(_ fields: HTTPFields) throws(HTTPError) -> Int? {
-    let values = fields.all("Content-Length")
-    guard let value = values.first else { return nil }
-    guard values.count == 1 else { throw HTTPError(.badRequest, "Content-Length is repeated") }
+    let (first, count) = fields.only("Content-Length")
+    guard let value = first else { return nil }
+    guard count == 1 else { throw HTTPError(.badRequest, "Content-Length is repeated") }
     // 18 digits always fit in an Int; a sign, a list or white space does not pass.
     guard (1...18).contains(value.utf8.count), value.utf8.allSatisfy(\.isDigit), let length = Int(value) else {
       throw HTTPError(.badRequest, "Content-Length is not a number")
@@ -37,9 +37,9 @@ internal enum FieldLine {
 
   /// Whether the content is chunked.
   static func isChunked(_ fields: HTTPFields, _ version: HTTPVersion) throws(HTTPError) -> Bool {
-    let values = fields.all("Transfer-Encoding")
-    guard let value = values.first else { return false }
-    guard values.count == 1, value.equalsIgnoringCase("chunked") else {
+    let (first, count) = fields.only("Transfer-Encoding")
+    guard let value = first else { return false }
+    guard count == 1, value.equalsIgnoringCase("chunked") else {
       throw HTTPError(.badRequest, "Transfer-Encoding is something else than exactly \"chunked\"")
     }
     guard version == .http11 else { throw HTTPError(.badRequest, "Transfer-Encoding in HTTP/1.0") }

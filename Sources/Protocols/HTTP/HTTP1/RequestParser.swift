@@ -120,9 +120,9 @@ package struct RequestParser: ~Copyable {
 
   /// RFC 9112 §3.2: exactly one valid `Host` in HTTP/1.1, at most one in HTTP/1.0.
   private static func checkHost(_ fields: HTTPFields, _ version: HTTPVersion) throws(HTTPError) {
-    let hosts = fields.all("Host")
-    guard hosts.count <= 1 else { throw HTTPError(.badRequest, "Host is repeated") }
-    guard let host = hosts.first else {
+    let (value, count) = fields.only("Host")
+    guard count <= 1 else { throw HTTPError(.badRequest, "Host is repeated") }
+    guard let host = value else {
       guard version == .http10 else { throw HTTPError(.badRequest, "HTTP/1.1 needs a Host field") }
       return
     }
@@ -152,6 +152,7 @@ internal struct RequestLine: Sendable {
   }
 
   static func version(_ text: ArraySlice<UInt8>) throws(HTTPError) -> HTTPVersion {
+    if text.elementsEqual("HTTP/1.1".utf8) { return .http11 }
     guard text.count == 8, text.starts(with: Array("HTTP/".utf8)), text[text.startIndex + 6] == UInt8(ascii: "."),
       text[text.startIndex + 5].isDigit, text[text.startIndex + 7].isDigit
     else { throw HTTPError(.badRequest, "the line does not end with HTTP/1.1") }
