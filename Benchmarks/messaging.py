@@ -2,7 +2,6 @@
 import json
 import shutil
 import subprocess
-import sys
 import time
 
 from harness import Server, await_port, bench, cpu, free_port, pss, root, show, start_martlet, work
@@ -18,6 +17,8 @@ http {{ access_log off; keepalive_requests 100000000; nchan_max_reserved_memory 
   location = /pub {{ nchan_publisher; nchan_channel_id bench; nchan_message_buffer_length 1000; {deflate} }}
   location = /hello {{ default_type text/plain; return 200 "Hello world\\n"; }} }} }}
 """
+
+SOCKETIO = "/socket.io/?EIO=4&transport=websocket"
 
 
 def start_nchan(name="nchan", deflate=False):
@@ -41,7 +42,7 @@ def start_node():
 
 
 def start_socketio():
-    return start_script("python-socketio", sys.executable, str(root / "Benchmarks/peers/socketio_server.py"))
+    return start_script("python-socketio", str(root / ".build/venv/bin/python"), str(root / "Benchmarks/peers/socketio_server.py"))
 
 
 def measure(pids, command):
@@ -140,7 +141,8 @@ def run(seconds, quick):
         show(rows[-1:])
     sse = [lambda s, n=n: fan_out(s, "sse", "/channels/bench/events", "/channels/bench", n, 20, 128, seconds) for n in counts]
     collect(start_martlet, *cases("/ws", "/channels/bench", "martlet", "/diag/echo"), *sse,
-            lambda s: fan_out(s, "deflate", "/ws", "/channels/bench", 1000, 20, 1024, seconds), lambda s: get(s, "/diag/hello", seconds))
+            lambda s: fan_out(s, "deflate", "/ws", "/channels/bench", 1000, 20, 1024, seconds), lambda s: get(s, "/diag/hello", seconds),
+            lambda s: fan_out(s, "socketio", SOCKETIO, "/channels/bench", 1000, 20, 128, seconds))
     collect(lambda: start_martlet("martlet-idle"), lambda s: idle(s, "ws", "/ws", idle_count))
     collect(lambda: start_martlet("martlet-idle"), lambda s: idle(s, "martlet", "/ws", idle_count))
     if shutil.which("nginx"):
@@ -151,4 +153,6 @@ def run(seconds, quick):
     if shutil.which("node"):
         collect(start_node, *cases("/ws", "/pub", echo_path="/echo"), lambda s: fan_out(s, "deflate", "/deflate", "/pub", 1000, 20, 1024, seconds))
         collect(start_node, lambda s: idle(s, "ws", "/ws", idle_count))
+    if (root / ".build/venv/bin/python").exists():
+        collect(start_socketio, lambda s: fan_out(s, "socketio", SOCKETIO, "/pub", 1000, 20, 128, seconds))
     return rows

@@ -72,7 +72,11 @@ internal final class MessageSubscriber: TCPConnectionHandler {
     let behind = Array(head[end...])
     head = []
     if kind == .martlet || kind == .deflate, path.hasSuffix("/ws") { send("{\"do\":\"subscribe\",\"channel\":\"bench\"}", connection) }
-    if kind == .socketio { send("40", connection) }
+    if kind == .socketio {
+      send("40", connection)
+      // Martlet's clients subscribe; the peer's broadcasts go to everybody.
+      send("42[\"subscribe\",\"bench\"]", connection)
+    }
     if !behind.isEmpty { count(behind, connection) }
   }
 
