@@ -6,6 +6,7 @@ import json
 import random
 import signal
 import struct
+import subprocess
 import time
 
 import aiohttp
@@ -193,6 +194,30 @@ def test_a_compressed_stream_is_one_gzip_stream(channels):
                 for n in range(20):
                     await publish(session, channels, "gz", f"{n} " + "text " * 100)
                     assert (await anext(received))["data"] == f"{n} " + "text " * 100
+    run(main())
+
+
+def test_an_event_stream_over_http_2_is_the_same(channels):
+    for n in range(3):
+        subprocess.run(["curl", "-sf", "-d", f"m{n}", channels.url("/channels/h2")], check=True, stdout=subprocess.DEVNULL)
+    result = subprocess.run(["curl", "-skN", "--http2", "-m", "2", "-w", "%{stderr}%{http_version}",
+                             f"https://127.0.0.1:{channels.https}/channels/h2/events?last=3"], capture_output=True, text=True)
+    assert result.stderr.startswith("2") and [l for l in result.stdout.split("\n") if l.startswith("data")] == ["data: m0", "data: m1", "data: m2"]
+    assert ":\n\n" in result.stdout, "it is kept alive, too"
+
+
+def test_compressed_and_plain_sockets_hear_the_same(channels):
+    text = "the same words again and again, " * 40
+
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, channels, compress=15) as packed, Socket(session, channels) as plain:
+            assert packed.ws.compress and not plain.ws.compress
+            for socket in (packed, plain):
+                await socket.ask(do="subscribe", channel="packed")
+            for n in range(20):
+                await publish(session, channels, "packed", f"{n} {text}")
+            for socket in (packed, plain):
+                assert [(await socket.message())["data"] for _ in range(20)] == [f"{n} {text}" for n in range(20)]
     run(main())
 
 

@@ -11,6 +11,8 @@ package struct ChannelOptions: Equatable, Sendable {
   package var durable = false
   /// Who is subscribed is known, and comings and goings are told.
   package var presence = false
+  /// Binary messages are compressed for connections that take it; most are media, which grows.
+  package var compressesBinary = false
   package init() {}
 }
 

@@ -10,9 +10,9 @@ internal final class ChannelFormats {
   internal let events: MessageFormat
   internal let compressedEvents: MessageFormat
 
-  internal init(_ settings: DeflateSettings) {
+  internal init(_ settings: DeflateSettings, _ channels: ChannelConfiguration) {
     socket = SocketFormat.plain()
-    compressedSocket = SocketFormat.compressed(pool, settings)
+    compressedSocket = SocketFormat.compressed(pool, settings, channels)
     events = EventStreamFormat.plain()
     compressedEvents = EventStreamFormat.compressed(pool)
   }

@@ -30,7 +30,7 @@ package final class ChannelsEndpoint {
     self.configuration = configuration
     self.hub = hub
     self.access = access
-    formats = ChannelFormats(webSocket.deflate)
+    formats = ChannelFormats(webSocket.deflate, hub.configuration)
     var webSocket = webSocket
     webSocket.limits.message = ChannelSocket.commandBytes(hub.configuration)
     webSocket.limits.frame = webSocket.limits.message

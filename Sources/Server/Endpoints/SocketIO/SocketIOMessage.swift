@@ -61,25 +61,24 @@ internal enum SocketIOMessage {
 /// The encoded form of the newest message of each channel: everybody who is subscribed to that channel alone is sent the same.
 internal final class SocketIOImages {
   private struct Image {
-    let cursor: Cursor
+    let namespace: String
+    let epoch: String
+    let offset: Int
     let wire: [EngineMessage]
   }
 
-  private struct Key: Hashable {
-    let namespace: String
-    let channel: ChannelName
-  }
-
-  private var newest: [Key: Image] = [:]
+  /// By the channel's log, in the few namespaces that reach it.
+  private var newest: [ObjectIdentifier: Image] = [:]
   private static let limit = 1024
 
-  internal func wire(_ message: Message, in channel: ChannelName, _ cursor: Cursor, namespace: String) -> [EngineMessage] {
-    let key = Key(namespace: namespace, channel: channel)
-    if let image = newest[key], image.cursor == cursor { return image.wire }
-    let position = ChannelQuery.cursor([(channel, cursor)])
-    let wire = SocketIOMessage.event(message, in: channel, cursor, position: position).packet(in: namespace).encoded
+  internal func wire(_ message: Message, in log: ChannelLog, namespace: String) -> [EngineMessage] {
+    let key = ObjectIdentifier(log)
+    if let image = newest[key], image.offset == message.offset, image.namespace == namespace, image.epoch == log.epoch { return image.wire }
+    let cursor = Cursor(epoch: log.epoch, offset: message.offset)
+    let position = ChannelQuery.cursor([(log.name, cursor)])
+    let wire = SocketIOMessage.event(message, in: log.name, cursor, position: position).packet(in: namespace).encoded
     if newest.count >= Self.limit { newest = [:] }
-    newest[key] = Image(cursor: cursor, wire: wire)
+    newest[key] = Image(namespace: namespace, epoch: log.epoch, offset: message.offset, wire: wire)
     return wire
   }
 }

@@ -85,10 +85,8 @@ internal final class SocketIOSubscriber: ChannelSession, SubscriptionOwner {
   }
 
   private func send(_ message: Message, of subscription: Subscription) {
+    if subscriptions.count == 1 { return socket.send(images.wire(message, in: subscription.log, namespace: socket.namespace)) }
     let cursor = Cursor(epoch: subscription.log.epoch, offset: message.offset)
-    if subscriptions.count == 1 {
-      return socket.send(images.wire(message, in: subscription.channel, cursor, namespace: socket.namespace))
-    }
     let event = SocketIOMessage.event(message, in: subscription.channel, cursor, position: position)
     socket.send(event.packet(in: socket.namespace).encoded)
   }

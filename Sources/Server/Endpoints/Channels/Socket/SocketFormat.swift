@@ -12,9 +12,12 @@ internal enum SocketFormat {
   }
 
   /// For connections that agreed on permessage-deflate: compressed once for all of them.
-  internal static func compressed(_ pool: DeflatePool, _ settings: DeflateSettings) -> MessageFormat {
+  internal static func compressed(_ pool: DeflatePool, _ settings: DeflateSettings, _ channels: ChannelConfiguration) -> MessageFormat {
     MessageFormat(name: "ws-deflate") { channel, cursor, message in
-      WebSocketImage(message.webSocketKind, payload(message, in: channel, cursor), compressor: pool, settings: settings)
+      var settings = settings
+      if channels.options(of: channel).compressesBinary { settings.compressesBinary = true }
+      return
+        WebSocketImage(message.webSocketKind, payload(message, in: channel, cursor), compressor: pool, settings: settings)
         .bytes(compressed: true)
     }
   }

@@ -15,6 +15,9 @@ internal enum ChannelsSection {
       SettingKey("durable", \.channels.defaults.durable, .bool, "Channels are kept on disk, in the file channels.path."),
       SettingKey("presence", \.channels.defaults.presence, .bool, "Who is subscribed is known and told."),
       SettingKey(
+        "compress_binary", \.channels.defaults.compressesBinary, .bool,
+        "Binary messages are compressed for WebSockets that agreed on it, like text."),
+      SettingKey(
         "namespaces", \.channels.namespaces, namespaces,
         "The same options for the channels below a first segment: chat is for chat/general. What is left out is as the server has it without configuration.",
         example: "{chat: {history: 10000, age: 24h, presence: true}, orders: {durable: true}}", structured: true),
@@ -47,19 +50,22 @@ internal enum ChannelsSection {
   private static let size = SettingType<Int>.bytes(1 << 10...16 << 30)
   private static let age = SettingType<TimeSpan>.duration(.seconds(1)...TimeSpan.days(365))
 
-  private static let options = SettingType<ChannelOptions>("{history, age, bytes, durable, presence}") { node throws(SettingProblem) in
-    try SettingFields.read(node, "a namespace", ["history", "age", "bytes", "durable", "presence"]) { fields throws(SettingProblem) in
+  private static let options = SettingType<ChannelOptions>("{history, age, bytes, durable, presence, compress_binary}") {
+    node throws(SettingProblem) in
+    try SettingFields.read(node, "a namespace", ["history", "age", "bytes", "durable", "presence", "compress_binary"]) {
+      fields throws(SettingProblem) in
       var options = ChannelOptions()
       options.history = try fields.optional("history", .int(0...10_000_000)) ?? options.history
       options.age = try fields.optional("age", age) ?? options.age
       options.bytes = try fields.optional("bytes", size) ?? options.bytes
       options.durable = try fields.optional("durable", .bool) ?? options.durable
       options.presence = try fields.optional("presence", .bool) ?? options.presence
+      options.compressesBinary = try fields.optional("compress_binary", .bool) ?? options.compressesBinary
       return options
     }
   } write: { options in
     "{history: \(options.history), age: \(age.write(options.age)), bytes: \(size.write(options.bytes)), durable: \(options.durable), "
-      + "presence: \(options.presence)}"
+      + "presence: \(options.presence), compress_binary: \(options.compressesBinary)}"
   }
 
   private static let namespaces = SettingType<[String: ChannelOptions]>("a map of first segments to {history, age, …}") {
