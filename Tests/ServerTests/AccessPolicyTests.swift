@@ -64,6 +64,17 @@ import Testing
     if case .decided(.denied(let reason, _)) = policy.decide(request, now: now) { reason } else { "" }
   }
 
+  @Test func `what is for anyone needs no credentials, and nothing else is opened by it`() throws {
+    let policy = try policy {
+      $0.tokens = [.init(secret: Secret(Self.secret), actions: [.subscribe, .publish])]
+      $0.anyone = [.init(actions: [.subscribe], on: [PathPattern("news/**") ?? .everything])]
+    }
+    #expect(isAllowed(policy, request(.subscribe, "news/today")))
+    #expect(!isAllowed(policy, request(.publish, "news/today")))
+    #expect(!isAllowed(policy, request(.subscribe, "chat/a")))
+    #expect(isAllowed(policy, request(.subscribe, "news/today", token: "x.y.z")), "a bad token is no worse than none")
+  }
+
   @Test func `without configuration publish and play are open, uploads and administration are not`() throws {
     let policy = try policy { _ in }
     #expect(isAllowed(policy, request(.publish)) && isAllowed(policy, request(.play)) && isAllowed(policy, request(.subscribe)))

@@ -62,9 +62,16 @@ package struct AccessPolicy: Sendable {
     case nil: break
     }
     if byKey(request) { return .decided(.allowed()) }
+    if isForAnyone(request) { return .decided(.allowed()) }
     if let webhook = configuration.webhook, webhook.actions.contains(request.action) { return .ask }
     // A token that is worse than none would be a riddle: what is open to everybody is open to its bearer too.
     return .decided(isOpen ? .allowed() : .denied(refusal ?? missing(request)))
+  }
+
+  private func isForAnyone(_ request: AccessRequest) -> Bool {
+    configuration.anyone.contains { rule in
+      rule.actions.contains(request.action) && rule.on.contains { $0.matches(request.resource) }
+    }
   }
 
   // MARK: Addresses

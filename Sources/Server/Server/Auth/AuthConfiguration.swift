@@ -62,7 +62,19 @@ package struct AuthConfiguration: Equatable, Sendable {
     }
   }
 
+  /// What everybody may do without credentials, although the action needs some elsewhere.
+  package struct OpenRule: Equatable, Sendable {
+    package var actions: [AccessAction]
+    package var on: [PathPattern]
+
+    package init(actions: [AccessAction], on: [PathPattern]) {
+      self.actions = actions
+      self.on = on
+    }
+  }
+
   package var keys: [StaticKey] = []
+  package var anyone: [OpenRule] = []
   package var tokens: [TokenKey] = []
   package var webhook: Webhook?
   /// With a rule for an action, only its addresses may.

@@ -20,6 +20,10 @@ internal enum AuthSection {
         example: "[{secret_file: /etc/martlet/jwt.secret}, {id: issuer-1, public_key: /etc/martlet/issuer.pem, do: [publish]}]",
         reloadable: true, structured: true),
       SettingKey(
+        "anyone", \.auth.anyone, .list(of: open),
+        "What everybody may do without a key or token, where the action needs one elsewhere.",
+        example: "[{do: [subscribe, history], on: [news/**]}, {do: [play], on: [live/lobby]}]", reloadable: true, structured: true),
+      SettingKey(
         "leeway", \.auth.leeway, .duration(.zero...TimeSpan.seconds(600)), "How far the clock of whoever makes tokens may be off.",
         reloadable: true),
       SettingKey(
@@ -46,6 +50,16 @@ internal enum AuthSection {
     }
   } write: {
     "{key: \(hidden), do: \(actions.write($0.actions)), on: \(patterns.write($0.on))}"
+  }
+
+  private static let open = SettingType<AuthConfiguration.OpenRule>("{do, on}") { node throws(SettingProblem) in
+    try SettingFields.read(node, "a rule for anyone", ["do", "on"]) { fields throws(SettingProblem) in
+      let actions = try fields.required("do", actions)
+      guard !actions.contains(.admin) else { throw fields.problem("do", "administration is never for anyone") }
+      return AuthConfiguration.OpenRule(actions: actions, on: try fields.required("on", patterns))
+    }
+  } write: {
+    "{do: \(actions.write($0.actions)), on: \(patterns.write($0.on))}"
   }
 
   private static let token = SettingType<AuthConfiguration.TokenKey>("{secret} or {public_key}, with id and do if wanted") {
