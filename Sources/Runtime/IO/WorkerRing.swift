@@ -10,7 +10,8 @@ package final class WorkerRing<Element: Sendable>: @unchecked Sendable {
     var size: Int
   }
 
-  private let slots: UnsafeMutablePointer<Entry?>
+  /// Made by the producer with its first element and seen by the consumer behind `tail`: most pairs of workers never talk.
+  private var slots: UnsafeMutablePointer<Entry?>?
   private let mask: Int
   private let byteLimit: Int
   /// Written by the consumer and the producer respectively; both only grow.
@@ -23,22 +24,27 @@ package final class WorkerRing<Element: Sendable>: @unchecked Sendable {
   ///   - byteLimit: what the elements' sizes may add up to.
   package init(capacity: Int = 4096, byteLimit: Int = 64 << 20) {
     let rounded = 1 << (Int.bitWidth - max(1, capacity - 1).leadingZeroBitCount)
-    slots = .allocate(capacity: rounded)
-    slots.initialize(repeating: nil, count: rounded)
     mask = rounded - 1
     self.byteLimit = byteLimit
   }
 
   deinit {
-    slots.deinitialize(count: mask + 1)
-    slots.deallocate()
+    slots?.deinitialize(count: mask + 1)
+    slots?.deallocate()
+  }
+
+  private func makeSlots() -> UnsafeMutablePointer<Entry?> {
+    let made = UnsafeMutablePointer<Entry?>.allocate(capacity: mask + 1)
+    made.initialize(repeating: nil, count: mask + 1)
+    slots = made
+    return made
   }
 
   /// Producer only. False when the element does not fit.
   package func push(_ element: Element, size: Int) -> Bool {
     let tail = tail.load(ordering: .relaxed)
     guard tail - head.load(ordering: .acquiring) <= mask, bytes.load(ordering: .relaxed) + size <= byteLimit else { return false }
-    slots[tail & mask] = Entry(element: element, size: size)
+    (slots ?? makeSlots())[tail & mask] = Entry(element: element, size: size)
     bytes.add(size, ordering: .relaxed)
     self.tail.store(tail + 1, ordering: .releasing)
     return true
@@ -47,7 +53,7 @@ package final class WorkerRing<Element: Sendable>: @unchecked Sendable {
   /// Consumer only.
   package func pop() -> Element? {
     let head = head.load(ordering: .relaxed)
-    guard head < tail.load(ordering: .acquiring), let entry = slots[head & mask].take() else { return nil }
+    guard head < tail.load(ordering: .acquiring), let entry = slots?[head & mask].take() else { return nil }
     bytes.subtract(entry.size, ordering: .relaxed)
     self.head.store(head + 1, ordering: .releasing)
     return entry.element
