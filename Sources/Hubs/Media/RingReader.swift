@@ -41,9 +41,7 @@ package final class RingReader: OutputSource {
   private var cursor: Int?
   private var sentOpening = false
   private var sentGeneration = 0
-  /// The item of which a part has been sent.
-  private var partial: Slice?
-  private var partialOffset = 0
+  private var progress = SendProgress()
   private var isPaused = false
   private var hidden: Set<MediaKind> = []
   package private(set) var skips = 0
@@ -94,16 +92,16 @@ package final class RingReader: OutputSource {
   package func kick(_ reason: KickReason) { owner?.readerWasKicked(self, reason) }
 
   internal func isStuck(now: Instant, limit: TimeSpan) -> Bool {
-    guard let sink, let cursor, cursor < ring.head || partial != nil else { return false }
+    guard let sink, let cursor, cursor < ring.head || progress.isMidItem else { return false }
     return now - sink.lastWrite > limit
   }
 
   // MARK: OutputSource
 
-  package var isMidMessage: Bool { partial != nil }
+  package var isMidMessage: Bool { progress.isMidItem }
 
   package func gather(into vector: IOVector, _ scope: GatherScope) {
-    if let partial { vector.append(partial, from: partialOffset) }
+    progress.gather(into: vector)
     guard scope == .all, !isPaused, reposition() else { return }
     if !sentOpening { vector.append(ring.opening) }
     if sentGeneration != ring.generation { vector.append(ring.configuration) }
@@ -117,25 +115,7 @@ package final class RingReader: OutputSource {
 
   package func advance(by count: Int) {
     bytesSent += count
-    var left = count
-    if let item = partial {
-      left += partialOffset
-      guard left >= item.count else {
-        partialOffset = left
-        return
-      }
-      left -= item.count
-      partial = nil
-      partialOffset = 0
-    }
-    while left > 0, let item = next() {
-      guard left >= item.count else {
-        partial = item
-        partialOffset = left
-        return
-      }
-      left -= item.count
-    }
+    progress.advance(by: count) { next() }
   }
 
   /// Takes the next item in the order of `gather`.

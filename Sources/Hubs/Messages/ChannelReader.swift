@@ -24,9 +24,7 @@ package final class ChannelReader: OutputSource, SubscriptionOwner {
   private var remarks: [Slice] = []
   /// Images that only this connection needs: a replay from far behind.
   private var own: OwnImages?
-  /// The image of which a part has been sent.
-  private var partial: Slice?
-  private var partialOffset = 0
+  private var progress = SendProgress()
   package private(set) var bytesSent = 0
 
   package init(_ format: MessageFormat, sink: any OutputSink) {
@@ -71,7 +69,7 @@ package final class ChannelReader: OutputSource, SubscriptionOwner {
 
   /// Something waits, and the socket took nothing for `limit`; or a channel went on without this connection.
   package func isTooSlow(now: Instant, limit: TimeSpan) -> Bool {
-    guard let sink, firstReady != nil || partial != nil || !remarks.isEmpty else { return false }
+    guard let sink, firstReady != nil || progress.isMidItem || !remarks.isEmpty else { return false }
     if now - sink.lastWrite > limit { return true }
     var ready = firstReady
     while let subscription = ready {
@@ -108,10 +106,10 @@ package final class ChannelReader: OutputSource, SubscriptionOwner {
 
   // MARK: OutputSource
 
-  package var isMidMessage: Bool { partial != nil }
+  package var isMidMessage: Bool { progress.isMidItem }
 
   package func gather(into vector: IOVector, _ scope: GatherScope) {
-    if let partial { vector.append(partial, from: partialOffset) }
+    progress.gather(into: vector)
     guard scope == .all else { return }
     for remark in remarks where !vector.isFull { vector.append(remark) }
     var ready = firstReady
@@ -143,25 +141,7 @@ package final class ChannelReader: OutputSource, SubscriptionOwner {
 
   package func advance(by count: Int) {
     bytesSent += count
-    var left = count
-    if let item = partial {
-      left += partialOffset
-      guard left >= item.count else {
-        partialOffset = left
-        return
-      }
-      left -= item.count
-      partial = nil
-      partialOffset = 0
-    }
-    while left > 0, let item = next() {
-      guard left >= item.count else {
-        partial = item
-        partialOffset = left
-        break
-      }
-      left -= item.count
-    }
+    progress.advance(by: count) { next() }
     dropDrained()
   }
 

@@ -50,21 +50,13 @@ internal final class ChannelPoll: ChannelSession, SubscriptionOwner {
       if let timer = self.timer { self.exchange.context.cancel(timer) }
       self.hub.remove(self)
     }
-    subscribe(query.entries[...])
-  }
-
-  private func subscribe(_ entries: ArraySlice<ChannelQuery.Entry>) {
-    guard let entry = entries.first else { return open() }
-    hub.subscribe(owner: self, to: entry.channel, entry.start) { [weak self] result in
-      guard let self, !self.exchange.isFinished else {
-        if case .success(let subscription) = result { self?.hub.remove(subscription) }
-        return
-      }
+    hub.subscribe(owner: self, to: query.entries[...], while: { [weak exchange] in exchange?.isFinished == false }) { [weak self] result in
+      guard let self else { return }
       switch result {
       case .failure(let error): self.exchange.refuse(error.isTemporary ? 503 : .forbidden, "\(error)")
-      case .success(let subscription):
-        self.subscriptions.append(subscription)
-        self.subscribe(entries.dropFirst())
+      case .success(let subscriptions):
+        self.subscriptions = subscriptions
+        self.open()
       }
     }
   }

@@ -60,3 +60,22 @@ internal struct ChannelQuery {
     places.map { "\(PercentCoding.encodeQuery($0.text))=\($1)" }.joined(separator: "&")
   }
 }
+
+extension MessageHub {
+  /// Subscribes to one channel after the other. Unless all of it works and is still wanted in the end, none stays.
+  internal func subscribe(
+    owner: any SubscriptionOwner, to entries: ArraySlice<ChannelQuery.Entry>, while isWanted: @escaping () -> Bool,
+    made: [Subscription] = [], then: @escaping Answer<[Subscription]>
+  ) {
+    guard let entry = entries.first else { return then(.success(made)) }
+    subscribe(owner: owner, to: entry.channel, entry.start) { [self, weak owner] result in
+      let all = made + ((try? result.get()).map { [$0] } ?? [])
+      guard let owner, isWanted(), case .success = result else {
+        for subscription in all { remove(subscription) }
+        if case .failure(let error) = result, isWanted() { then(.failure(error)) }
+        return
+      }
+      subscribe(owner: owner, to: entries.dropFirst(), while: isWanted, made: all, then: then)
+    }
+  }
+}

@@ -40,29 +40,20 @@ internal final class MergedEventStream: ChannelSession, SubscriptionOwner {
       self.isBlocked = false
       self.pumpLater()
     }
-    subscribe(query.entries[...], retry)
+    hub.subscribe(owner: self, to: query.entries[...], while: { [weak exchange] in exchange?.isFinished == false }) { [weak self] result in
+      guard let self else { return }
+      switch result {
+      case .failure(let error): self.exchange.refuse(error.isTemporary ? 503 : .forbidden, "\(error)")
+      case .success(let subscriptions):
+        self.subscriptions = subscriptions
+        self.open(retry)
+      }
+    }
   }
 
   private func exchangeAll() -> [Subscription] {
     defer { subscriptions = [] }
     return subscriptions
-  }
-
-  /// One after the other, so that the answer can still be a status.
-  private func subscribe(_ entries: ArraySlice<ChannelQuery.Entry>, _ retry: TimeSpan) {
-    guard let entry = entries.first else { return open(retry) }
-    hub.subscribe(owner: self, to: entry.channel, entry.start) { [weak self] result in
-      guard let self, !self.exchange.isFinished else {
-        if case .success(let subscription) = result { self?.hub.remove(subscription) }
-        return
-      }
-      switch result {
-      case .failure(let error): self.exchange.refuse(error.isTemporary ? 503 : .forbidden, "\(error)")
-      case .success(let subscription):
-        self.subscriptions.append(subscription)
-        self.subscribe(entries.dropFirst(), retry)
-      }
-    }
   }
 
   private var position: String { ChannelQuery.cursor(subscriptions.map { ($0.channel, $0.cursor) }) }
