@@ -483,3 +483,45 @@ def test_a_client_resumes_across_a_restart_as_if_nothing_had_been(durable):
     durable.kill()
     durable.start()
     run(after(cursors[1]))
+
+
+def test_floods_cost_the_flooder_alone(make_server):
+    """A flood of subscriptions, of commands whose answers nobody reads, and of absurd frames, while somebody else chats."""
+    server = make_server("--workers", "1", configuration="channels: {subscriptions: 100, maximum: 500}\n")
+
+    async def flood(session, writer):
+        async with Socket(session, server) as socket:
+            codes = [(await socket.ask(do="subscribe", channel=f"flood/{n}")).get("error", {}).get("code") for n in range(120)]
+            assert codes == [None] * 100 + [107] * 20
+            await socket.ws.send_str(json.dumps([{"do": "ping", "id": n} for n in range(256)]))
+            assert [(await socket.receive())["id"] for _ in range(256)] == list(range(256))
+            await socket.ws.send_str(json.dumps([{"do": "ping"}] * 257))
+            assert (await socket.receive())["error"]["code"] == 100
+        # Asks and never reads: it is made to wait, and costs its queue.
+        frame = json.dumps([{"do": "history", "id": n, "channel": "big", "limit": 1000} for n in range(100)]).encode()
+        header = b"\x81\xfe" + struct.pack(">H", len(frame)) + b"\0\0\0\0"
+        writer.write(b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" + (header + frame) * 50)
+
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, server) as good:
+            await good.ask(do="subscribe", channel="chat")
+            for n in range(64):
+                await publish(session, server, "big", "x" * 16_000)
+            before = server.resident
+            _, writer = await asyncio.open_connection("127.0.0.1", server.http, limit=1024)
+            task = asyncio.create_task(flood(session, writer))
+            for n in range(100):
+                await publish(session, server, "chat", str(n))
+                assert (await good.message())["data"] == str(n)
+                await asyncio.sleep(0.02)
+            await task
+            await asyncio.sleep(1)
+            assert server.resident - before < 64 * 1024, "what is not read is not made"
+            codes = set()
+            for n in range(600):
+                async with session.post(server.url(f"/channels/many/{n}"), data="x") as response:
+                    codes.add(response.status)
+            assert codes == {200, 507}
+            writer.close()
+    run(main())

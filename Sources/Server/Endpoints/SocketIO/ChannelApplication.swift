@@ -96,6 +96,7 @@ package final class ChannelApplication: SocketIOApplication {
   package func socket(_ socket: SocketIOSocket, didReceive event: SocketIOEvent) {
     guard let subscriber = socket.state as? SocketIOSubscriber else { return }
     let request = Request(socket, event, subscriber)
+    guard socket.keepsUp else { return request.fail(.busy, "what was asked for is not read") }
     do throws(ParseError) {
       switch event.name {
       case "subscribe", "join": try subscribe(request)

@@ -37,8 +37,11 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
   /// Commands whose answer is under way.
   private var pending: Int32 = 0
 
-  /// Commands that may be under way at once.
-  private static let maximumPending = 256
+  /// Commands that may be under way at once; an answer with history counts for several.
+  private static let maximumPending: Int32 = 256
+  private static let historyWeight: Int32 = 32
+  /// While so much waits for a client to read it, its commands are refused.
+  private static let maximumBuffered = 512 << 10
 
   /// The largest command: a message as base64 with what is around it.
   internal static func commandBytes(_ configuration: ChannelConfiguration) -> Int { configuration.messageBytes / 3 * 4 + 8192 }
@@ -78,7 +81,8 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
     do throws(ParseError) {
       switch try JSON(parsing: payload.bytes, limits: limits) {
       case .array(let commands):
-        guard commands.count <= Self.maximumPending else { throw .limit("commands of one frame", maximum: Self.maximumPending) }
+        let limit = Int(Self.maximumPending)
+        guard commands.count <= limit else { throw .limit("commands of one frame", maximum: limit) }
         for command in commands { perform(command) }
       case let command: perform(command)
       }
@@ -106,7 +110,10 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
 
   private func perform(_ json: JSON) {
     let id: Int64? = if case .int(let value)? = json["id"] { value } else { nil }
-    guard pending < Self.maximumPending else { return fail(id, .busy, "\(Self.maximumPending) commands are under way") }
+    guard session.isOpen else { return }
+    guard pending < Self.maximumPending, session.bufferedAmount < Self.maximumBuffered else {
+      return fail(id, .busy, "too many commands are under way, or their answers are not read")
+    }
     do throws(ParseError) { perform(try SocketCommand(json, id: id)) } catch { fail(id, .badCommand, "\(error)") }
   }
 
@@ -213,10 +220,10 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
 
   private func history(_ id: Int64?, _ channel: ChannelName, _ start: SubscriptionStart, _ limit: Int) {
     permit(id, .history, channel) { [self] in
-      pending += 1
+      pending += Self.historyWeight
       hub.history(of: channel, start, limit: min(limit, endpoint.configuration.batch)) { [weak self] result in
         guard let self else { return }
-        self.pending -= 1
+        self.pending -= Self.historyWeight
         switch result {
         case .failure(let error): self.fail(id, error)
         case .success(let history): self.reply(id) { history.write(of: channel, to: &$0) }
