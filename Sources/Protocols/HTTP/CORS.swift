@@ -20,8 +20,10 @@ package struct CORSPolicy: Equatable, Sendable {
   package init(
     origins: Origins, allowsCredentials: Bool = false,
     methods: [String] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-    headers: [String] = ["Authorization", "Content-Type", "Content-Range", "If-Match", "If-None-Match", "Last-Event-ID", "Range"],
-    maxAgeSeconds: Int = 7200, exposedHeaders: [String] = ["Location", "ETag", "Link", "Content-Range"]
+    headers: [String] = [
+      "Authorization", "Content-Type", "Content-Range", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID", "Range",
+    ],
+    maxAgeSeconds: Int = 7200, exposedHeaders: [String] = ["Location", "ETag", "Link", "Content-Range", "Range", "Upload-Offset"]
   ) {
     self.origins = origins
     self.allowsCredentials = allowsCredentials
