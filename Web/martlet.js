@@ -50,7 +50,8 @@ export class Martlet extends EventTarget {
   constructor(url, options = {}) {
     super();
     if (url && typeof url === "object" && !(url instanceof URL)) [url, options] = [undefined, url];
-    this.#connection = new Connection(baseURL(url), { ...defaults, ...options, backoff: { ...defaults.backoff, ...options.backoff } }, this);
+    const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+    this.#connection = new Connection(baseURL(url), { ...defaults, ...given, backoff: { ...defaults.backoff, ...given.backoff } }, this);
   }
 
   get url() { return this.#connection.base.href; }
@@ -272,6 +273,7 @@ class Connection {
   pending = new Map();
   #owner;
   #link = null;
+  #choice = null;
   #isOpen = false;
   #ids = 0;
   #wake = null;
@@ -373,6 +375,7 @@ class Connection {
 
   async #run() {
     const choice = new Choice(this.options.transports, this.base.origin);
+    this.#choice = choice;
     let attempt = 0;
     while (this.state !== "closed") {
       const name = choice.name;
@@ -430,7 +433,9 @@ class Connection {
   linkWorks(link, { client = null, user = null } = {}) {
     if (link !== this.#link || this.state === "closed") return;
     Object.assign(this, { client, user });
-    if (this.state !== "connected") this.#change("connected");
+    if (this.state === "connected") return;
+    this.#choice.works(this.transport);
+    this.#change("connected");
   }
 
   #change(state, details = {}) {
@@ -504,12 +509,15 @@ class Choice {
 
   hasBetter(name) { return this.#names.slice(0, this.#names.indexOf(name)).some((other) => this.#worked.has(other)); }
 
+  works(name) {
+    this.#failures = 0;
+    this.#worked.add(name);
+    this.#remember(name);
+  }
+
   /** @returns whether another transport is to be tried at once. */
   report(name, worked) {
     if (worked) {
-      this.#failures = 0;
-      this.#worked.add(name);
-      this.#remember(name);
       if (this.hasBetter(name)) this.#index = this.#names.findIndex((other) => this.#worked.has(other));
       return false;
     }
