@@ -11,7 +11,7 @@ internal struct ChannelQuery {
     let channel: ChannelName
     let start: SubscriptionStart
     /// What the subscriber says of itself, JSON; empty is none.
-    let info: Slice
+    var info = Slice()
   }
 
   internal let entries: [Entry]
