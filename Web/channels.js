@@ -15,6 +15,9 @@ let isAsking = false;
 
 const perSecond = (value) => `${value >= 10 || value === 0 ? Math.round(value) : value.toFixed(1)}/s`;
 
+/** Those whose name is a word. */
+const plurals = { ws: true, sse: true, poll: true };
+
 /** A figure that only grows, as what it grows by in a second. */
 class Rate {
   #last = null;
@@ -61,7 +64,7 @@ class Row {
   }
 
   update({ subscribers, messages, bytes: size, published, members }) {
-    const parts = Object.entries(subscribers.by_transport).map(([name, number]) => `${number} ${transport(name)}`);
+    const parts = Object.entries(subscribers.by_transport).map(([name, number]) => `${number} ${transport(name)}${number > 1 && name in plurals ? "s" : ""}`);
     if (members) parts.push(`${members} present`);
     setText(this.#subscribers, subscribers.total ? parts.join(", ") : "none");
     setText(this.#history, `${count(messages, "message", "messages")}, ${bytes(size)}`);

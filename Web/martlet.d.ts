@@ -164,7 +164,7 @@ export class Upload extends EventTarget {
   readonly name: string;
   readonly loaded: number;
   readonly total: number;
-  readonly done: Promise<{ url: string; response: Response }>;
+  readonly done: Promise<{ url: string; etag: string | null }>;
   abort(reason?: unknown): void;
   addEventListener(
     type: "loadstart" | "progress" | "load" | "error" | "abort" | "loadend", listener: Listener<UploadEvent>,

@@ -391,6 +391,11 @@ class Connection {
       if (end.isFinal && !mayRenew) return this.stop(new MartletError(end.code, end.reason || "the server closed the connection"));
       if (end.code === 1009) this.#refuseLargest();
       attempt = end.worked && Date.now() - started > STABLE ? 0 : attempt + 1;
+      if (end.isSuspended) {
+        this.#change("waiting");
+        await this.#sleep(2 ** 31 - 1);
+        continue;
+      }
       const isAnother = choice.report(name, end.worked);
       if (isAnother || end.isPromotion) continue;
       const delay = pause(this.options.backoff, attempt);
@@ -456,7 +461,9 @@ class Connection {
     const look = () => (this.state === "waiting" ? this.#wake?.() : this.state === "connected" && this.#link?.check());
     globalThis.addEventListener?.("online", look, { signal });
     globalThis.document?.addEventListener("visibilitychange", () => document.hidden || look(), { signal });
-    globalThis.addEventListener?.("pageshow", (event) => event.persisted && look(), { signal });
+    // A page that is left but kept for the way back would be present, and connected, without anybody looking.
+    globalThis.addEventListener?.("pagehide", () => this.#link?.close({ isSuspended: true }), { signal });
+    globalThis.addEventListener?.("pageshow", look, { signal });
   }
 
   // Tokens
@@ -930,19 +937,23 @@ export class Upload extends EventTarget {
     let failures = 0;
     // Somebody may have begun it before.
     let isKnown = false;
+    let wasLast = false;
     for (;;) {
       try {
-        if (!isKnown) this.#progress(await this.#arrived(url));
+        if (!isKnown) {
+          const known = await this.#fetch(url, "HEAD", {}, undefined, [404]);
+          // A file of that name that was there before is replaced; after the last part it is ours.
+          if (isComplete(known) && wasLast) return this.#complete(known, url);
+          this.#progress(known.status === 404 || isComplete(known) ? 0 : Math.min(arrivedOf(known), this.total - 1));
+        }
         isKnown = true;
         const end = Math.min(this.loaded + this.#options.chunk, this.total);
+        wasLast = end === this.total;
         const range = this.total ? { "Content-Range": `bytes ${this.loaded}-${end - 1}/${this.total}` } : {};
         const response = await this.#fetch(url, "PUT", range, this.file.slice(this.loaded, end));
         failures = 0;
-        if (response.status !== 308) {
-          this.#progress(this.total);
-          return { url: new URL(response.headers.get("Location") ?? url, url).href, response };
-        }
-        this.#progress(arrivedOf(response) ?? end);
+        if (isComplete(response)) return this.#complete(response, url);
+        this.#progress(arrivedOf(response));
       } catch (error) {
         if (this.#abort.signal.aborted) throw this.#abort.signal.reason;
         if (!error.retry || ++failures > this.#options.retries) throw error;
@@ -952,12 +963,9 @@ export class Upload extends EventTarget {
     }
   }
 
-  /** How much of it the server has. */
-  async #arrived(url) {
-    const response = await this.#fetch(url, "HEAD", {}, undefined, [404]);
-    const offset = response.status === 404 ? 0 : Number(response.headers.get("Upload-Offset") ?? 0);
-    // A file of that name that is complete is replaced.
-    return offset < this.total ? offset : 0;
+  #complete(response, url) {
+    this.#progress(this.total);
+    return { url: new URL(response.headers.get("Location") ?? url, url).href, etag: response.headers.get("ETag") };
   }
 
   async #fetch(url, method, headers, body, alsoFine = []) {
@@ -970,7 +978,7 @@ export class Upload extends EventTarget {
     this.#abort.signal.addEventListener("abort", onAbort);
     try {
       const response = await fetch(url, { method, headers, body, signal: own.signal, cache: "no-store" });
-      if (response.ok || response.status === 308 || alsoFine.includes(response.status)) return response;
+      if (response.ok || alsoFine.includes(response.status)) return response;
       const error = refusalOf(response.status, await response.text());
       // The two do not agree on what has arrived: it is asked for.
       error.retry ||= response.status === 409 || response.status === 416;
@@ -993,8 +1001,9 @@ export class Upload extends EventTarget {
   }
 
   #progress(loaded) {
-    if (loaded === this.loaded && loaded < this.total) return;
-    this.loaded = loaded;
+    const isNews = loaded !== this.loaded;
+    this.loaded = Math.max(0, loaded);
+    if (!isNews) return;
     this.#emit("progress");
   }
 
@@ -1003,13 +1012,10 @@ export class Upload extends EventTarget {
   }
 }
 
-/** `Range: bytes=0-N` or `Upload-Offset: N+1` of an answer. */
-function arrivedOf(response) {
-  const range = /^bytes=0-(\d+)$/.exec(response.headers.get("Range") ?? "");
-  if (range) return Number(range[1]) + 1;
-  const offset = response.headers.get("Upload-Offset");
-  return offset === null ? null : Number(offset);
-}
+const isComplete = (response) => response.headers.get("Upload-Complete") === "?1";
+
+/** The first byte that the server does not have. */
+const arrivedOf = (response) => Number(response.headers.get("Upload-Offset")) || 0;
 
 // MARK: Forms
 

@@ -4,7 +4,7 @@ import signal
 import urllib.request
 
 import pytest
-from browsers import BROWSERS
+from browsers import BROWSERS, BrowserError
 from conftest import free_port, start_server, stop_server, wait_for
 
 CONFIGURATION = (
@@ -299,6 +299,12 @@ def test_the_chat_of_two_browsers_with_presence(both, shared):
           document.getElementById("say").requestSubmit();
         }})()""")
 
+    def is_there(browser):
+        try:
+            return browser.evaluate("document.getElementById('enter') !== null")
+        except BrowserError:
+            return False  # On its way.
+
     ada, bob = both
     enter(ada, "Ada")
     wait_for(lambda: members(ada) == ["Ada"])
@@ -312,6 +318,15 @@ def test_the_chat_of_two_browsers_with_presence(both, shared):
         wait_for(lambda: len(lines(browser)) == 2)
     assert "<b>safe</b>" in lines(bob)[0] and bob.evaluate("document.querySelectorAll('.own').length") == 1
     assert ada.evaluate("document.getElementById('connection').textContent") == "Connected"
+    # A page that is left is not present, though the browser keeps it for the way back.
+    for browser, other, name in ((ada, bob, "Bob"), (bob, ada, "Ada")):
+        browser.open("about:blank")
+        wait_for(lambda: members(other) == [name])
+        browser.evaluate("void setTimeout(() => history.back())")
+        wait_for(lambda: is_there(browser))
+        if not browser.evaluate("document.getElementById('enter').hidden"):
+            enter(browser, "Ada" if browser is ada else "Bob", "" if browser is ada else "&transports=sse")
+        wait_for(lambda: members(other) == ["Ada", "Bob"])
     bob.open("about:blank")
     wait_for(lambda: members(ada) == ["Ada"])
     # Who comes later sees what was said.
@@ -321,6 +336,7 @@ def test_the_chat_of_two_browsers_with_presence(both, shared):
 
 def test_the_channels_page_shows_and_takes_part(browser, site):
     name = f"page/{type(browser).__name__}"
+    getattr(browser, "problems", []).clear()
     site.publish(name, "first")
     browser.open(site.url("/channels.html"))
     row = f"[...document.querySelectorAll('#channels tbody tr')].find((row) => row.cells[0].textContent === {json.dumps(name)})"
@@ -336,4 +352,4 @@ def test_the_channels_page_shows_and_takes_part(browser, site):
     wait_for(lambda: "1 WebSocket" in browser.evaluate(f"{row}.cells[1].textContent"))
     assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
     for problem in getattr(browser, "problems", []):
-        assert "channels" not in problem, problem
+        raise AssertionError(problem)

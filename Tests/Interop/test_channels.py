@@ -306,8 +306,9 @@ def test_names_of_events_in_a_stream_of_several_channels_are_the_servers_own(cha
         async with aiohttp.ClientSession() as session:
             stream = await session.get(channels.url("/events"), params=[("channel", "own")])
             received = events(stream)
+            assert (await anext(received))["retry"] == "100"
             first = await anext(received)
-            assert (first["event"], first["data"]) == ("ready", first["id"]) and first["retry"]
+            assert (first["event"], first["data"]) == ("ready", first["id"])
             await publish(session, channels, "own", "x", params={"event": "end"})
             event = await anext(received)
             assert "event" not in event and json.loads(event["data"])["event"] == "end"
@@ -408,6 +409,21 @@ def test_sessions_end_with_their_token_unless_it_is_refreshed(guarded):
             assert closed.data == 4501
             await publish(session, guarded, "short", "still here", headers={"Authorization": "Bearer " + mint(["publish"])})
             assert (await stays.message())["data"] == "still here"
+    run(main())
+
+
+def test_a_refresh_names_the_channels_that_it_ends(guarded):
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, guarded) as socket:
+            await socket.ask(do="connect", token=mint(["subscribe"]))
+            for channel in ("kept", "ended"):
+                assert (await socket.ask(do="subscribe", channel=channel))["ok"]
+            reply = await socket.ask(do="refresh", token=mint(["subscribe"], "kept"))
+            assert (reply["channel"], reply["error"]["code"], reply["error"]["retry"]) == ("ended", 103, False)
+            bearer = {"Authorization": "Bearer " + mint(["publish"])}
+            await publish(session, guarded, "ended", "not for it", headers=bearer)
+            await publish(session, guarded, "kept", "for it", headers=bearer)
+            assert (await socket.message())["data"] == "for it"
     run(main())
 
 
