@@ -41,7 +41,7 @@ export function track({ kind, codec, width, height, sample_rate: rate, channels 
 /** Names of `transport` in the API. */
 const transports = {
   rtmp: "RTMP", rtmps: "RTMPS", "http-flv": "HTTP-FLV", "ws-flv": "WS-FLV", "http-ts": "HTTP-TS", "http-fmp4": "HTTP fMP4", "ws-fmp4": "WS fMP4",
-  hls: "HLS", demo: "built-in demo", snapshot: "picture",
+  hls: "HLS", demo: "built-in demo", snapshot: "picture", ws: "WebSocket", sse: "event stream", poll: "poll", "socket.io": "Socket.IO",
 };
 
 export function transport(name) {

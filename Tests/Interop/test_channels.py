@@ -273,6 +273,48 @@ def test_presence_knows_who_is_there(channels):
             assert (await one.ask(do="presence", channel="elsewhere"))["error"]["code"] == 108
     run(main())
 
+def test_event_streams_take_part_in_presence(channels):
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, channels) as one:
+            await one.ask(do="subscribe", channel="team/sse", presence=True, info={"name": "Ada"})
+            info = json.dumps({"name": "Bob"})
+            single = await session.get(channels.url("/channels/team/sse/events"), params={"presence": "true", "info": info})
+            received = events(single)
+            joined = await one.message()
+            assert (joined["presence"], joined["member"]["transport"], joined["member"]["info"]) == ("join", "sse", {"name": "Bob"})
+            # A page that hears several channels says something of itself for each.
+            params = [("channel", "team/sse"), ("channel", "team/other"), ("info", '{"name":"Eve"}'), ("info", ""), ("presence", "true")]
+            merged = await session.get(channels.url("/events"), params=params)
+            assert (await one.message())["member"]["info"] == {"name": "Eve"}
+            while (event := await anext(received)).get("event") != "presence":
+                pass
+            assert json.loads(event["data"])["member"]["info"] == {"name": "Eve"} and "id" not in event
+            there = await one.ask(do="presence", channel="team/sse")
+            assert [m["info"]["name"] for m in there["members"]] == ["Ada", "Bob", "Eve"]
+            single.close()
+            assert (await one.message())["presence"] == "leave"
+            merged.close()
+            for bad in ("{", '"' + "x" * 2000 + '"'):
+                async with session.get(channels.url("/channels/team/sse/events"), params={"info": bad}) as response:
+                    assert response.status == 400
+    run(main())
+
+
+def test_names_of_events_in_a_stream_of_several_channels_are_the_servers_own(channels):
+    """A page cannot listen to names it does not know, and nobody shall publish an `end`."""
+    async def main():
+        async with aiohttp.ClientSession() as session:
+            stream = await session.get(channels.url("/events"), params=[("channel", "own")])
+            received = events(stream)
+            assert (await anext(received))["retry"] == "100"
+            first = await anext(received)
+            assert (first["event"], first["data"]) == ("ready", first["id"])
+            await publish(session, channels, "own", "x", params={"event": "end"})
+            event = await anext(received)
+            assert "event" not in event and json.loads(event["data"])["event"] == "end"
+            stream.close()
+    run(main())
+
 
 @pytest.mark.parametrize("command, code", [
     ("nonsense", 100), ("{}", 100), ('{"do":"fly"}', 100), ('{"do":"subscribe"}', 100), ('{"do":"subscribe","channel":"a//b"}', 100),
@@ -367,6 +409,21 @@ def test_sessions_end_with_their_token_unless_it_is_refreshed(guarded):
             assert closed.data == 4501
             await publish(session, guarded, "short", "still here", headers={"Authorization": "Bearer " + mint(["publish"])})
             assert (await stays.message())["data"] == "still here"
+    run(main())
+
+
+def test_a_refresh_names_the_channels_that_it_ends(guarded):
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, guarded) as socket:
+            await socket.ask(do="connect", token=mint(["subscribe"]))
+            for channel in ("kept", "ended"):
+                assert (await socket.ask(do="subscribe", channel=channel))["ok"]
+            reply = await socket.ask(do="refresh", token=mint(["subscribe"], "kept"))
+            assert (reply["channel"], reply["error"]["code"], reply["error"]["retry"]) == ("ended", 103, False)
+            bearer = {"Authorization": "Bearer " + mint(["publish"])}
+            await publish(session, guarded, "ended", "not for it", headers=bearer)
+            await publish(session, guarded, "kept", "for it", headers=bearer)
+            assert (await socket.message())["data"] == "for it"
     run(main())
 
 

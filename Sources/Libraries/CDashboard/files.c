@@ -47,6 +47,33 @@ static const unsigned char player_page_js[] = {
 static const unsigned char martlet_svg[] = {
 #embed "../../../Web/martlet.svg"
 };
+static const unsigned char martlet_js[] = {
+#embed "../../../Web/martlet.js"
+};
+static const unsigned char martlet_d_ts[] = {
+#embed "../../../Web/martlet.d.ts"
+};
+static const unsigned char channels_html[] = {
+#embed "../../../Web/channels.html"
+};
+static const unsigned char channels_js[] = {
+#embed "../../../Web/channels.js"
+};
+static const unsigned char channels_css[] = {
+#embed "../../../Web/channels.css"
+};
+static const unsigned char console_js[] = {
+#embed "../../../Web/console.js"
+};
+static const unsigned char chat_html[] = {
+#embed "../../../Web/chat.html"
+};
+static const unsigned char chat_js[] = {
+#embed "../../../Web/chat.js"
+};
+static const unsigned char chat_css[] = {
+#embed "../../../Web/chat.css"
+};
 // clang-format on
 
 static const martlet_web_file files[] = {
@@ -65,6 +92,15 @@ static const martlet_web_file files[] = {
     {"player.js", player_js, sizeof player_js},
     {"player-page.js", player_page_js, sizeof player_page_js},
     {"martlet.svg", martlet_svg, sizeof martlet_svg},
+    {"martlet.js", martlet_js, sizeof martlet_js},
+    {"martlet.d.ts", martlet_d_ts, sizeof martlet_d_ts},
+    {"channels.html", channels_html, sizeof channels_html},
+    {"channels.js", channels_js, sizeof channels_js},
+    {"channels.css", channels_css, sizeof channels_css},
+    {"console.js", console_js, sizeof console_js},
+    {"chat.html", chat_html, sizeof chat_html},
+    {"chat.js", chat_js, sizeof chat_js},
+    {"chat.css", chat_css, sizeof chat_css},
     {0, 0, 0},
 };
 

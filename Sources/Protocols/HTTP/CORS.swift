@@ -20,8 +20,16 @@ package struct CORSPolicy: Equatable, Sendable {
   package init(
     origins: Origins, allowsCredentials: Bool = false,
     methods: [String] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-    headers: [String] = ["Authorization", "Content-Type", "Content-Range", "If-Match", "If-None-Match", "Last-Event-ID", "Range"],
-    maxAgeSeconds: Int = 7200, exposedHeaders: [String] = ["Location", "ETag", "Link", "Content-Range"]
+    headers: [String] = [
+      "Authorization", "Content-Type", "Content-Range", "If-Match", "If-None-Match", "Last-Event-ID", "Range", "Content-Digest",
+      "Repr-Digest", "Idempotency-Key", "Tus-Resumable", "Upload-Checksum", "Upload-Defer-Length", "Upload-Length", "Upload-Metadata",
+      "Upload-Offset", "X-HTTP-Method-Override", "X-Requested-With",
+    ],
+    maxAgeSeconds: Int = 7200,
+    exposedHeaders: [String] = [
+      "Location", "ETag", "Link", "Content-Range", "Range", "Upload-Complete", "Upload-Expires", "Upload-Length", "Upload-Metadata",
+      "Upload-Offset", "Tus-Checksum-Algorithm", "Tus-Extension", "Tus-Max-Size", "Tus-Resumable", "Tus-Version",
+    ]
   ) {
     self.origins = origins
     self.allowsCredentials = allowsCredentials

@@ -10,11 +10,15 @@ internal struct ChannelQuery {
   internal struct Entry {
     let channel: ChannelName
     let start: SubscriptionStart
+    /// What the subscriber says of itself, JSON; empty is none.
+    var info = Slice()
   }
 
   internal let entries: [Entry]
   /// The request named its channel in the path.
   internal let isSingle: Bool
+  /// It wants to hear of comings and goings.
+  internal let watchesPresence: Bool
 
   internal static let maximumChannels = 64
 
@@ -24,6 +28,7 @@ internal struct ChannelQuery {
   internal init(_ exchange: HTTPExchange, name: String?, cursor: String?) throws(ParseError) {
     let query = exchange.request.target.query
     isSingle = name != nil
+    watchesPresence = query.first("presence") == "true"
     var names: [ChannelName] = []
     for text in name.map({ [$0] }) ?? query.all("channel") {
       let name = try ChannelName(text)
@@ -33,7 +38,19 @@ internal struct ChannelQuery {
     guard names.count <= Self.maximumChannels else { throw .limit("channels of one request", maximum: Self.maximumChannels) }
     let cursors = try Self.cursors(cursor, single: isSingle ? names.first : nil)
     let otherwise = try Self.start(query.first("last"))
-    entries = names.map { name in Entry(channel: name, start: cursors[name].map { .after($0) } ?? otherwise) }
+    let infos = try Self.infos(query.all("info"), of: names.count)
+    entries = zip(names, infos).map { name, info in
+      Entry(channel: name, start: cursors[name].map { .after($0) } ?? otherwise, info: info)
+    }
+  }
+
+  /// One for all channels, or one for each.
+  private static func infos(_ texts: [String], of count: Int) throws(ParseError) -> [Slice] {
+    var infos: [Slice] = []
+    for text in texts.prefix(count) { infos.append(try ChannelPresence.info(text)) }
+    if texts.count < 2 { return Array(repeating: infos.first ?? Slice(), count: count) }
+    guard texts.count == count else { throw .invalid("info is given once, or once for each channel", at: 0) }
+    return infos
   }
 
   private static func start(_ last: String?) throws(ParseError) -> SubscriptionStart {

@@ -98,7 +98,7 @@ package final class ChannelsEndpoint {
       let client = client(of: exchange, "sse", admission)
       if channels.isSingle, let only = channels.entries.first, let sink = exchange.sink {
         let stream = EventStream(exchange, client, admission, sink: sink, hub: hub, formats: formats, heartbeat: configuration.heartbeat)
-        stream.begin(only, retry: configuration.retry)
+        stream.begin(channels, only, retry: configuration.retry)
       } else {
         let stream = MergedEventStream(exchange, client, admission, hub: hub, heartbeat: configuration.heartbeat)
         stream.begin(channels, retry: configuration.retry)

@@ -31,7 +31,7 @@ internal final class EventStream: ChannelSession, ChannelReaderOwner {
 
   internal var channels: [ChannelName] { reader.subscriptions.map(\.channel) }
 
-  internal func begin(_ entry: ChannelQuery.Entry, retry: TimeSpan) {
+  internal func begin(_ query: ChannelQuery, _ entry: ChannelQuery.Entry, retry: TimeSpan) {
     hub.add(self)
     exchange.onClose = { [unowned self] in
       // The last event is still to be sent before the connection closes.
@@ -42,7 +42,11 @@ internal final class EventStream: ChannelSession, ChannelReaderOwner {
       guard let self, !self.exchange.isFinished else { return }
       switch result {
       case .failure(let error): self.exchange.refuse(error.isTemporary ? 503 : .forbidden, "\(error)")
-      case .success(let subscription): self.open(subscription, retry)
+      case .success(let subscription):
+        self.open(subscription, retry)
+        ChannelPresence.enter(
+          subscription, as: self.client, info: entry.info, watches: query.watchesPresence, self.admission, in: self.hub,
+          now: self.exchange.context.wallTime)
       }
     }
   }
@@ -59,7 +63,8 @@ internal final class EventStream: ChannelSession, ChannelReaderOwner {
   private func say(_ bytes: [UInt8]) { reader.send(pool.map { EventStreamFormat.gzipped(bytes, $0) } ?? Slice(bytes)) }
 
   internal func readerFellBehind(_ reader: ChannelReader, on channel: ChannelName) { kick(.slow) }
-  internal func reader(_ reader: ChannelReader, didSee event: PresenceEvent) {}
+
+  internal func reader(_ reader: ChannelReader, didSee event: PresenceEvent) { say(EventStreamFormat.presence(event)) }
 
   internal func kick(_ reason: ChannelKick) {
     // A client that has nothing yet hears it as a status.

@@ -15,12 +15,13 @@ internal enum EventStreamFormat {
     MessageFormat(name: "sse-gzip") { _, cursor, message in gzipped(event(id: cursor.description, message), pool) }
   }
 
-  /// - Parameter channel: with several channels the data is the message as JSON (`MessageJSON`), which says of which it is.
+  /// - Parameter channel: with several channels the data is the message as JSON (`MessageJSON`), which also says which event
+  ///   it is: names are then left to the server's own events.
   internal static func event(id: String, channel: ChannelName? = nil, cursor: Cursor? = nil, _ message: Message) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(message.payload.count + 96)
     let draft = message.draft
-    if !draft.event.isEmpty {
+    if !draft.event.isEmpty, channel == nil {
       line("event", draft.event.utf8, to: &bytes)
     } else if draft.kind == .binary, channel == nil {
       line("event", "binary".utf8, to: &bytes)
@@ -47,6 +48,11 @@ internal enum EventStreamFormat {
     line("data", data.utf8, to: &bytes)
     bytes.append(0x0A)
     return bytes
+  }
+
+  /// Has no id: the client's position stays as it is.
+  internal static func presence(_ event: PresenceEvent) -> [UInt8] {
+    self.event("presence", id: nil, data: String(decoding: MessageJSON.presence(event), as: UTF8.self))
   }
 
   /// Sets the client's last event id without an event, so that it resumes even if it saw none.

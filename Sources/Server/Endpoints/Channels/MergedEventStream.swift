@@ -47,6 +47,11 @@ internal final class MergedEventStream: ChannelSession, SubscriptionOwner {
       case .success(let subscriptions):
         self.subscriptions = subscriptions
         self.open(retry)
+        for (subscription, entry) in zip(subscriptions, query.entries) {
+          ChannelPresence.enter(
+            subscription, as: self.client, info: entry.info, watches: query.watchesPresence, self.admission, in: self.hub,
+            now: self.exchange.context.wallTime)
+        }
       }
     }
   }
@@ -60,7 +65,7 @@ internal final class MergedEventStream: ChannelSession, SubscriptionOwner {
 
   private func open(_ retry: TimeSpan) {
     exchange.begin(HTTPResponse(.ok, EventStreamFields.fields), body: .untilClose)
-    write(EventStreamFormat.retry(retry) + EventStreamFormat.position(position))
+    write(EventStreamFormat.retry(retry) + EventStreamFormat.event("ready", id: position, data: position))
     for subscription in subscriptions where subscription.lostHistory {
       write(EventStreamFormat.event("lost", id: position, data: subscription.channel.text))
     }
@@ -75,6 +80,11 @@ internal final class MergedEventStream: ChannelSession, SubscriptionOwner {
   internal func subscriptionIsReady(_ subscription: Subscription) { pumpLater() }
 
   internal func subscriptionFellBehind(_ subscription: Subscription) { kick(.slow) }
+
+  internal func subscription(_ subscription: Subscription, didSee event: PresenceEvent) {
+    guard exchange.status != nil else { return }
+    write(EventStreamFormat.presence(event))
+  }
 
   private func pumpLater() {
     guard !isPumping, exchange.status != nil else { return }

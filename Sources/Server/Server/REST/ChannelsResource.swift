@@ -34,9 +34,19 @@ internal enum ChannelsResource {
   static let routes = [
     APIRoute(
       .get, "/api/v1/channels", "Channels in memory",
-      response: .object([.always("channels", .array(channel), "By name"), .always("total", .integer, "Also beyond those listed")])
+      response: .object([
+        .always("channels", .array(channel), "By name"), .always("total", .integer, "Also beyond those listed"),
+        .always("published", .integer, "Messages since the start"), .always("delivered", .integer, "To subscribers of the channels in memory"),
+      ])
     ) { endpoint, exchange, _ in
-      find(endpoint, nil) { channels, total in exchange.respond(.ok, json: ["channels": .array(channels), "total": .int(Int64(total))]) }
+      find(endpoint, nil) { channels, part in
+        exchange.respond(
+          .ok,
+          json: [
+            "channels": .array(channels), "total": .int(Int64(part.channels.count)), "published": .int(Int64(part.published)),
+            "delivered": .int(Int64(part.delivered)),
+          ])
+      }
     },
     APIRoute(.get, "/api/v1/channels/{name...}", "One channel", response: channel) { endpoint, exchange, parameters in
       find(endpoint, parameters["name"]) { channels, _ in
@@ -67,14 +77,18 @@ internal enum ChannelsResource {
 
   private struct Part: Sendable {
     var channels: [ChannelSummary]
-    var subscribers: [ChannelName: [String: Int]]
+    var subscribers: [ChannelName: [String: Int]] = [:]
+    var published = 0
+    var delivered = 0
   }
 
   /// Channels are known to their home worker, subscribers to each their own.
-  private static func find(_ endpoint: RESTEndpoint, _ name: String?, then: @escaping ([JSON], Int) -> Void) {
+  private static func find(_ endpoint: RESTEndpoint, _ name: String?, then: @escaping ([JSON], Part) -> Void) {
     endpoint.gathering.ask { context in
       let hub = context.service(MessageHub.self)
-      var part = Part(channels: hub.localChannels.filter { name == nil || $0.name.text == name }, subscribers: [:])
+      var part = Part(channels: hub.localChannels.filter { name == nil || $0.name.text == name })
+      part.published = hub.published
+      part.delivered = hub.localLogs.reduce(0) { $0 + $1.delivered }
       for session in hub.localSessions {
         for channel in session.channels where name == nil || channel.text == name {
           part.subscribers[channel, default: [:]][session.client.transport, default: 0] += 1
@@ -82,9 +96,14 @@ internal enum ChannelsResource {
       }
       return part
     } then: { parts in
-      let subscribers = parts.reduce(into: [:]) { total, part in total.merge(part.subscribers) { $0.merging($1, uniquingKeysWith: +) } }
-      let channels = parts.flatMap(\.channels).sorted { $0.name.text < $1.name.text }
-      then(channels.prefix(listed).map { json($0, subscribers[$0.name] ?? [:]) }, channels.count)
+      let all = parts.reduce(into: Part(channels: [])) { total, part in
+        total.channels += part.channels
+        total.subscribers.merge(part.subscribers) { $0.merging($1, uniquingKeysWith: +) }
+        total.published += part.published
+        total.delivered += part.delivered
+      }
+      let channels = all.channels.sorted { $0.name.text < $1.name.text }
+      then(channels.prefix(listed).map { json($0, all.subscribers[$0.name] ?? [:]) }, all)
     }
   }
 

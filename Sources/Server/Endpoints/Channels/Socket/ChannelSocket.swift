@@ -161,7 +161,7 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
         left -= 1
         refusal = reason
         if let reader { try? hub.unsubscribe(reader, from: channel) }
-        fail(id, code, "\(channel): \(reason)")
+        say(SocketReply.error(id, code, "\(channel): \(reason)", ended: channel))
       }
     }
   }
@@ -181,21 +181,10 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
             json.member("cursor", subscription.cursor.description)
             json.member("lost", subscription.lostHistory)
           }
-          self.enter(subscription, watches, info)
+          ChannelPresence.enter(
+            subscription, as: self.client, info: info, watches: watches, self.admission, in: self.hub, now: self.session.context.wallTime)
         }
       }
-    }
-  }
-
-  /// Lists the subscriber where the channel keeps presence; seeing the others takes a permission.
-  private func enter(_ subscription: Subscription, _ watches: Bool, _ info: Slice) {
-    guard subscription.log.options.presence else { return }
-    let member = Member(
-      id: client.id, user: admission.user, info: info, transport: client.transport, since: session.context.wallTime)
-    try? hub.join(subscription, as: member)
-    guard watches else { return }
-    admission.ask(.presence, on: subscription.channel) { verdict in
-      if case .allowed = verdict { subscription.watchesPresence = true }
     }
   }
 

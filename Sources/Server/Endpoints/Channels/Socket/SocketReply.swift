@@ -41,10 +41,12 @@ internal enum SocketReply {
     return Slice(json.bytes)
   }
 
-  internal static func error(_ id: Int64?, _ code: SocketErrorCode, _ message: String) -> Slice {
+  /// - Parameter channel: a subscription that ended with it.
+  internal static func error(_ id: Int64?, _ code: SocketErrorCode, _ message: String, ended channel: ChannelName? = nil) -> Slice {
     var json = JSONWriter()
     json.object { json in
       if let id { json.member("id", Int(id)) }
+      if let channel { json.member("channel", channel.text) }
       json.member("error") { json in
         json.object { json in
           json.member("code", code.rawValue)
