@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -44,4 +45,21 @@ int martlet_open_beneath(int folder, const char *path, int flags) {
   if (errno != ENOSYS && errno != EPERM && errno != EAGAIN) return -errno;
 #endif
   return open_stepwise(folder, path, flags);
+}
+
+int martlet_set_attribute(int fd, const char *name, const void *value, size_t length) {
+#ifdef __linux__
+  return fsetxattr(fd, name, value, length, 0) == 0 ? 0 : -errno;
+#else
+  return fsetxattr(fd, name, value, length, 0, 0) == 0 ? 0 : -errno;
+#endif
+}
+
+long martlet_get_attribute(int fd, const char *name, void *value, size_t capacity) {
+#ifdef __linux__
+  ssize_t count = fgetxattr(fd, name, value, capacity);
+#else
+  ssize_t count = fgetxattr(fd, name, value, capacity, 0, 0);
+#endif
+  return count >= 0 ? (long)count : -errno;
 }

@@ -35,6 +35,17 @@ package enum Digest {
 }
 
 extension Digest.Algorithm {
+  /// Length of the result.
+  package var byteCount: Int {
+    switch self {
+    case .md5: 16
+    case .sha1: 20
+    case .sha256: 32
+    case .sha384: 48
+    case .sha512: 64
+    }
+  }
+
   internal var evp: OpaquePointer? {
     switch self {
     case .md5: EVP_md5()

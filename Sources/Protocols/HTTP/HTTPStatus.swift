@@ -27,7 +27,7 @@ package struct HTTPStatus: Hashable, Sendable {
     422: "Unprocessable Content", 425: "Too Early", 426: "Upgrade Required", 428: "Precondition Required",
     429: "Too Many Requests", 431: "Request Header Fields Too Large",
     500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
-    504: "Gateway Timeout", 505: "HTTP Version Not Supported", 507: "Insufficient Storage",
+    460: "Checksum Mismatch", 504: "Gateway Timeout", 505: "HTTP Version Not Supported", 507: "Insufficient Storage",
   ]
 }
 
@@ -44,6 +44,7 @@ extension HTTPStatus {
   package static let switchingProtocols: HTTPStatus = 101
   package static let ok: HTTPStatus = 200
   package static let created: HTTPStatus = 201
+  package static let accepted: HTTPStatus = 202
   package static let noContent: HTTPStatus = 204
   package static let partialContent: HTTPStatus = 206
   package static let movedPermanently: HTTPStatus = 301
@@ -57,6 +58,7 @@ extension HTTPStatus {
   package static let methodNotAllowed: HTTPStatus = 405
   package static let requestTimeout: HTTPStatus = 408
   package static let conflict: HTTPStatus = 409
+  package static let gone: HTTPStatus = 410
   package static let preconditionFailed: HTTPStatus = 412
   package static let contentTooLarge: HTTPStatus = 413
   package static let uriTooLong: HTTPStatus = 414

@@ -38,6 +38,9 @@ package final class ReadableFile: Sendable {
     return ReadableFile(descriptor, information)
   }
 
+  /// An extended attribute (of the namespace `user`), if it has it and the file system keeps some.
+  package func attribute(_ name: String) -> String? { FileAttribute.read(name, of: descriptor) }
+
   /// Blocks. Fewer bytes than asked for at the file's end or after an error.
   package func read(_ range: Range<Int>) -> Slice {
     Slice(

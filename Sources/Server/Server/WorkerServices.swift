@@ -22,6 +22,7 @@ internal final class WorkerServices {
   private let outputs: OutputServices
   private let channels: ChannelsEndpoint
   private let socketIO: SocketIOServices
+  private let files: FilesEndpoint
   private let relay: RTMPRelay
   /// What the program around the server publishes here.
   internal var stations: [ObjectIdentifier: LocalStation] = [:]
@@ -46,6 +47,8 @@ internal final class WorkerServices {
     relay = RTMPRelay(configuration.relay, admission)
     channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
     socketIO = SocketIOServices(shared, hub: messages, access: access, in: context)
+    files = FilesEndpoint(shared.files, hub: messages, access: access, in: context)
+    context.register(files)
     let router = Router()
     WebPages.add(to: router)
     rest.add(to: router)
@@ -53,6 +56,7 @@ internal final class WorkerServices {
     outputs.add(to: router)
     channels.add(to: router)
     socketIO.add(to: router)
+    files.add(to: router)
     router.fallback(live.handle)
     if !configuration.staticFiles.isEmpty {
       let files = StaticFiles(StaticFiles.Configuration(path: configuration.staticFiles), pool: shared.disk, in: context)
@@ -109,6 +113,7 @@ internal final class WorkerServices {
   /// Closes what a user has open on this worker, of any protocol.
   internal func kick(user: String) -> Int {
     hub.kick(.administrator) { $0.user == user } + messages.kick(.administrator) { $0.user == user }
+      + files.kick { name, _ in name == user }
   }
 
   /// No new connections; those there may finish.
@@ -144,6 +149,8 @@ internal struct SharedServices: Sendable {
   let hls: HLSCatalog
   let hlsDisk: HLSDisk?
   let recordings: RecordingStore?
+  /// `nil` where no files are kept.
+  let files: FileStore?
   /// Durable channels.
   let store: MessageStore?
 
@@ -167,6 +174,7 @@ internal struct SharedServices: Sendable {
     hls = HLSCatalog(loops: loops, start: started, random: UInt32.random(in: 0...UInt32.max))
     hlsDisk = configuration.hls.path.isEmpty ? nil : HLSDisk(configuration.hls.path, log: log)
     store = try configuration.messageStore(log)
+    files = configuration.fileStore(log)
     recordings = configuration.record.path.isEmpty ? nil : RecordingStore(configuration.record.path, log: log)
   }
 
@@ -174,6 +182,7 @@ internal struct SharedServices: Sendable {
   func closeThreads() {
     hlsDisk?.close()
     recordings?.close()
+    files?.close()
     store?.close()
     codecs.close()
     disk.close()
@@ -181,6 +190,16 @@ internal struct SharedServices: Sendable {
 }
 
 extension ServerConfiguration {
+  /// A folder that cannot be had costs the files, not the server.
+  fileprivate func fileStore(_ log: Log) -> FileStore? {
+    guard files.isEnabled, !files.path.isEmpty || !state.isEmpty else { return nil }
+    let path = files.path.isEmpty ? state + "/files" : files.path
+    do throws(FileFailure) { return try FileStore(path, files, log: log) } catch {
+      log(.error, "files", "no files are kept: \(path): \(error) (files.path)")
+      return nil
+    }
+  }
+
   fileprivate func messageStore(_ log: Log) throws -> MessageStore? {
     guard channels.hasDurable else { return nil }
     guard !channels.path.isEmpty || !state.isEmpty else {

@@ -76,3 +76,10 @@ int martlet_udp_receive(int fd, struct martlet_datagram *datagrams, int count);
 
 // Sends up to `count` datagrams in one call; those with `segment` as one GSO send each. Answers how many entries were taken.
 int martlet_udp_send(int fd, const struct martlet_datagram *datagrams, int count);
+
+// ── Extended attributes of files ──
+
+// 0, or a negative errno.
+int martlet_set_attribute(int fd, const char *name, const void *value, size_t length);
+// Bytes of the value, or a negative errno.
+long martlet_get_attribute(int fd, const char *name, void *value, size_t capacity);

@@ -45,6 +45,9 @@ internal final class ChannelAdmission {
 
   /// Calls `then` at once, or later where a webhook is asked.
   internal func ask(_ action: AccessAction, on channel: ChannelName, then: @escaping (Verdict) -> Void) {
+    if action == .publish, channel.isServerOnly {
+      return refuse(action, channel, "only the server publishes below files/", isFinal: true, then)
+    }
     let permission = Permission(action: action, channel: channel)
     if granted.contains(permission), !isExpired { return then(.allowed) }
     var question = question

@@ -45,6 +45,7 @@ package struct ServerConfiguration: Sendable {
   package var relay = RTMPRelayConfiguration()
   package var hls = HLSConfiguration()
   package var record = RecordConfiguration()
+  package var files = FilesConfiguration()
   package var channels = ChannelConfiguration()
   package var channelTransports = ChannelsEndpoint.Configuration()
   package var socketIO = SocketIOConfiguration()

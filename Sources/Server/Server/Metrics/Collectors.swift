@@ -1,3 +1,4 @@
+internal import MartletEndpoints
 internal import MartletIO
 internal import MartletMedia
 internal import MartletMessages
@@ -88,7 +89,18 @@ internal enum ServerCollector {
       Metric("martlet_workers", .gauge, "Threads with an event loop.", shared.loops.count),
       Metric("martlet_connections", .gauge, "Connections open now.", shared.census.total),
       Metric("martlet_connections_refused_total", .counter, "Connections that a limit refused.", shared.census.refused),
-    ] + memory
+    ] + files(shared) + memory
+  }
+
+  private static func files(_ shared: SharedServices) -> [Metric] {
+    guard let counters = shared.files?.counters else { return [] }
+    return [
+      Metric("martlet_files_bytes", .gauge, "Bytes of files, unfinished ones with the length they will have.", counters.used),
+      Metric("martlet_files_unfinished", .gauge, "Uploads in parts that are not complete.", counters.unfinished),
+      Metric("martlet_files_received_bytes_total", .counter, "Bytes of uploads written.", counters.bytesReceived),
+      Metric("martlet_files_completed_total", .counter, "Files that became complete.", counters.completed),
+      Metric("martlet_files_dropped_total", .counter, "Unfinished uploads that expired or were removed.", counters.dropped),
+    ]
   }
 
   private static var memory: [Metric] {

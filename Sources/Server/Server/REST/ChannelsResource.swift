@@ -152,7 +152,9 @@ internal enum ChannelsResource {
     guard let channel = message["channel"]?.stringValue else { throw .invalid("message \(index) has no \"channel\"", at: 0) }
     let draft = try MessageContent.draft(of: message)
     guard draft.payload.count <= limit else { throw .limit("bytes of message \(index)", maximum: limit) }
-    return (try ChannelName(channel), draft)
+    let name = try ChannelName(channel)
+    guard !name.isServerOnly else { throw .invalid("only the server publishes below files/", at: 0) }
+    return (name, draft)
   }
 
   private static func disconnect(_ endpoint: RESTEndpoint, _ exchange: HTTPExchange, _ body: [UInt8]) {

@@ -28,7 +28,8 @@ internal final class RESTEndpoint {
 
   /// Every operation there is.
   internal static let routes: [APIRoute] =
-    ServerResource.routes + StreamsResource.routes + ChannelsResource.routes + ClientsResource.routes + RevocationResource.routes
+    ServerResource.routes + StreamsResource.routes + ChannelsResource.routes + FilesResource.routes + ClientsResource.routes
+    + RevocationResource.routes
 
   internal func add(to router: Router) {
     for route in Self.routes {

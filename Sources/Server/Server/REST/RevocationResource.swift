@@ -1,3 +1,4 @@
+internal import MartletEndpoints
 internal import MartletHTTP
 internal import MartletIO
 internal import MartletMedia
@@ -36,6 +37,7 @@ internal enum RevocationResource {
       if context.loop.index == asker { store.save(access.policy.revocations) }
       return context.service(MediaHub.self).kick(.expired) { token == nil ? $0.user == subject : $0.tokenID == subject }
         + context.service(MessageHub.self).kick(.expired) { token == nil ? $0.user == subject : $0.tokenID == subject }
+        + context.service(FilesEndpoint.self).kick { token == nil ? $0 == subject : $1 == subject }
     } then: { counts in
       guard counts.allSatisfy({ $0 != nil }) else {
         return exchange.refuse(507, "\(Revocations.limit) revocations are kept already; change the key that the tokens are signed with")

@@ -5,7 +5,7 @@ package enum ConfigurationSections {
     sections: [
       ListenersSection.section, TLSSection.section, LogSection.section, LimitsSection.section, IOSection.section, StreamsSection.section,
       RTMPSection.section, HTTPSection.section, HLSSection.section, RecordSection.section,
-      ChannelsSection.section, SocketIOSection.section, AuthSection.section, WebhooksSection.section,
+      FilesSection.section, ChannelsSection.section, SocketIOSection.section, AuthSection.section, WebhooksSection.section,
     ])
 
   package static let located = root.located()
