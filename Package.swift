@@ -156,7 +156,7 @@ let package = Package(
       name: "FuzzEntries",
       dependencies: [
         "MartletPrimitives", "MartletCrypto", "MartletCodecs", "MartletContainers", "MartletHTTP", "MartletRTMP", "MartletHLS",
-        "MartletMedia", "MartletServer", "MartletSocketIO",
+        "MartletMedia", "MartletEndpoints", "MartletServer", "MartletSocketIO",
       ], path: "Tests/TestSupport/FuzzEntries", swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzEntries"], path: "Tests/FuzzTests", swiftSettings: strict),
     // `Scripts/fuzz` builds it with libFuzzer; without, it replays single inputs.

@@ -84,7 +84,8 @@ package struct ContentDisposition: Equatable, Sendable {
     guard plain != fileName else { return "attachment; filename=\"\(plain)\"" }
     var encoded = ""
     for byte in fileName.utf8 {
-      let isPlain = byte < 128 && (UnicodeScalar(byte).properties.isAlphabetic || byte.isDigit || byte == 0x2D || byte == 0x2E || byte == 0x5F)
+      let isPlain =
+        byte < 128 && (UnicodeScalar(byte).properties.isAlphabetic || byte.isDigit || byte == 0x2D || byte == 0x2E || byte == 0x5F)
       encoded += isPlain ? String(UnicodeScalar(byte)) : "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
     }
     return "attachment; filename=\"\(plain)\"; filename*=UTF-8''\(encoded)"

@@ -23,7 +23,8 @@ package struct DigestField: Equatable, Sendable {
       guard let equals = member.firstIndex(of: "=") else { throw malformed(name) }
       let key = member[..<equals].trimmed.lowercased()
       let value = member[member.index(after: equals)...].trimmed
-      guard value.utf8.count >= 2, value.hasPrefix(":"), value.hasSuffix(":"), let bytes = Base64.decode(value.dropFirst().dropLast()) else {
+      guard value.utf8.count >= 2, value.hasPrefix(":"), value.hasSuffix(":"), let bytes = Base64.decode(value.dropFirst().dropLast())
+      else {
         throw malformed(name)
       }
       guard let algorithm: Digest.Algorithm = key == "sha-256" ? .sha256 : key == "sha-512" ? .sha512 : nil else { continue }

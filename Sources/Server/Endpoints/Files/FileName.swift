@@ -58,7 +58,9 @@ package struct FileName: Hashable, Sendable, CustomStringConvertible {
     // Some browsers once sent whole paths.
     let last = (suggestion ?? "").split(whereSeparator: { $0 == "/" || $0 == "\\" }).last ?? ""
     var text = ""
-    for scalar in last.unicodeScalars { text.unicodeScalars.append(isSafe(scalar) && !"<>:\"|?*".unicodeScalars.contains(scalar) ? scalar : "_") }
+    for scalar in last.unicodeScalars {
+      text.unicodeScalars.append(isSafe(scalar) && !"<>:\"|?*".unicodeScalars.contains(scalar) ? scalar : "_")
+    }
     var rest = Substring(text)
     while let first = rest.unicodeScalars.first, first == "." || first == " " { rest = Substring(rest.unicodeScalars.dropFirst()) }
     while let end = rest.unicodeScalars.last, end == "." || end == " " { rest = Substring(rest.unicodeScalars.dropLast()) }

@@ -91,7 +91,9 @@ package final class FileStore: Sendable {
   /// A failure of the disk as the answer to a client.
   internal func refusal(_ failure: FileFailure, _ name: FileName) -> HTTPError {
     if failure.isFull { return HTTPError(507, "the disk is full") }
-    if failure.isWrongKind { return HTTPError(.conflict, "\(name) cannot be a file: a folder, or a file in place of a folder, is in the way") }
+    if failure.isWrongKind {
+      return HTTPError(.conflict, "\(name) cannot be a file: a folder, or a file in place of a folder, is in the way")
+    }
     log(.error, "files", "\(name): \(failure)")
     return HTTPError(.internalServerError, "the disk failed: \(failure)")
   }
@@ -114,7 +116,8 @@ package final class FileStore: Sendable {
   }
 
   /// One part of a file.
-  package func begin(_ name: FileName, part range: Range<Int>, of length: Int?, _ terms: UploadTerms) throws(HTTPError) -> any UploadTarget {
+  package func begin(_ name: FileName, part range: Range<Int>, of length: Int?, _ terms: UploadTerms) throws(HTTPError) -> any UploadTarget
+  {
     try mayBe(name)
     if let count = terms.contentLength, count != range.count {
       throw HTTPError(.badRequest, "Content-Range is \(range.count) bytes long, Content-Length says \(count)")

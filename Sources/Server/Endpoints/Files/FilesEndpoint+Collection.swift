@@ -33,7 +33,9 @@ extension FilesEndpoint {
       let final = terms
       onDisk { () -> Result<any UploadTarget, HTTPError> in
         do throws(HTTPError) { return .success(try store.begin(like: suggestion, final)) } catch { return .failure(error) }
-      } then: { [self] in start($0, exchange, permit) { self.answer(exchange, $0) } }
+      } then: { [self] in
+        start($0, exchange, permit) { self.answer(exchange, $0) }
+      }
     }
   }
 }

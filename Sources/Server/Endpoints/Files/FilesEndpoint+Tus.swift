@@ -135,7 +135,9 @@ extension FilesEndpoint {
     _ permit: Permit, status: HTTPStatus
   ) {
     onDisk { () -> Result<any UploadTarget, HTTPError> in
-      do throws(HTTPError) { return .success(try store.append(name, at: offset, declaring: length, terms)) } catch { return .failure(error) }
+      do throws(HTTPError) { return .success(try store.append(name, at: offset, declaring: length, terms)) } catch {
+        return .failure(error)
+      }
     } then: { [self] in
       start($0, exchange, permit) { outcome in
         switch outcome {
@@ -151,7 +153,9 @@ extension FilesEndpoint {
 
   private func head(_ exchange: HTTPExchange, _ store: FileStore, _ name: FileName) {
     admit(exchange, .upload, name) { [self] _ in
-      onDisk { store.look(name) } then: { found in
+      onDisk {
+        store.look(name)
+      } then: { found in
         var fields: HTTPFields = ["Cache-Control": "no-store"]
         if let upload = found.upload {
           fields.append("Upload-Offset", "\(upload.offset)")

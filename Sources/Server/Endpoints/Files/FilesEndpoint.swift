@@ -160,7 +160,9 @@ package final class FilesEndpoint {
     guard let store else { return }
     let interval = min(max(TimeSpan(nanoseconds: store.configuration.expire.nanoseconds / 4), .milliseconds(250)), .seconds(60))
     context.schedule(after: interval) { [weak self] in
-      self?.onDisk { store.expire() } then: { dropped in
+      self?.onDisk {
+        store.expire()
+      } then: { dropped in
         for status in dropped { self?.progress.failed(status.name, "it rested too long (files.expire)") }
         self?.expireLater()
       }
@@ -188,7 +190,9 @@ package final class FilesEndpoint {
           if let part, let range = part.range { return .success(try store.begin(name, part: range, of: part.length, terms)) }
           return .success(try store.begin(name, terms))
         } catch { return .failure(error) }
-      } then: { [self] in start($0, exchange, permit) { self.answer(exchange, $0) } }
+      } then: { [self] in
+        start($0, exchange, permit) { self.answer(exchange, $0) }
+      }
     }
   }
 
@@ -198,7 +202,12 @@ package final class FilesEndpoint {
     switch result {
     case .failure(let error): exchange.refuse(error.status, error.reason)
     case .success(let target):
-      guard !exchange.isFinished else { return onDisk { target.abandon() } then: { _ in } }
+      guard !exchange.isFinished else {
+        return onDisk {
+          target.abandon()
+        } then: { _ in
+        }
+      }
       UploadRequest(exchange, target, self).begin(permit, answer: answer)
     }
   }
@@ -223,7 +232,9 @@ package final class FilesEndpoint {
 
   /// `bytes */N`: how much has arrived?
   private func report(_ exchange: HTTPExchange, _ store: FileStore, _ name: FileName, _ length: Int?) {
-    onDisk { store.look(name) } then: { [self] found in
+    onDisk {
+      store.look(name)
+    } then: { [self] found in
       if let upload = found.upload { return answer(exchange, .partial(upload)) }
       if let file = found.file, file.size == length {
         return answer(exchange, .complete(StoredFile(name: name, size: file.size, version: file.version, isNew: false)))
@@ -249,7 +260,11 @@ package final class FilesEndpoint {
   private func download(_ exchange: HTTPExchange, _ store: FileStore, _ name: FileName) {
     let isHead = exchange.request.method == .head
     let show = { [self] (permit: Permit) in
-      onDisk { (store.look(name)) } then: { [self] in send(exchange, name, $0, permit, isHead: isHead) }
+      onDisk {
+        (store.look(name))
+      } then: { [self] in
+        send(exchange, name, $0, permit, isHead: isHead)
+      }
     }
     ask(exchange, .download, name) { [self] permit, question, reason, isFinal in
       if let permit { return show(permit) }

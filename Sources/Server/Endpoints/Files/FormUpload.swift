@@ -16,6 +16,8 @@ internal final class FormUpload {
   /// Bytes of fields that are no files; they are read and dropped.
   private var dropped = 0
   private var isBusy = false
+  /// Busy with a question whose answer does not come to a request that is over.
+  private var isAsking = false
   private var isEnded = false
   private var isOver = false
   private var release: (() -> Void)?
@@ -33,9 +35,12 @@ internal final class FormUpload {
   }
 
   internal func begin() {
-    // Asked before anything is read: who may upload nothing should hear it now. Each file is asked for by its own name, too.
     exchange.onClose = { self.clientLeft() }
-    exchange.onBody { [weak self] in self?.receive($0) } end: { [weak self] in self?.didEnd() }
+    exchange.onBody { [weak self] in
+      self?.receive($0)
+    } end: { [weak self] in
+      self?.didEnd()
+    }
   }
 
   private func receive(_ bytes: Slice) {
@@ -87,8 +92,9 @@ internal final class FormUpload {
     terms.contentType = UploadTerms.contentType(fields.first("Content-Type"))
     do throws(HTTPError) { terms.contentDigest = try DigestField.parse("Content-Digest", in: fields) } catch { return fail(error) }
     let suggestion = FileName.safe(given)
-    isBusy = true
+    (isBusy, isAsking) = (true, true)
     endpoint.ask(exchange, .upload, suggestion) { [self] permit, question, reason, isFinal in
+      isAsking = false
       guard !isOver else { return }
       guard let permit else {
         close()
@@ -183,13 +189,13 @@ internal final class FormUpload {
   private func clientLeft() {
     guard !isOver else { return }
     close()
-    if !isBusy { undo() }
+    if !isBusy || isAsking { undo() }
   }
 
   private func fail(_ error: HTTPError) {
     guard !isOver else { return }
     close()
-    if !isBusy { undo() }
+    if !isBusy || isAsking { undo() }
     exchange.refuse(error.status, error.reason)
   }
 
@@ -207,6 +213,7 @@ internal final class FormUpload {
     endpoint.onDisk {
       target?.abandon()
       for file in files { _ = try? store.remove(file.name) }
-    } then: { _ in }
+    } then: { _ in
+    }
   }
 }

@@ -21,6 +21,8 @@ internal final class UnfinishedUpload: Sendable {
     /// Bytes since the state was last put on the disk.
     var unsaved = 0
     var isOver = false
+    /// It is over because all of it arrived.
+    var stored: StoredFile?
   }
 
   /// What a request asks for.
@@ -116,6 +118,8 @@ internal final class UnfinishedUpload: Sendable {
 
   internal func write(_ id: Int, _ bytes: Slice, at offset: Int, isChecked: Bool) throws(HTTPError) {
     try locked { state throws(HTTPError) in
+      // A retry's bytes, which another request brought.
+      if state.stored != nil { return }
       guard !state.isOver else { throw HTTPError(.gone, "the upload of \(name) was removed") }
       guard state.writers[id] != nil else { throw HTTPError(.conflict, "another request sends the same part of \(name)") }
       do throws(FileFailure) { try file.write(bytes, at: offset) } catch { throw store.refusal(error, name) }
@@ -132,6 +136,10 @@ internal final class UnfinishedUpload: Sendable {
   /// - Parameter fingerprint: of its content; `nil` for a client that asks before it repeats itself.
   internal func finish(_ id: Int, _ range: Range<Int>, _ fingerprint: [UInt8]?) throws(HTTPError) -> UploadOutcome {
     let (outcome, isOver) = try locked { state throws(HTTPError) -> (UploadOutcome, Bool) in
+      // Bytes count when they are written; another part that was complete at once may have been the last.
+      if let stored = state.stored {
+        return (.complete(StoredFile(name: name, size: stored.size, version: stored.version, isNew: false)), false)
+      }
       guard !state.isOver else { throw HTTPError(.gone, "the upload of \(name) was removed") }
       guard state.writers.removeValue(forKey: id) != nil else {
         throw HTTPError(.conflict, "another request sends the same part of \(name)")
@@ -158,7 +166,8 @@ internal final class UnfinishedUpload: Sendable {
   /// The answer to the last part was lost, and the part came again: it is the file's, not the first of a new upload.
   private func repeats(_ range: Range<Int>, _ fingerprint: [UInt8]?, _ state: State) -> StoredFile? {
     guard let last = store.lastPart(of: name), last.range == range, last.length == state.length, last.fingerprint == fingerprint,
-      state.ranges.ranges == [range], state.writers.isEmpty, let file = ReadableFile.open(name.text, below: store.root), file.version == last.version
+      state.ranges.ranges == [range], state.writers.isEmpty, let file = ReadableFile.open(name.text, below: store.root),
+      file.version == last.version
     else { return nil }
     return StoredFile(name: name, size: file.size, version: file.version, isNew: false)
   }
@@ -178,7 +187,7 @@ internal final class UnfinishedUpload: Sendable {
       if let digest = state.digest { try verify(digest) }
       let stored = try store.commit(file, name.partName, in: folder, as: name, terms, size: length)
       try? folder.remove(name.stateName)
-      (state.isOver, state.reserved) = (true, 0)
+      (state.isOver, state.reserved, state.stored) = (true, 0, stored)
       return stored
     } catch {
       if error.status == .badRequest { end(&state) } else { save(&state) }

@@ -30,7 +30,11 @@ internal final class UploadRequest {
     let progress = target.progress
     if progress.received == 0 { endpoint.progress.started(target.name, length: progress.length) }
     exchange.onClose = { self.clientLeft() }
-    exchange.onBody { [weak self] in self?.receive($0) } end: { [weak self] in self?.didEnd() }
+    exchange.onBody { [weak self] in
+      self?.receive($0)
+    } end: { [weak self] in
+      self?.didEnd()
+    }
   }
 
   private func receive(_ bytes: Slice) {
@@ -57,12 +61,16 @@ internal final class UploadRequest {
       endpoint.onDisk { () -> HTTPError? in
         do throws(HTTPError) { try target.write(bytes) } catch { return error }
         return nil
-      } then: { self.didWrite($0) }
+      } then: {
+        self.didWrite($0)
+      }
     } else if isEnded {
       isBusy = true
       endpoint.onDisk { () -> Result<UploadOutcome, HTTPError> in
         do throws(HTTPError) { return .success(try target.finish()) } catch { return .failure(error) }
-      } then: { self.didFinish($0) }
+      } then: {
+        self.didFinish($0)
+      }
     }
   }
 
@@ -112,6 +120,9 @@ internal final class UploadRequest {
 
   private func abandon() {
     let target = target
-    endpoint.onDisk { target.abandon() } then: { _ in }
+    endpoint.onDisk {
+      target.abandon()
+    } then: { _ in
+    }
   }
 }

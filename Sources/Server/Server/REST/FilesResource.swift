@@ -27,7 +27,8 @@ internal enum FilesResource {
         .always("uploads", .array(upload), "Not complete yet"), .always("bytes", .integer, "In use, of files.quota"),
       ])
     ) { endpoint, exchange, _ in list(endpoint, exchange) },
-    APIRoute(.delete, "/api/v1/files/{name...}", "Removes a file, and an unfinished upload of its name", status: .noContent, response: nil) {
+    APIRoute(.delete, "/api/v1/files/{name...}", "Removes a file, and an unfinished upload of its name", status: .noContent, response: nil)
+    {
       endpoint, exchange, parameters in remove(endpoint, exchange, parameters["name"])
     },
   ]
