@@ -546,7 +546,7 @@ def test_a_full_disk(make_server, tmp_path):
         server = make_server(configuration=settings(f"  path: {mount}/data"))
         content = random.randbytes(6 << 20)
         assert put(server, "full.bin", content).status == 507
-        assert not list((mount / "data").rglob("*"))
+        wait_for(lambda: not list((mount / "data").rglob("*")))
         assert part(server, "full.bin", content, 0, (2 << 20) - 1).status == 202
         assert part(server, "full.bin", content, 2 << 20, len(content) - 1).status == 507
         assert int(ask(server, "HEAD", "/files/full.bin").headers["Upload-Offset"]) >= 2 << 20

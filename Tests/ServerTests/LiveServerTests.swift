@@ -138,8 +138,15 @@ import Testing
   }
 
   @Test func `every operation answers what the OpenAPI document says`() async throws {
-    try await withServer { _, port in
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("martlet-\(UInt64.random(in: 0...UInt64.max))")
+    try FileManager.default.createDirectory(at: folder.appendingPathComponent("chat"), withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try Data("a file".utf8).write(to: folder.appendingPathComponent("chat/a"))
+    try await withServer {
+      $0.files.path = folder.path
+    } _: { _, port in
       try await blocking {
+        _ = try RawClient.request("POST", "/channels/chat/a", port: port, body: "hello")
         let publisher = try publish(port: port)
         _ = try waitForStream(port: port)
         let viewer = try RawClient(port: port)
