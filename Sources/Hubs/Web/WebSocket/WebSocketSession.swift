@@ -64,6 +64,10 @@ package final class WebSocketSession {
   package var subprotocol: String? { Int(chosen) < options.subprotocols.count ? options.subprotocols[Int(chosen)] : nil }
   /// Messages may be sent.
   package var isOpen: Bool { machine.isOpen && pipe.isOpen }
+  /// Both Close frames went.
+  package var isCleanlyClosed: Bool { machine.isCleanlyClosed }
+  /// The peer broke the protocol.
+  package var hasFailed: Bool { machine.hasFailed }
   /// Bytes that wait for the peer to read.
   package var bufferedAmount: Int { pipe.bufferedBytes + machine.outputBytes }
   /// The compressed form of a `WebSocketImage` may be sent here.
