@@ -156,4 +156,34 @@ import Testing
       publisher.close()
     }
   }
+
+  // The same as the simulation, over TCP, with the server's own socket.
+  @Test func `connections that break again and again lose nothing and double nothing`() async throws {
+    try await withChannels(["channels.history": "10000"]) { _, url in
+      let port = try #require(UInt16(url.split(separator: ":").last ?? ""))
+      let proxy = try CuttingProxy(to: port)
+      defer { proxy.stop() }
+      var options = ChannelClient.Options()
+      (options.retry, options.maximumRetry) = (.milliseconds(5), .milliseconds(20))
+      let clients = (0..<3).map { _ in ChannelClient("ws://127.0.0.1:\(proxy.port)", options) }
+      var subscriptions: [ChannelSubscription] = []
+      for client in clients { subscriptions.append(try await client.subscribe("chat")) }
+      let count = 400
+      let readers = subscriptions.map { subscription in Task { try await texts(subscription, count) } }
+      var cursors: [String] = []
+      for number in 0..<count {
+        if number % 4 == 0 { proxy.cut() }
+        cursors.append(try await clients[number % 3].publish("\(number)", to: "chat"))
+      }
+      for reader in readers {
+        let heard = try await reader.value
+        let isComplete = heard == (0..<count).map { "\($0)" }
+        #expect(isComplete, "\(heard.count)")
+      }
+      // Each answer has the place of its own message.
+      #expect(cursors.map { $0.split(separator: ":").last.flatMap { Int($0) } } == (1...count).map { $0 })
+      #expect(proxy.accepted > count / 4)
+      for client in clients { client.close() }
+    }
+  }
 }

@@ -182,7 +182,11 @@ package final class WebSocketSession {
   private func awaitEnd() {
     guard !isEnded else { return }
     isEnded = true
-    context.schedule(after: options.configuration.closeTimeout) { [weak self] in self?.pipe.close() }
+    // The time runs from when the Close leaves: a worker that is held up must not cut before it has said so.
+    context.atEndOfTurn { [weak self] in
+      guard let self, self.pipe.isOpen else { return }
+      self.context.schedule(after: self.options.configuration.closeTimeout) { [weak self] in self?.pipe.close() }
+    }
   }
 
   // MARK: From the pipe
