@@ -11,6 +11,10 @@ let package = Package(
   dependencies: [.package(name: "Martlet", path: "..", traits: [])],
   targets: [
     .target(name: "Pacing", dependencies: [client]),
+    .target(name: "Lines"),
+    .executableTarget(name: "chat", dependencies: [client, "Lines"]),
+    .executableTarget(name: "follow", dependencies: [client, "Lines"]),
+    .executableTarget(name: "talk", dependencies: [client, "Lines"]),
     .executableTarget(name: "publish-file", dependencies: [client, "Pacing"]),
     .executableTarget(name: "watch", dependencies: [client]),
     .executableTarget(name: "fetch", dependencies: [client]),

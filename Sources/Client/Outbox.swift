@@ -37,6 +37,9 @@ package final class Outbox<Element: Sendable, Failure: CancellableFailure>: Send
     self.onNews = onNews
   }
 
+  /// Of what waits.
+  package var cost: Int { state.withLock(\.cost) }
+
   // MARK: The tasks' end
 
   /// Queues an element, after waiting for room.

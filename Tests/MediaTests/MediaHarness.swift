@@ -141,14 +141,18 @@ struct TestWorkers: Sendable {
 
   /// Begins to publish as `name` and announces the tracks.
   func publish(_ name: String, on worker: Int = 0, _ formats: [TrackFormat], path: StreamPath = .test()) async throws {
-    try await run(on: worker) { context, box in
-      let publisher = TestPublisher()
-      let publication = try context.service(MediaHub.self).publish(.test(name, path, .publisher), owner: publisher)
-      publisher.publication = publication
-      box.publishers[name] = publisher
-      publication.expect(Set(formats.map(\.kind)))
-      for (index, format) in formats.enumerated() { publication.setFormat(format, track: UInt8(index)) }
-    }
+    try await run(on: worker) { context, box in try Self.publish(name, formats, path: path, in: context, box) }
+  }
+
+  static func publish(
+    _ name: String, _ formats: [TrackFormat], path: StreamPath = .test(), in context: LoopContext, _ box: Box
+  ) throws {
+    let publisher = TestPublisher()
+    let publication = try context.service(MediaHub.self).publish(.test(name, path, .publisher), owner: publisher)
+    publisher.publication = publication
+    box.publishers[name] = publisher
+    publication.expect(Set(formats.map(\.kind)))
+    for (index, format) in formats.enumerated() { publication.setFormat(format, track: UInt8(index)) }
   }
 
   func send(_ name: String, on worker: Int = 0, _ frames: [Frame]) async throws {

@@ -56,7 +56,7 @@ extension StringProtocol {
     return true
   }
 
-  internal var isToken: Bool { !isEmpty && utf8.allSatisfy(CharacterClass.token.contains) }
+  package var isToken: Bool { !isEmpty && utf8.allSatisfy(CharacterClass.token.contains) }
 
   /// Without the spaces and tabs around it (OWS of RFC 9110 §5.6.3).
   internal var trimmed: Substring {

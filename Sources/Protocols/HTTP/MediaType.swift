@@ -8,9 +8,12 @@ package enum MediaType {
     return byExtension[fileName[fileName.index(after: dot)...].lowercased()] ?? octets
   }
 
+  /// `text/html` of `Text/HTML; charset=utf-8` (RFC 9110 §8.3.1).
+  package static func essence(of type: String) -> String { type.prefix { $0 != ";" }.trimmed.lowercased() }
+
   /// Text in one form or another; media is compressed already.
   package static func isCompressible(_ type: String) -> Bool {
-    let essence = type.prefix { $0 != ";" }.trimmed.lowercased()
+    let essence = essence(of: type)
     return essence.hasPrefix("text/") || essence.hasSuffix("+json") || essence.hasSuffix("+xml")
       || ["application/json", "application/javascript", "application/xml", "application/wasm", "application/vnd.apple.mpegurl"].contains(
         essence)

@@ -3,7 +3,7 @@ import MartletPrimitives
 
 /// HTTP/1, HTTP/2, WebSocket, and the small grammars inside of them.
 extension FuzzEntry {
-  static let http = [requests, responses, target, fields, webSocket, webSocketDeflate, webSocketHandshake, http2]
+  static let http = [requests, responses, target, fields, webSocket, webSocketDeflate, webSocketHandshake, http2, eventStream]
 
   private static let requestText =
     "POST /live/cam.flv?token=a%20b HTTP/1.1\r\nHost: h:8080\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nTrail: 1\r\n\r\n"

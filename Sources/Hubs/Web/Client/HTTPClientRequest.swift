@@ -87,10 +87,13 @@ package struct HTTPClientError: Error, Equatable, Sendable, CustomStringConverti
 
   package let code: Code
   package let reason: String
+  /// What a server answered that refused a WebSocket.
+  package let status: Int?
 
-  package init(_ code: Code, _ reason: String) {
+  package init(_ code: Code, _ reason: String, status: Int? = nil) {
     self.code = code
     self.reason = reason
+    self.status = status
   }
 
   package static func == (a: HTTPClientError, b: HTTPClientError) -> Bool { a.code == b.code }

@@ -64,7 +64,7 @@ internal final class HTTPProxyTunnel: TCPConnectionHandler {
 
 extension URLReference {
   /// User and password as the value of `Authorization` or `Proxy-Authorization` (RFC 7617).
-  internal var basicCredentials: String? {
+  package var basicCredentials: String? {
     guard let user else { return nil }
     return "Basic " + Base64.encode(Array("\(user):\(password ?? "")".utf8))
   }

@@ -75,6 +75,8 @@ package final class WebSocketOpening: TCPConnectionHandler {
   private var connection: TCPConnection?
   private var parser = ResponseParser()
   private var timer: SlabID?
+  /// `Sec-WebSocket-Extensions` of the server's answer, once it came.
+  package private(set) var extensions = ""
 
   internal init(
     _ request: WebSocketClient.Request, _ client: WebSocketClient, _ then: @escaping (Result<WebSocketSession, HTTPClientError>) -> Void
@@ -122,7 +124,9 @@ package final class WebSocketOpening: TCPConnectionHandler {
       while let event = parser.pollEvent() {
         switch event {
         case .informational: continue
-        case .head(let response, _): throw HTTPError(.badGateway, "the server answered \(response.status) to a WebSocket handshake")
+        case .head(let response, _):
+          let reason = "the server answered \(response.status) to a WebSocket handshake"
+          return finish(.failure(.init(.badResponse, reason, status: response.status.code)))
         case .switched(let response):
           return try switched(connection, response, Array(copying: bytes.extracting(taken..<bytes.byteCount)))
         case .body, .end: continue
@@ -135,6 +139,7 @@ package final class WebSocketOpening: TCPConnectionHandler {
 
   private func switched(_ connection: TCPConnection, _ response: HTTPResponse, _ early: [UInt8]) throws {
     guard let agreement = try handshake?.finish(response) else { return }
+    extensions = response.fields.list("Sec-WebSocket-Extensions").joined(separator: ", ")
     let session = WebSocketSession(
       .client(maskSeed: Self.random(32)), on: connection, agreement, request.options, in: client.webSockets)
     self.connection = nil

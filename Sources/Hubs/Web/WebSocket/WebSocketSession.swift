@@ -64,6 +64,10 @@ package final class WebSocketSession {
   package var subprotocol: String? { Int(chosen) < options.subprotocols.count ? options.subprotocols[Int(chosen)] : nil }
   /// Messages may be sent.
   package var isOpen: Bool { machine.isOpen && pipe.isOpen }
+  /// Both Close frames went.
+  package var isCleanlyClosed: Bool { machine.isCleanlyClosed }
+  /// The peer broke the protocol.
+  package var hasFailed: Bool { machine.hasFailed }
   /// Bytes that wait for the peer to read.
   package var bufferedAmount: Int { pipe.bufferedBytes + machine.outputBytes }
   /// The compressed form of a `WebSocketImage` may be sent here.
@@ -178,7 +182,11 @@ package final class WebSocketSession {
   private func awaitEnd() {
     guard !isEnded else { return }
     isEnded = true
-    context.schedule(after: options.configuration.closeTimeout) { [weak self] in self?.pipe.close() }
+    // The time runs from when the Close leaves: a worker that is held up must not cut before it has said so.
+    context.atEndOfTurn { [weak self] in
+      guard let self, self.pipe.isOpen else { return }
+      self.context.schedule(after: self.options.configuration.closeTimeout) { [weak self] in self?.pipe.close() }
+    }
   }
 
   // MARK: From the pipe

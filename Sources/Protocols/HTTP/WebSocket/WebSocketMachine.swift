@@ -83,6 +83,12 @@ package struct WebSocketMachine: ~Copyable {
   /// Both Close frames went, or the connection failed: nothing is read or written any more behind the output.
   package var isClosed: Bool { state == .closed || state == .failed }
 
+  /// Both Close frames went: the connection ended as the protocol wants it (§7.1.4).
+  package var isCleanlyClosed: Bool { state == .closed }
+
+  /// The connection was failed here, for what the peer did.
+  package var hasFailed: Bool { state == .failed }
+
   /// Data may be sent.
   package var isOpen: Bool { state == .open }
 
