@@ -895,6 +895,7 @@ const links = { websocket: SocketLink, sse: EventStreamLink, poll: PollLink };
  */
 export class Upload extends EventTarget {
   loaded = 0;
+  #url;
   #abort = new AbortController();
   #connection;
   #options;
@@ -902,6 +903,7 @@ export class Upload extends EventTarget {
   constructor(connection, file, { name = file.name, chunk = 1 << 20, signal, timeout = 60_000, retries = 8, type = file.type } = {}) {
     super();
     if (!name) throw new TypeError("a file needs a name");
+    this.#url = connection.path(`files/${encodePath(name)}`);
     this.#connection = connection;
     this.file = file instanceof Blob ? file : new Blob([file]);
     this.name = name;
@@ -933,7 +935,7 @@ export class Upload extends EventTarget {
 
   /** Part after part; one that fails is sent again, from where the server says it stopped. */
   async #send() {
-    const url = this.#connection.path(`files/${encodePath(this.name)}`);
+    const url = this.#url;
     let failures = 0;
     // Somebody may have begun it before.
     let isKnown = false;
@@ -1114,4 +1116,9 @@ function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-const encodePath = (path) => path.split("/").map(encodeURIComponent).join("/");
+/** A name in an address. Dots that browsers would resolve would name something else. */
+function encodePath(path) {
+  const segments = path.split("/");
+  if (segments.some((segment) => segment === "." || segment === "..")) throw new MartletError(100, `"${path}" is not a name: it has a segment of dots`);
+  return segments.map(encodeURIComponent).join("/");
+}
