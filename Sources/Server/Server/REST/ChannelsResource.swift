@@ -36,7 +36,8 @@ internal enum ChannelsResource {
       .get, "/api/v1/channels", "Channels in memory",
       response: .object([
         .always("channels", .array(channel), "By name"), .always("total", .integer, "Also beyond those listed"),
-        .always("published", .integer, "Messages since the start"), .always("delivered", .integer, "To subscribers of the channels in memory"),
+        .always("published", .integer, "Messages since the start"),
+        .always("delivered", .integer, "To subscribers of the channels in memory"),
       ])
     ) { endpoint, exchange, _ in
       find(endpoint, nil) { channels, part in
