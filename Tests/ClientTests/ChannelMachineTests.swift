@@ -212,20 +212,30 @@ import Testing
     #expect(behind.isEmpty)
   }
 
-  @Test func `a busy server is asked again by who was subscribed, and refuses who was not`() throws {
-    let busy = #""error":{"code":200,"message":"busy","retry":true}}"#
+  @Test func `a busy server is asked again after a while, for everything`() throws {
+    func error(_ id: JSON?, _ code: Int) -> String { #"{"id":\#(id?.intValue ?? 0),"error":{"code":\#(code),"message":"x"}}"# }
     var bench = Bench()
     _ = try bench.open()
     _ = try bench.machine.subscribe(.init(channel: "other"), now: bench.now)
+    _ = try bench.machine.presence("chat", now: bench.now)
     var sent = try bench.sent()
-    bench.hear(#"{"id":\#(sent[0]["id"]?.intValue ?? 0),\#(busy)"#)
+    #expect(sent.map { $0["do"] } == ["subscribe", "presence"])
+    for command in sent { bench.hear(error(command["id"], 200)) }
+    _ = try bench.machine.publish(.init(channel: "chat", content: .text("x"), key: "k"), now: bench.now)
+    sent = try bench.sent()
+    #expect(sent.isEmpty)
+    bench.pass(.milliseconds(200))
+    sent = try bench.sent()
+    #expect(sent.map { $0["do"] } == ["subscribe", "presence", "publish"])
+    // Another failure is the caller's, but for who was subscribed already.
+    for command in sent { bench.hear(error(command["id"], 201)) }
     let seen = names(bench.actions())
-    #expect(seen == ["failure 200: busy", "end 200: busy"])
+    #expect(seen == ["failure 201: x", "end 201: x", "failure 201: x", "failure 201: x"])
     bench.machine.disconnected(.closed(1001, ""), now: bench.now)
     bench.pass(.seconds(1))
     bench.machine.connected(token: nil, now: bench.now)
     sent = try bench.sent()
-    bench.hear(#"{"id":\#(sent[1]["id"]?.intValue ?? 0),\#(busy)"#)
+    bench.hear(error(sent[1]["id"], 201))
     bench.pass(.seconds(1))
     sent = try bench.sent()
     #expect(sent.map { $0["since"] } == ["e:5"])

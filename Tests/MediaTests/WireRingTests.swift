@@ -177,6 +177,7 @@ import Testing
   @Test func `a viewer that took nothing for too long is closed, one with nothing to take is not`() async throws {
     let heard = try await withRing { ring in
       let (stuck, idle) = (TestViewer(ring), TestViewer(ring))
+      (stuck.sink.lastWrite, idle.sink.lastWrite) = (.zero, .zero)
       ring.append(.test("k0", join: true))
       stuck.sink.take(5)
       idle.sink.take()

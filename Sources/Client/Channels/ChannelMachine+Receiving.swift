@@ -80,19 +80,25 @@ extension ChannelMachine {
     }
   }
 
-  private static let retryDelay = TimeSpan.seconds(1)
+  private static let busyPause = TimeSpan.milliseconds(200), failurePause = TimeSpan.seconds(1)
 
-  /// Whoever is already subscribed waits for a server that is busy; everybody else is told.
+  /// A server that is busy is asked again, and by whoever was subscribed also one whose disk failed. Everybody else is told.
   private mutating func refused(_ id: Int64, _ refusal: ChannelWire.Refusal) {
-    guard refusal.code >= 200, subscriptions[id]?.isAnswered == true else {
+    guard refusal.code == 200 || refusal.code > 200 && subscriptions[id]?.isAnswered == true else {
       return end(id, .refused(code: refusal.code, refusal.message))
     }
     subscriptions[id]?.status = .wanted
-    subscriptions[id]?.retryAt = now + Self.retryDelay
-    hasRetries = true
+    askAgain(id, after: refusal.code == 200 ? Self.busyPause : Self.failurePause)
+  }
+
+  private mutating func askAgain(_ id: Int64, after pause: TimeSpan) {
+    unsent.append(id)
+    busyUntil = max(busyUntil ?? .zero, now + pause)
   }
 
   private mutating func answered(_ id: Int64, _ result: Result<JSON, ChannelWire.Refusal>) {
+    // Busy means that nothing was done.
+    if case .failure(let refusal) = result, refusal.code == 200, requests[id] != nil { return askAgain(id, after: Self.busyPause) }
     guard let request = drop(id) else { return }
     defer { dropStaleTimeouts() }
     switch result {
@@ -130,8 +136,7 @@ extension ChannelMachine {
     for id in requests.keys.sorted() { actions.append(.answer(request: id, .failure(error))) }
     for id in subscriptions.keys.sorted() { end(id, error) }
     (requests, requestBytes, inFlight, greetingDeadline) = ([:], 0, [:], nil)
-    (unsent, timeouts) = (Deque(), Deque())
-    hasRetries = false
+    (unsent, timeouts, busyUntil) = (Deque(), Deque(), nil)
   }
 
   // MARK: The end of a connection
@@ -173,7 +178,7 @@ extension ChannelMachine {
   }
 
   private mutating func forgetConnection() {
-    (inFlight, greetingDeadline, hasRetries) = ([:], nil, false)
+    (inFlight, greetingDeadline, busyUntil) = ([:], nil, nil)
     for id in subscriptions.keys.sorted() {
       guard let subscription = subscriptions[id] else { continue }
       if subscription.status == .active, !subscription.isInterrupted {
@@ -181,7 +186,6 @@ extension ChannelMachine {
         actions.append(.deliver(subscription: id, .interrupted, bytes: 0))
       }
       if subscription.status != .held { subscriptions[id]?.status = .wanted }
-      subscriptions[id]?.retryAt = nil
     }
     dropStaleTimeouts()
     // Subscriptions first: a message that is published next must not be missed.
@@ -207,14 +211,10 @@ extension ChannelMachine {
     if case .waiting(let until) = phase, until <= now {
       if subscriptions.isEmpty, requests.isEmpty { phase = .idle } else { connect() }
     }
-    guard phase == .open, hasRetries else { return }
-    for id in subscriptions.keys.sorted() {
-      guard let at = subscriptions[id]?.retryAt, at <= now else { continue }
-      subscriptions[id]?.retryAt = nil
-      unsent.append(id)
+    if let until = busyUntil, until <= now {
+      busyUntil = nil
+      pump()
     }
-    hasRetries = subscriptions.values.contains { $0.retryAt != nil }
-    pump()
   }
 
   private mutating func expire(_ id: Int64) {

@@ -106,7 +106,6 @@ package struct ChannelMachine: ~Copyable {
     /// Whoever subscribed has heard that it worked.
     var isAnswered = false
     var isInterrupted = false
-    var retryAt: Instant?
   }
 
   internal enum RequestKind: Equatable { case publish, history, presence, refresh }
@@ -140,6 +139,8 @@ package struct ChannelMachine: ~Copyable {
   /// When requests time out, in their order.
   internal var timeouts = Deque<(id: Int64, at: Instant)>()
   internal var greetingDeadline: Instant?
+  /// The server has too much to do: nothing is sent until then.
+  internal var busyUntil: Instant?
   internal var lastLoss = "the server cannot be reached"
 
   package init(limits: Limits = Limits(), backoff: Backoff = Backoff(), random: any RandomNumberGenerator & Sendable) {
@@ -156,16 +157,12 @@ package struct ChannelMachine: ~Copyable {
   /// When `timeout` wants to be called.
   package var deadline: Instant? {
     var first: Instant? = if case .waiting(let until) = phase { until } else { nil }
-    for candidate in [timeouts.first?.at, greetingDeadline, phase == .open ? earliestRetry : nil] {
+    for candidate in [timeouts.first?.at, greetingDeadline, busyUntil] {
       guard let candidate else { continue }
       first = min(first ?? candidate, candidate)
     }
     return first
   }
-
-  /// Only refused subscriptions have one, of which there are few at any time.
-  internal var hasRetries = false
-  private var earliestRetry: Instant? { hasRetries ? subscriptions.values.compactMap(\.retryAt).min() : nil }
 
   internal mutating func nextID() -> Int64 {
     lastID += 1
@@ -308,7 +305,7 @@ package struct ChannelMachine: ~Copyable {
 
   /// Sends what waits, as far as the server may be given it.
   internal mutating func pump() {
-    while phase == .open, inFlight.count < limits.inFlight, let id = unsent.popFirst() {
+    while phase == .open, busyUntil == nil, inFlight.count < limits.inFlight, let id = unsent.popFirst() {
       if let request = requests[id], inFlight[id] == nil {
         inFlight[id] = .request
         switch request.frame {
