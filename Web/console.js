@@ -12,8 +12,8 @@ const transportNames = { websocket: nameOf("ws"), sse: nameOf("sse"), poll: name
 export function showConsole(section) {
   const field = (label, input) => el("label", {}, label, " ", input);
   const plain = { spellcheck: "false", autocomplete: "off", autocapitalize: "off" };
-  const name = el("input", { value: "chat", size: 18, required: true, ...plain });
-  const token = el("input", { size: 22, type: "password", autocomplete: "off", placeholder: "if the server asks for one" });
+  const name = el("input", { value: "chat", size: 16, required: true, ...plain });
+  const token = el("input", { size: 20, type: "password", autocomplete: "off", placeholder: "if the server asks for one" });
   const last = el("input", { type: "number", min: 0, max: 1000, value: 10, size: 5 });
   const kind = el("select", {}, el("option", { value: "text" }, "Text"), el("option", { value: "json" }, "JSON"));
   const text = el("input", { class: "grow", placeholder: "Message", ...plain });

@@ -1,8 +1,10 @@
 """Chromium and Firefox on channels: their own WebSocket and EventSource, and martlet.js on each of its transports."""
 import json
 import signal
+import time
 import urllib.request
 
+import jwt
 import pytest
 from browsers import BROWSERS, BrowserError
 from conftest import free_port, start_server, stop_server, wait_for
@@ -266,6 +268,39 @@ def test_a_loop_over_a_channel_and_many_channels_on_one_connection(browser, shar
     clients = [c for c in shared.server.api("/clients")["clients"] if c.get("channels") and len(c["channels"]) == 201]
     assert len(clients) == 1
     close(browser)
+
+
+SECRET = "a secret of more than thirty-two letters"
+
+
+@pytest.mark.parametrize("block, transport", FALLBACKS)
+def test_a_token_is_asked_for_before_it_expires(browser, tmp_path, block, transport):
+    site = Site(tmp_path, f"auth:\n  leeway: 0\n  jwt: [{{secret: {SECRET}, do: [publish, subscribe, history]}}]\n")
+    try:
+        # Each lives four seconds longer than the one before.
+        now = time.time()
+        tokens = [jwt.encode({"sub": "ada", "exp": now + 4 * n, "can": [{"do": ["subscribe", "publish", "history"], "on": "own/**"}]}, SECRET)
+                  for n in range(1, 30)]
+        options = f"""{{
+          token: async () => {{
+            window.asked = (window.asked ?? 0) + 1;
+            return {json.dumps(tokens)}.find((_, n) => {now} + 4 * (n + 1) > Date.now() / 1000 + 2);
+          }}
+        }}"""
+        connect(browser, site, "own/a", options=options, block=block)
+        transport_is(browser, transport)
+        before = browser.evaluate("states.length")
+        for n in range(16):
+            assert browser.evaluate(f"channel.publish({n}).then(({{ cursor }}) => cursor, (error) => error.message)").endswith(f":{n + 1}")
+            time.sleep(0.5)
+        wait_for(lambda: browser.evaluate("heard") == list(range(16)))
+        assert browser.evaluate("asked") >= 3 and browser.evaluate("states.length") == before, browser.evaluate("states")
+        # What the token is not for fails alone, and says why.
+        assert browser.evaluate("martlet.channel('theirs').subscribe().catch(({ code, message }) => code)") == 103
+        assert browser.evaluate("martlet.channel('theirs').state") == "failed" and browser.evaluate("channel.state") == "subscribed"
+        close(browser)
+    finally:
+        stop_server(site.server)
 
 
 def test_stops_when_an_administrator_says_so(browser, shared):

@@ -74,6 +74,14 @@ def test_the_page_of_each_transport_hears_and_says(browser, server, elsewhere, p
     assert browser.evaluate(lines).count(f"from {name}") == 1
 
 
+def test_the_first_message_of_the_readme(browser, server, elsewhere):
+    folder, address = elsewhere
+    html = block("../README.md", "Your first message in a minute", "html").replace("localhost:8080", f"127.0.0.1:{server.http}")
+    (folder / "first.html").write_text(f"<!doctype html><body>{html}")
+    browser.open(f"{address}/first.html")
+    wait_for(lambda: "hello from the browser" in browser.evaluate("document.body.innerText"))
+
+
 # Tokens
 
 
@@ -148,6 +156,38 @@ def test_the_library_is_for_pages_of_any_site_and_may_be_kept(server, make_serve
         # Another version's address gives this one, which must not be kept under it.
         assert each.get("/martlet.js?v=0000000000000000")[1]["Cache-Control"] == "no-cache"
         assert each.get("/martlet.d.ts")[1]["Content-Type"].startswith("application/typescript")
+
+
+TYPED = """
+import { Martlet, MartletError, type Message } from "./martlet.js";
+const martlet = new Martlet("https://x", { token: async () => "t", transports: ["sse"], backoff: { min: 1 } });
+new Martlet({ token: () => null });
+martlet.addEventListener("state", ({ state, retryIn }) => console.log(state, retryIn?.toFixed()));
+const channel = martlet.channel<{ x: number }>("chat");
+channel.addEventListener("message", ({ data, cursor, event }) => console.log(data.x.toFixed(), cursor, event));
+channel.addEventListener("presence", ({ action, member }) => console.log(action, member.client));
+async function use() {
+  const { cursor, lost } = await channel.subscribe({ since: "a:1", presence: true, info: { name: "A" } });
+  for await (const message of channel) { const typed: Message<{ x: number }> = message; console.log(typed.data.x, cursor, lost); }
+  await channel.publish(new Uint8Array(3), { event: "e", key: "k" });
+  const { messages } = await channel.history({ last: 3 });
+  const upload = martlet.upload(new Blob([]), { name: "x", chunk: 3 });
+  upload.addEventListener("progress", ({ loaded }) => console.log(loaded.toFixed(), messages[0].data.x));
+  console.log((await upload.done).url.length);
+  try { upload.abort(); } catch (error) { if (error instanceof MartletError) console.log(error.code.toFixed()); }
+  WRONG
+}
+"""
+
+
+def test_the_types_let_right_programs_through_and_wrong_ones_not(server, tmp_path):
+    (tmp_path / "martlet.d.ts").write_bytes(server.get("/martlet.d.ts")[2])
+    command = ["tsc", "--strict", "--noEmit", "--target", "es2022", "--module", "es2022", "--moduleResolution", "node",
+               "--lib", "es2022,dom,dom.iterable", "use.ts"]
+    for wrong in ("", 'channel.publish(() => 1);', 'channel.subscribe({ last: "3" });', 'martlet.channel(7);'):
+        (tmp_path / "use.ts").write_text(TYPED.replace("WRONG", wrong))
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert (result.returncode == 0) == (wrong == ""), result.stdout
 
 
 def test_the_types_name_what_the_module_has(server, tmp_path):
