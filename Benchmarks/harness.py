@@ -90,9 +90,9 @@ def start_martlet(name="martlet", **settings):
 
 
 def show(rows):
-    columns = list(rows[0])
-    widths = [max(len(str(c)), *(len(str(r.get(c))) for r in rows)) for c in columns]
+    columns = list(dict.fromkeys(name for r in rows for name in r))
+    widths = [max(len(str(c)), *(len(str(r.get(c, ""))) for r in rows)) for c in columns]
     print("  ".join(c.ljust(w) for c, w in zip(columns, widths)))
     for r in rows:
-        print("  ".join(str(r.get(c)).ljust(w) for c, w in zip(columns, widths)))
+        print("  ".join(str(r.get(c, "")).ljust(w) for c, w in zip(columns, widths)))
     sys.stdout.flush()

@@ -11,9 +11,9 @@ load_module /usr/lib/nginx/modules/ngx_nchan_module.so;
 worker_processes 2; pid {dir}/nchan.pid; error_log {dir}/nchan-error.log; daemon off; user root; worker_rlimit_nofile 20000;
 events {{ worker_connections 19500; }}
 http {{ access_log off; keepalive_requests 100000000; nchan_max_reserved_memory 256M; server {{ listen {http} backlog=4096;
-  location = /ws {{ nchan_subscriber websocket; nchan_channel_id bench; nchan_websocket_ping_interval 0; }}
-  location = /deflate {{ nchan_subscriber websocket; nchan_channel_id bench; }}
-  location = /sse {{ nchan_subscriber eventsource; nchan_channel_id bench; }}
+  location = /ws {{ nchan_subscriber websocket; nchan_channel_id bench; nchan_websocket_ping_interval 0; nchan_subscriber_first_message newest; }}
+  location = /deflate {{ nchan_subscriber websocket; nchan_channel_id bench; nchan_subscriber_first_message newest; }}
+  location = /sse {{ nchan_subscriber eventsource; nchan_channel_id bench; nchan_subscriber_first_message newest; }}
   location = /pub {{ nchan_publisher; nchan_channel_id bench; nchan_message_buffer_length 1000; {deflate} }}
   location = /hello {{ default_type text/plain; return 200 "Hello world\\n"; }} }} }}
 """

@@ -40,6 +40,7 @@ private final class Numbers: OutputSource {
   init(_ slices: [Slice]) { self.slices = slices }
 
   var isMidMessage: Bool { offset > 0 }
+  var hasMore: Bool { next < slices.count }
 
   func gather(into vector: IOVector, _ scope: GatherScope) {
     for index in next..<slices.count {

@@ -96,6 +96,7 @@ private final class Tape: OutputSource {
   let message = Slice([UInt8](repeating: 7, count: 10_000))
   init(_ count: Int) { left = count }
   var isMidMessage: Bool { offset > 0 }
+  var hasMore: Bool { left > 0 }
   func gather(into vector: IOVector, _ scope: GatherScope) {
     for index in 0..<left { if !vector.append(message, from: index == 0 ? offset : 0) { return } }
   }
@@ -374,6 +375,7 @@ private final class Tape: OutputSource {
     private let frame = Slice(WebSocketFrame.encode(.binary, [UInt8](repeating: 7, count: 150_000).span.bytes))
     private var offset = 0
     var isMidMessage: Bool { offset > 0 }
+    var hasMore: Bool { true }
     func gather(into vector: IOVector, _ scope: GatherScope) {
       if offset > 0 { vector.append(frame, from: offset) }
       if scope == .all { vector.append(frame) }

@@ -45,6 +45,7 @@ private final class Frames: OutputSource {
     frame = Slice(WebSocketFrame.encode(.binary, [UInt8](repeating: 7, count: count).span.bytes))
   }
   var isMidMessage: Bool { offset > 0 }
+  var hasMore: Bool { true }
   func gather(into vector: IOVector, _ scope: GatherScope) {
     if offset > 0 { vector.append(frame, from: offset) }
     guard scope == .all else { return }

@@ -100,6 +100,8 @@ package final class RingReader: OutputSource {
 
   package var isMidMessage: Bool { progress.isMidItem }
 
+  package var hasMore: Bool { cursor.map { $0 < ring.head } ?? false }
+
   package func gather(into vector: IOVector, _ scope: GatherScope) {
     progress.gather(into: vector)
     guard scope == .all, !isPaused, reposition() else { return }

@@ -53,6 +53,18 @@ package final class ChannelLog {
     weight += message.weight
     received += 1
     trim(now: message.time)
+  }
+
+  /// The hub waits before it wakes the subscriptions, so that more leaves in one write.
+  internal var isHeld = false
+  private var wokenAt = 0
+  /// Messages that the subscriptions have not heard of.
+  internal var held: Int { head - wokenAt }
+
+  /// Lets the subscriptions know that there is something.
+  internal func wake() {
+    isHeld = false
+    wokenAt = head
     for subscription in subscriptions { subscription.wake() }
   }
 

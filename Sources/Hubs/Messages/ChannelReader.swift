@@ -108,6 +108,8 @@ package final class ChannelReader: OutputSource, SubscriptionOwner {
 
   package var isMidMessage: Bool { progress.isMidItem }
 
+  package var hasMore: Bool { firstReady != nil || !remarks.isEmpty }
+
   package func gather(into vector: IOVector, _ scope: GatherScope) {
     progress.gather(into: vector)
     guard scope == .all else { return }

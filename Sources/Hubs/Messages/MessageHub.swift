@@ -91,7 +91,24 @@ package final class MessageHub {
 
   private func didAppend(_ channel: Channel, _ count: Int) {
     published += count
+    deliver(channel.log)
     pump(channel)
+  }
+
+  /// Below so many subscribers a round of writes is short.
+  private static let manySubscribers = 64
+  /// What is held at most: the loop must not take messages faster than it delivers them.
+  private static let maximumHeld = 64
+
+  private func deliver(_ log: ChannelLog) {
+    guard !log.isHeld else {
+      if log.held >= Self.maximumHeld { log.wake() }
+      return
+    }
+    let pause = log.subscriptions.count < Self.manySubscribers ? .zero : context.pauseBetweenFlushes
+    guard pause > .zero else { return log.wake() }
+    log.isHeld = true
+    context.schedule(after: pause) { [weak log] in log?.wake() }
   }
 
   // MARK: Channels whose home is here
@@ -334,7 +351,9 @@ package final class MessageHub {
     case .detach(let name): channels[name]?.replicas[worker] = nil
     case .snapshot(let name, let epoch, let base, let messages): begin(name, epoch: epoch, base: base, messages)
     case .message(let name, let message):
-      if let log = replicas[name], message.offset == log.head + 1 { log.append(message) }
+      guard let log = replicas[name], message.offset == log.head + 1 else { return }
+      log.append(message)
+      deliver(log)
     case .unavailable(let name, let error):
       for answer in attaching.removeValue(forKey: name) ?? [] { answer(.failure(error)) }
     case .join(let name, let member): joinHere(name, member)

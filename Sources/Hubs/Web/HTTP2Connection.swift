@@ -108,6 +108,7 @@ internal final class HTTP2Connection: HTTPConnection, OutputSource {
 
   /// Nothing but this source writes to the connection, so no message can be broken into.
   internal var isMidMessage: Bool { false }
+  internal var hasMore: Bool { outputOffset < output.count }
 
   internal func gather(into vector: IOVector, _ scope: GatherScope) {
     if outputOffset >= output.count {

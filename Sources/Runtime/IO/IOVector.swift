@@ -54,6 +54,8 @@ package final class IOVector {
 package protocol OutputSource: AnyObject {
   /// The last write ended inside a message, so that nothing else may be sent before its rest.
   var isMidMessage: Bool { get }
+  /// Something is ready beyond what has left: one vector does not hold everything.
+  var hasMore: Bool { get }
   /// Adds what is ready to go, from where the last `advance` left off.
   func gather(into vector: IOVector, _ scope: GatherScope)
   /// `count` bytes of what was gathered have left.

@@ -116,9 +116,22 @@ package final class LoopContext {
   /// Connections are being written to: what their sources gathered must stay where it is.
   package private(set) var isFlushing = false
 
+  /// How long the last round of writes took, and when it ended.
+  private var lastFlush: (ended: Instant, took: TimeSpan) = (.zero, .zero)
+
+  /// For who has small messages for many: writing again before as much time has passed as the last round of writes took would
+  /// keep the loop at nothing else, and what gathers meanwhile leaves in the same writes. Zero when there is no hurry.
+  package var pauseBetweenFlushes: TimeSpan { max(.zero, lastFlush.ended + min(lastFlush.took, Self.longestPause) - now) }
+  private static let longestPause = TimeSpan.milliseconds(20)
+
   private func flushAll() {
     isFlushing = true
-    defer { isFlushing = false }
+    let start = now
+    defer {
+      isFlushing = false
+      let end = now
+      lastFlush = (end, end - start)
+    }
     guard let batch, flushing.count >= SendBatch.worthwhile else {
       for connection in flushing { connection.flushAtEndOfTurn() }
       return

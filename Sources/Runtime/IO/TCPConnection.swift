@@ -308,7 +308,7 @@ package final class TCPConnection: OutputSink, LoopResident {
     didSend(result, tailOfMessage: tail)
     if result < ready {
       awaitWritable()
-    } else if tail > 0 || bufferedBytes > 0 {
+    } else if tail > 0 || bufferedBytes > 0 || source?.hasMore == true {
       setNeedsFlush()
     }
   }
