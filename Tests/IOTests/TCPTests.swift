@@ -59,6 +59,29 @@ private final class Numbers: OutputSource {
   }
 }
 
+/// Gives one slice at a time.
+private final class OneByOne: OutputSource {
+  private let slices: [Slice]
+  private var next = 0
+  private var progress = SendProgress()
+  init(_ slices: [Slice]) { self.slices = slices }
+
+  var isMidMessage: Bool { progress.isMidItem }
+  var hasMore: Bool { next < slices.count }
+
+  func gather(into vector: IOVector, _ scope: GatherScope) {
+    progress.gather(into: vector)
+    if scope == .all, next < slices.count { vector.append(slices[next]) }
+  }
+
+  func advance(by count: Int) {
+    progress.advance(by: count) {
+      defer { next += 1 }
+      return next < slices.count ? slices[next] : nil
+    }
+  }
+}
+
 @Suite(.serialized) struct TCPTests {
   private let loopback = SocketAddress(ip: .v4(0x7F00_0001), port: 0)
 
@@ -111,6 +134,47 @@ private final class Numbers: OutputSource {
       connection.handler = Echo()
     }
     #expect(Slice(result.bytes) == request && result.reason == .local)
+  }
+
+  /// Sixteen connections are written to as a batch.
+  @Test(.timeLimit(.minutes(1))) func `a source that does not give all at once is sent to its end, in a batch too`() async {
+    let slices = (0..<1000).map { Slice([UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: 3)) }
+    let expected = slices.flatMap(\.array)
+    let server = Worker(EventLoop(index: 0), log: .silent) { _ in }
+    let client = Worker(EventLoop(index: 1), log: .silent) { _ in }
+    let loopback = loopback
+    final class Accepted { var connections: [TCPConnection] = [] }
+    let address = await server.run { context -> SocketAddress in
+      let accepted = Accepted()
+      context.register(accepted)
+      let listener = try? TCPListener(loopback, in: context, census: ConnectionCensus(limits: .init()), refusal: Slice()) { connection in
+        connection.handler = Echo()
+        accepted.connections.append(connection)
+        guard accepted.connections.count == 16 else { return }
+        for connection in accepted.connections { connection.source = OneByOne(slices) }
+      }
+      if let listener { context.register(listener) }
+      return listener?.address ?? loopback
+    }
+    let received = await withTaskGroup(of: [UInt8].self) { group in
+      for _ in 0..<16 {
+        group.addTask {
+          await withCheckedContinuation { continuation in
+            client.loop.post { context in
+              let collector = Collector([], expecting: expected.count) { bytes, _ in continuation.resume(returning: bytes) }
+              _ = try? TCPConnection(connectingTo: address, in: context, handler: collector)
+            }
+          }
+        }
+      }
+      return await group.reduce(into: []) { $0.append($1) }
+    }
+    let count = received.count { $0 == expected }
+    #expect(count == 16)
+    for worker in [server, client] {
+      worker.loop.post { $0.stop() }
+      worker.join()
+    }
   }
 
   @Test func `replies stand between whole messages of the shared source`() async {
