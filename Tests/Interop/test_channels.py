@@ -465,6 +465,33 @@ def test_a_subscriber_that_reads_nothing_is_closed_and_the_others_notice_nothing
     run(main())
 
 
+def test_a_user_has_so_many_connections_and_no_more(make_server):
+    server = make_server("--workers", "2", configuration=(
+        f"channels: {{user_connections: 2}}\nauth: {{jwt: [{{secret: {SECRET}, do: [subscribe]}}]}}\n"))
+
+    async def main():
+        async with aiohttp.ClientSession() as session, Socket(session, server) as one, Socket(session, server) as other:
+            token = mint(["subscribe"], sub="ada")
+            await one.ask(do="connect", token=token)
+            assert (await one.ask(do="subscribe", channel="a"))["ok"] and (await one.ask(do="subscribe", channel="b"))["ok"]
+            stream = await session.get(server.url("/channels/a/events"), params={"token": token})
+            await other.ask(do="connect", token=token)
+            error = (await other.ask(do="subscribe", channel="a"))["error"]
+            assert error["code"] == 103 and "user_connections" in error["message"]
+            await other.ask(do="connect", token=mint(["subscribe"], sub="bob"))
+            assert (await other.ask(do="subscribe", channel="a"))["ok"]
+            stream.close()
+            async with Socket(session, server) as third:
+                await third.ask(do="connect", token=token)
+                for _ in range(50):
+                    reply = await third.ask(do="subscribe", channel="a")
+                    if "ok" in reply:
+                        return
+                    await asyncio.sleep(0.1)
+                raise AssertionError(reply)
+    run(main())
+
+
 class Durable:
     """A server that may be killed and comes back at the same place."""
 

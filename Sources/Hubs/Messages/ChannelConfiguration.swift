@@ -26,6 +26,8 @@ package struct ChannelConfiguration: Equatable, Sendable {
   package var messageBytes = 256 << 10
   /// Subscriptions of one connection.
   package var subscriptions = 256
+  /// Connections of one user (the `sub` of its tokens); 0 is no limit.
+  package var userConnections = 0
   /// A subscriber that takes nothing for this long, while something waits, is closed.
   package var stuck = TimeSpan.seconds(15)
   /// How long a channel without subscribers and without history remembers its numbering.

@@ -10,6 +10,7 @@ package final class MessageHub {
   package typealias Answer<Value> = (Result<Value, MessageError>) -> Void
 
   package let configuration: ChannelConfiguration
+  package let users: UserCensus
   internal let context: LoopContext
   private let mesh: ChannelMesh
   private let store: MessageStore?
@@ -31,8 +32,13 @@ package final class MessageHub {
   package private(set) var published = 0
 
   /// - Parameter store: where durable channels are kept; without one they are kept in memory like the others.
-  package init(_ configuration: ChannelConfiguration, mesh: ChannelMesh, store: MessageStore? = nil, in context: LoopContext) {
+  /// - Parameter users: shared by all workers.
+  package init(
+    _ configuration: ChannelConfiguration, mesh: ChannelMesh, store: MessageStore? = nil, users: UserCensus = UserCensus(limit: 0),
+    in context: LoopContext
+  ) {
     self.store = store
+    self.users = users
     self.configuration = configuration
     self.mesh = mesh
     self.context = context

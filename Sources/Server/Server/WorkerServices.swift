@@ -31,7 +31,7 @@ internal final class WorkerServices {
     let configuration = shared.configuration
     hub = MediaHub(configuration.streams, directory: shared.directory, mesh: shared.mesh, in: context)
     context.register(hub)
-    messages = MessageHub(configuration.channels, mesh: shared.channelMesh, store: shared.store, in: context)
+    messages = MessageHub(configuration.channels, mesh: shared.channelMesh, store: shared.store, users: shared.users, in: context)
     context.register(messages)
     let sender = HTTPWebhookSender(in: context)
     notifier = WebhookNotifier(configuration.webhooks, sender: sender, in: context)
@@ -151,6 +151,8 @@ internal struct SharedServices: Sendable {
   let recordings: RecordingStore?
   /// `nil` where no files are kept.
   let files: FileStore?
+  /// Who takes part in channels, by user.
+  let users: UserCensus
   /// Durable channels.
   let store: MessageStore?
 
@@ -173,6 +175,7 @@ internal struct SharedServices: Sendable {
     certificates = try CertificateStore(configuration.tls, state: configuration.state, log: log)
     hls = HLSCatalog(loops: loops, start: started, random: UInt32.random(in: 0...UInt32.max))
     hlsDisk = configuration.hls.path.isEmpty ? nil : HLSDisk(configuration.hls.path, log: log)
+    users = UserCensus(limit: configuration.channels.userConnections)
     store = try configuration.messageStore(log)
     files = configuration.fileStore(log)
     recordings = configuration.record.path.isEmpty ? nil : RecordingStore(configuration.record.path, log: log)

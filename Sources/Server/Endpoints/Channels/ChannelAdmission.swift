@@ -24,16 +24,31 @@ internal final class ChannelAdmission {
   internal private(set) var expires: WallTime?
   internal private(set) var question: AccessRequest
   private let access: any AccessControl
+  private let users: UserCensus
+  /// Who this counts for in the census.
+  private var counted: String?
   private let context: LoopContext
   private var granted: Set<Permission> = []
   /// Beyond, the oldest knowledge is not worth its memory.
   private static let remembered = 512
 
   /// - Parameter question: carries the credentials; its action and resource are replaced.
-  internal init(_ question: AccessRequest, _ access: any AccessControl, in context: LoopContext) {
+  internal init(_ question: AccessRequest, _ access: any AccessControl, _ users: UserCensus, in context: LoopContext) {
     self.question = question
     self.access = access
+    self.users = users
     self.context = context
+  }
+
+  deinit { if let counted { users.leave(counted) } }
+
+  /// Counts this connection for its user, once.
+  private func count(_ user: String) -> Bool {
+    guard user != counted else { return true }
+    guard users.enter(user) else { return false }
+    if let counted { users.leave(counted) }
+    counted = user
+    return true
   }
 
   /// Uses another token from now on.
@@ -60,6 +75,10 @@ internal final class ChannelAdmission {
       case .allowed(_, .some(let expires), _) where expires <= self.context.wallTime:
         self.refuse(action, channel, "the permission has expired", isFinal: false, then)
       case .allowed(let user, let expires, let tokenID):
+        if let user, !self.count(user) {
+          let reason = "\(user) has \(self.users.limit) connections already (channels.user_connections)"
+          return self.refuse(action, channel, reason, isFinal: true, then)
+        }
         if let user { self.user = user }
         if let tokenID { self.tokenID = tokenID }
         if let expires { self.expires = min(expires, self.expires ?? expires) }

@@ -65,7 +65,7 @@ package final class ChannelsEndpoint {
   private func publish(_ exchange: HTTPExchange, _ name: String) {
     let channel: ChannelName
     do throws(ParseError) { channel = try ChannelName(name) } catch { return exchange.refuse(.badRequest, "\(error)") }
-    let admission = ChannelAdmission(exchange.accessRequest(.publish, on: name, transport: "http"), access, in: exchange.context)
+    let admission = ChannelAdmission(exchange.accessRequest(.publish, on: name, transport: "http"), access, hub.users, in: exchange.context)
     permit(.publish, [channel], admission, exchange) { [self] in
       exchange.collectBody(limit: hub.configuration.messageBytes) { [self] body in
         let (fields, query) = (exchange.request.fields, exchange.request.target.query)
@@ -128,7 +128,7 @@ package final class ChannelsEndpoint {
     do throws(ParseError) { channels = try ChannelQuery(exchange, name: name, cursor: cursor) } catch {
       return exchange.refuse(.badRequest, "\(error)")
     }
-    let admission = ChannelAdmission(exchange.accessRequest(.subscribe, on: "", transport: transport), access, in: exchange.context)
+    let admission = ChannelAdmission(exchange.accessRequest(.subscribe, on: "", transport: transport), access, hub.users, in: exchange.context)
     permit(.subscribe, channels.entries.map(\.channel)[...], admission, exchange) { then(channels, admission) }
   }
 
@@ -182,7 +182,7 @@ package final class ChannelsEndpoint {
   private func ask(_ exchange: HTTPExchange, _ name: String, _ action: AccessAction, then: @escaping (ChannelName) -> Void) {
     let channel: ChannelName
     do throws(ParseError) { channel = try ChannelName(name) } catch { return exchange.refuse(.badRequest, "\(error)") }
-    let admission = ChannelAdmission(exchange.accessRequest(action, on: name, transport: "http"), access, in: exchange.context)
+    let admission = ChannelAdmission(exchange.accessRequest(action, on: name, transport: "http"), access, hub.users, in: exchange.context)
     permit(action, [channel], admission, exchange) { then(channel) }
   }
 }

@@ -33,7 +33,7 @@ package final class ChannelApplication: SocketIOApplication {
     var question = engine.opening
     question.transport = "socket.io"
     if let token = socket.auth["token"]?.stringValue { question.token = token }
-    let admission = ChannelAdmission(question, access, in: socket.context)
+    let admission = ChannelAdmission(question, access, hub.users, in: socket.context)
     let client = ChannelClient(
       id: hub.nextClientID(), transport: "socket.io", remote: question.remote, since: socket.context.wallTime, userAgent: question.userAgent
     )

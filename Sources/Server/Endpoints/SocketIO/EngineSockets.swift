@@ -33,14 +33,19 @@ internal final class LocalSocket: EngineSocket, WebSocketHandler {
     session.handler = self
   }
 
+  /// A client that does not read what it asks for is not read from either.
   internal func write(_ frame: Slice) -> Bool {
     guard let session else { return true }
-    session.send(WebSocketImage(plain: frame))
+    if !session.send(WebSocketImage(plain: frame)) { session.pauseReading() }
     return session.bufferedAmount <= limit
   }
 
   internal var bufferedBytes: Int { session?.bufferedAmount ?? 0 }
-  internal func webSocketIsWritable(_ session: WebSocketSession) { connection?.becameWritable() }
+
+  internal func webSocketIsWritable(_ session: WebSocketSession) {
+    session.resumeReading()
+    connection?.becameWritable()
+  }
 
   internal func close(abruptly: Bool) {
     connection = nil
@@ -128,7 +133,8 @@ internal final class EngineDoor: WebSocketHandler {
   private var session: WebSocketSession?
   private var messages: [EngineLinkMessage] = []
   private var underWay = 0
-  private var isPaused = false
+  /// Too much is under way to the home; the peer does not take what it was sent.
+  private var isFull = false, isUnread = false
   /// Written, but not told to the home yet: the socket has not taken it.
   private var owed = 0
   private static let window = 256 << 10
@@ -157,10 +163,12 @@ internal final class EngineDoor: WebSocketHandler {
     if messages.isEmpty { session.context.atEndOfTurn { [weak self] in self?.flush() } }
     messages.append(EngineLinkMessage(data: payload, isBinary: kind == .binary))
     underWay += payload.count
-    guard underWay > Self.window, !isPaused else { return }
-    isPaused = true
+    guard underWay > Self.window, !isFull else { return }
+    isFull = true
     session.pauseReading()
   }
+
+  private func resume() { if !isFull, !isUnread { session?.resumeReading() } }
 
   private func flush() {
     guard let link, !messages.isEmpty else { return }
@@ -169,15 +177,18 @@ internal final class EngineDoor: WebSocketHandler {
 
   internal func read(_ bytes: Int) {
     underWay -= bytes
-    guard isPaused, underWay <= Self.window / 2 else { return }
-    isPaused = false
-    session?.resumeReading()
+    guard isFull, underWay <= Self.window / 2 else { return }
+    isFull = false
+    resume()
   }
 
   internal func write(_ frames: [Slice]) {
     guard let session else { return }
     for frame in frames {
-      session.send(WebSocketImage(plain: frame))
+      if !session.send(WebSocketImage(plain: frame)), !isUnread {
+        isUnread = true
+        session.pauseReading()
+      }
       owed += frame.count
     }
     if session.bufferedAmount < Self.window { settle() }
@@ -188,7 +199,11 @@ internal final class EngineDoor: WebSocketHandler {
     relay.send(.taken(link, bytes: exchange(&owed, with: 0)), to: home)
   }
 
-  internal func webSocketIsWritable(_ session: WebSocketSession) { settle() }
+  internal func webSocketIsWritable(_ session: WebSocketSession) {
+    isUnread = false
+    resume()
+    settle()
+  }
 
   internal func close(abruptly: Bool) {
     guard let link = exchange(&link, with: nil) else { return }

@@ -58,7 +58,7 @@ internal final class ChannelSocket: ChannelSession, ChannelReaderOwner, WebSocke
 
   private var admission: ChannelAdmission {
     if let asked { return asked }
-    let made = ChannelAdmission(question, endpoint.access, in: session.context)
+    let made = ChannelAdmission(question, endpoint.access, hub.users, in: session.context)
     asked = made
     return made
   }

@@ -31,6 +31,9 @@ internal enum ChannelsSection {
       SettingKey("message", \.channels.messageBytes, .bytes(1 << 10...64 << 20), "The largest message."),
       SettingKey("subscriptions", \.channels.subscriptions, .int(1...100_000), "Subscriptions of one connection."),
       SettingKey(
+        "user_connections", \.channels.userConnections, .int(0...1_000_000, zero: "no limit"),
+        "Connections of one user, by the sub of its tokens."),
+      SettingKey(
         "stuck", \.channels.stuck, .duration(.seconds(1)...TimeSpan.days(1)),
         "A subscriber that takes nothing for this long, while something waits, is closed; it resumes from history."),
       SettingKey(
