@@ -92,9 +92,10 @@ def test_echo_with_and_without_compression(server, options):
                 assert await asyncio.wait_for(s.recv(), 20) == message
             await s.send(["frag", TEXT, "", "ments"])
             assert await asyncio.wait_for(s.recv(), 10) == "frag" + TEXT + "ments"
-            for n in range(500):
+            # Fewer than fill the sockets' buffers: a client that sends without reading may hang (CHANGELOG, known issues).
+            for n in range(100):
                 await s.send(f"{n} {TEXT[:n * 2]}")
-            for n in range(500):
+            for n in range(100):
                 assert await asyncio.wait_for(s.recv(), 10) == f"{n} {TEXT[:n * 2]}"
 
     asyncio.run(run())
@@ -338,11 +339,11 @@ def test_pings_whose_pongs_nobody_reads(server):
     before = server.resident
     flood = frame(9, bytes(125)) * 1000
     try:
-        for _ in range(300):
+        for _ in range(900):
             s.sendall(flood)
     except OSError:
         pass
-    assert server.resident < before + 20_000
+    assert server.resident < before + 40_000
     s.close()
 
 
