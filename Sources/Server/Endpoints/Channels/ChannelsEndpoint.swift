@@ -128,7 +128,8 @@ package final class ChannelsEndpoint {
     do throws(ParseError) { channels = try ChannelQuery(exchange, name: name, cursor: cursor) } catch {
       return exchange.refuse(.badRequest, "\(error)")
     }
-    let admission = ChannelAdmission(exchange.accessRequest(.subscribe, on: "", transport: transport), access, hub.users, in: exchange.context)
+    let admission = ChannelAdmission(
+      exchange.accessRequest(.subscribe, on: "", transport: transport), access, hub.users, in: exchange.context)
     permit(.subscribe, channels.entries.map(\.channel)[...], admission, exchange) { then(channels, admission) }
   }
 
