@@ -176,6 +176,33 @@ private final class Frames: OutputSource {
     _ = client.receive(1)
   }
 
+  // More than `pongRoom` waits and less than what makes `send` answer false: nothing else asks for another flush.
+  @Test(arguments: [WebSocketOpcode.text, .ping])
+  func `an answer that had to wait for a slow reader leaves when it reads`(question: WebSocketOpcode) async throws {
+    defer { loopback.stop() }
+    let notes = Notes()
+    let port = try await serve(notes) { session in
+      session.sink.boundKernelOutput()
+      let filling = Slice([UInt8](repeating: 1, count: 20_000))
+      func fill() {
+        guard session.bufferedAmount < 80_000 else { return notes.add("full") }
+        session.send(.binary, filling)
+        session.context.schedule(after: .milliseconds(1), fill)
+      }
+      fill()
+    }
+    let client = try RawClient(port: port)
+    client.send(Self.handshake)
+    _ = try await notes.until { $0.contains("full") }
+    client.send(WebSocketFrame.encode(question, Array("answer me".utf8).span.bytes, mask: 7))
+    if question == .text { _ = try await notes.until { $0.last == "text answer me" } }
+    let answer = WebSocketFrame.encode(question == .ping ? .pong : .text, Array("answer me".utf8).span.bytes)
+    var tail: [UInt8] = []
+    while tail != answer { tail = try Array((tail + #require(client.receive())).suffix(answer.count)) }
+    client.send(WebSocketFrame.encode(.close, closeCode.span.bytes, mask: 7))
+    _ = try await notes.until { $0.last?.hasPrefix("closed") == true }
+  }
+
   // Each answer is a hundred times its question; thousands of questions come in one read.
   @Test func `an owner that answers much to a peer that does not read fills no more than the queue`() async throws {
     defer { loopback.stop() }

@@ -224,6 +224,7 @@ extension HTTP2Stream {
     }
   }
 
+  internal func notifyWhenWritable() { connection?.session.notifyWhenWritable(id) }
   internal func pauseReading() { pauseBody(true) }
   internal func resumeReading() { pauseBody(false) }
 

@@ -235,6 +235,11 @@ package final class TCPConnection: OutputSink, LoopResident {
 
   @discardableResult package func write(_ bytes: [UInt8]) -> Bool { write(Slice(bytes)) }
 
+  /// `connectionIsWritable` follows once less than `lowWater` is buffered, as after a `write` that answered false.
+  package func notifyWhenWritable() {
+    if bufferedBytes > 0 { owesWritable = true }
+  }
+
   /// The source has something new. Cheap when already known.
   package func setNeedsFlush() {
     guard !isDirty, !awaitsWritable, state == .open else { return }

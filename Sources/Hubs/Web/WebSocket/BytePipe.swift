@@ -14,6 +14,8 @@ package protocol BytePipe: OutputSink {
   /// Queues bytes; they go out behind what was queued before, and not inside a message of the source.
   /// - Returns: false when the peer does not keep up.
   @discardableResult func write(_ bytes: Slice) -> Bool
+  /// Tells the handler when less is buffered, as after a `write` that answered false.
+  func notifyWhenWritable()
   func pauseReading()
   func resumeReading()
   /// Takes nothing more from the source than the rest of a message of which a part has left, and lets it go.

@@ -240,8 +240,12 @@ package final class WebSocketSession {
       context.log(.info, "websocket", "\(failure)", ["peer": "\(remote)"])
     }
     if machine.isClosed { pipe.finishSource() }
-    // A peer that does not read is owed no pongs: the machine keeps the last few.
-    if machine.isClosed || pipe.bufferedBytes < Self.pongRoom { flush() }
+    // A peer that does not read gets its pongs when it does: the machine keeps the last few.
+    if machine.isClosed || machine.hasUrgentOutput || pipe.bufferedBytes < Self.pongRoom {
+      flush()
+    } else if machine.hasOutput {
+      pipe.notifyWhenWritable()
+    }
     guard machine.isClosed else { return }
     // §7.1.1: the server closes first; a client that has failed the connection need not wait.
     if machine.isClient, failure == nil { awaitEnd() } else { pipe.closeAfterFlush() }

@@ -183,6 +183,11 @@ package final class HTTP2Session {
     return !stream.outbox.isAwaited
   }
 
+  /// `.writable` follows once less waits on the stream, as after a `write` that answered false.
+  package func notifyWhenWritable(_ id: StreamID) {
+    if let stream = streams[id], stream.outbox.count > 0 { stream.outbox.isAwaited = true }
+  }
+
   /// How many bytes a writer that only writes what fits may write now.
   package func room(_ id: StreamID) -> Int {
     guard let stream = streams[id], !stream.outbox.isEnded else { return 0 }

@@ -6,7 +6,7 @@ package import MartletPrimitives
 ///       └──── Close received (answered) or a violation (Close 100x queued) ────▶ closed
 ///
 /// Once `isClosed` and the output is sent, a server closes TCP; a client waits for the server to do so (§7.1.1).
-/// Pings are answered here. When answers of more than `pongBytes` wait, only the last ping is answered (§5.5.3), so a flood of
+/// Pings are answered here. When answers of more than `maximumPongBytes` wait, only the last ping is answered (§5.5.3), so a flood of
 /// them cannot grow the output.
 ///
 /// A frame that lies whole in the bytes received is read where it lies: its payload is copied once, unmasked on the way. Only
@@ -64,6 +64,8 @@ package struct WebSocketMachine: ~Copyable {
   private var partial: Partial?
   private var output: [UInt8] = []
   private var pong: [UInt8]?
+  /// Bytes of `output` that answer pings.
+  private var pongBytes: UInt16 = 0
   private let masks: MaskKeys?
   private let compression: MessageCompression?
 
@@ -286,11 +288,13 @@ package struct WebSocketMachine: ~Copyable {
   }
 
   /// Answers to pings that wait to be taken; of further ones only the last is answered.
-  package static let pongBytes = 2048
+  package static let maximumPongBytes = 2048
 
   private mutating func answer(ping payload: [UInt8]) {
-    guard pong == nil, output.count < Self.pongBytes else { return pong = payload }
+    guard pong == nil, output.count < Self.maximumPongBytes else { return pong = payload }
+    let before = output.count
     queue(.pong, payload.span.bytes)
+    pongBytes += UInt16(truncatingIfNeeded: output.count - before)
   }
 
   /// §5.5.1 and §7.4: an empty Close, or a code with an optional UTF-8 reason; answered with the same code.
@@ -317,12 +321,16 @@ package struct WebSocketMachine: ~Copyable {
   /// `takeOutput` has something.
   package var hasOutput: Bool { !output.isEmpty || pong != nil }
 
+  /// `takeOutput` has more than answers to pings: it must not wait for a peer that is slow to read.
+  package var hasUrgentOutput: Bool { output.count > pongBytes }
+
   /// Bytes that `takeOutput` would answer, pongs that were put off aside.
   package var outputBytes: Int { output.count }
 
   /// Bytes to send, in order; empty when there are none.
   package mutating func takeOutput() -> [UInt8] {
     if let payload = pong.take() { queue(.pong, payload.span.bytes) }
+    pongBytes = 0
     return exchange(&output, with: [])
   }
 
