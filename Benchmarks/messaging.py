@@ -5,6 +5,7 @@ import subprocess
 import time
 
 from harness import Server, await_port, bench, cpu, free_port, pss, root, show, start_martlet, work
+from resume import resume
 
 NCHAN = """
 load_module /usr/lib/nginx/modules/ngx_nchan_module.so;
@@ -15,6 +16,8 @@ http {{ access_log off; keepalive_requests 100000000; nchan_max_reserved_memory 
   location = /deflate {{ nchan_subscriber websocket; nchan_channel_id bench; nchan_subscriber_first_message newest; }}
   location = /sse {{ nchan_subscriber eventsource; nchan_channel_id bench; nchan_subscriber_first_message newest; }}
   location = /pub {{ nchan_publisher; nchan_channel_id bench; nchan_message_buffer_length 1000; {deflate} }}
+  location = /kept {{ nchan_subscriber eventsource; nchan_channel_id kept; nchan_subscriber_first_message oldest; }}
+  location = /keep {{ nchan_publisher; nchan_channel_id kept; nchan_message_buffer_length 200000; nchan_message_timeout 0; }}
   location = /hello {{ default_type text/plain; return 200 "Hello world\\n"; }} }} }}
 """
 
@@ -121,6 +124,7 @@ def run(seconds, quick):
     rows = []
     counts = [1000] if quick else [1000, 5000]
     idle_count = 5000 if quick else 19_000
+    events = 20_000 if quick else 100_000
 
     def cases(ws, publish, kind="ws", echo_path=None):
         tasks = []
@@ -143,12 +147,15 @@ def run(seconds, quick):
     collect(start_martlet, *cases("/ws", "/channels/bench", "martlet", "/diag/echo"), *sse,
             lambda s: fan_out(s, "deflate", "/ws", "/channels/bench", 1000, 20, 1024, seconds), lambda s: get(s, "/diag/hello", seconds),
             lambda s: fan_out(s, "socketio", SOCKETIO, "/channels/bench", 1000, 20, 128, seconds))
+    collect(lambda: start_martlet("martlet-history", MARTLET_CHANNELS_HISTORY="200000", MARTLET_CHANNELS_BYTES="256MiB"),
+            lambda s: resume(s, "/channels/kept/events", "/channels/kept", events))
     collect(lambda: start_martlet("martlet-idle"), lambda s: idle(s, "ws", "/ws", idle_count))
     collect(lambda: start_martlet("martlet-idle"), lambda s: idle(s, "martlet", "/ws", idle_count))
     if shutil.which("nginx"):
         sse = [lambda s, n=n: fan_out(s, "sse", "/sse", "/pub", n, 20, 128, seconds) for n in counts]
         collect(start_nchan, *cases("/ws", "/pub"), *sse, lambda s: get(s, "/hello", seconds))
         collect(lambda: start_nchan("nchan-deflate", True), lambda s: fan_out(s, "deflate", "/deflate", "/pub", 1000, 20, 1024, seconds))
+        collect(lambda: start_nchan("nchan-history"), lambda s: resume(s, "/kept", "/keep", events))
         collect(lambda: start_nchan("nchan-idle"), lambda s: idle(s, "ws", "/ws", idle_count))
     if shutil.which("node"):
         collect(start_node, *cases("/ws", "/pub", echo_path="/echo"), lambda s: fan_out(s, "deflate", "/deflate", "/pub", 1000, 20, 1024, seconds))

@@ -81,7 +81,7 @@ class Server:
         return self.process.poll() is None
 
 
-def start_server(directory, *flags, configuration=None, ports=None):
+def start_server(directory, *flags, configuration=None, ports=None, environment=None):
     ports = ports or [free_port() for _ in range(4)]
     command = [str(BINARY), "serve", "--http", f"127.0.0.1:{ports[0]}", "--https", f"127.0.0.1:{ports[1]}",
                "--rtmp", f"127.0.0.1:{ports[2]}", "--rtmps", f"127.0.0.1:{ports[3]}", "--diagnostics", *flags]
@@ -90,7 +90,7 @@ def start_server(directory, *flags, configuration=None, ports=None):
         path.write_text(configuration)
         command += ["--config", str(path)]
     log = directory / "server.log"
-    environment = dict(os.environ, XDG_STATE_HOME=str(directory / "state"))
+    environment = dict(os.environ, XDG_STATE_HOME=str(directory / "state"), **(environment or {}))
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log.open("w"), cwd=directory, env=environment)
     server = Server(process, *ports, log)
 

@@ -570,6 +570,72 @@ def test_a_client_resumes_across_a_restart_as_if_nothing_had_been(durable):
     run(after(cursors[1]))
 
 
+# Seconds in a file are added to what the system says the time is; the monotonic clock stays.
+WALL_CLOCK = """
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+static long offset(void) {
+  long seconds = 0;
+  FILE *file = fopen(getenv("WALL_CLOCK_OFFSET"), "r");
+  if (file) { if (fscanf(file, "%ld", &seconds) != 1) seconds = 0; fclose(file); }
+  return seconds;
+}
+int clock_gettime(clockid_t clock, struct timespec *time) {
+  int result = (int)syscall(SYS_clock_gettime, clock, time);
+  if (clock == CLOCK_REALTIME) time->tv_sec += offset();
+  return result;
+}
+int gettimeofday(struct timeval *time, void *zone) {
+  int result = (int)syscall(SYS_gettimeofday, time, zone);
+  time->tv_sec += offset();
+  return result;
+}
+"""
+
+
+def test_a_wall_clock_that_jumps_moves_no_message_and_no_timer(tmp_path):
+    """An hour back (summer time set by hand) and a day forward (the first answer of a time server), while people talk."""
+    clock, source, library = tmp_path / "clock", tmp_path / "clock.c", tmp_path / "clock.so"
+    clock.write_text("+0")
+    source.write_text(WALL_CLOCK)
+    subprocess.run(["clang", "-shared", "-fPIC", "-o", library, source], check=True)
+    server = start_server(tmp_path, "--workers", "2", configuration="channels: {heartbeat: 1s, age: 1h}\n", environment={
+        "LD_PRELOAD": str(library), "WALL_CLOCK_OFFSET": str(clock)})
+
+    async def talk():
+        async with aiohttp.ClientSession() as session, Socket(session, server) as socket:
+            await socket.ask(do="subscribe", channel="c")
+            seen, cursors = [], []
+            for n, offset in enumerate(["+0", "-3600", "+86400", "-3600"]):
+                clock.write_text(offset)
+                cursors.append(await publish(session, server, "c", f"m{n}"))
+                seen.append(await socket.message())
+            assert [m["data"] for m in seen] == ["m0", "m1", "m2", "m3"]
+            assert [m["cursor"] for m in seen] == cursors
+            times = [m["time"] for m in seen]
+            assert times == sorted(times) and times[2] - times[0] > 80_000_000, times
+            async with session.get(server.url(f"/channels/c/poll?wait=0&since={cursors[0]}")) as response:
+                assert [m["data"] for m in (await response.json())["messages"]] == ["m1", "m2", "m3"]
+            # A held poll still ends by its own time, and heartbeats go on.
+            began = time.monotonic()
+            async with session.get(server.url(f"/channels/c/poll?wait=1&since={cursors[-1]}")) as response:
+                assert (await response.json())["messages"] == []
+            assert time.monotonic() - began < 20
+            async with session.get(server.url("/channels/c/events")) as response:
+                beats = 0
+                async for line in response.content:
+                    beats += line.startswith(b":")
+                    if beats == 2:
+                        break
+    run(talk())
+    stop_server(server)
+
+
 def test_floods_cost_the_flooder_alone(make_server):
     """A flood of subscriptions, of commands whose answers nobody reads, and of absurd frames, while somebody else chats."""
     server = make_server("--workers", "1", configuration="channels: {subscriptions: 100, maximum: 500}\n")

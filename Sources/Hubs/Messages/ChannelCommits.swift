@@ -56,11 +56,11 @@ internal final class ChannelCommits {
   private func commit() {
     var messages: [Message] = []
     var offset = channel.log.head
-    let time = channel.time(context.wallTime)
+    let (time, now) = (channel.time(context.wallTime), context.now)
     while batch.count < Self.batchLimit, let next = queue.popFirst() {
       offset += 1
       batch.append(next)
-      messages.append(Message(offset: offset, time: time, draft: next.draft))
+      messages.append(Message(offset: offset, time: time, arrival: now, draft: next.draft))
     }
     guard !messages.isEmpty else { return }
     let (name, loop) = (channel.log.name, context.loop)
@@ -97,18 +97,21 @@ extension StoredMessage {
 }
 
 extension Message {
-  internal init(_ stored: StoredMessage) {
+  /// - Parameter context: whose clocks tell how old it is.
+  internal init(_ stored: StoredMessage, in context: LoopContext) {
     var draft = Draft(
       Draft.Kind(rawValue: stored.kind) ?? .binary, stored.payload, contentType: stored.type, event: stored.event, user: stored.user)
     draft.key = stored.key
-    self.init(offset: Int(clamping: stored.offset), time: WallTime(milliseconds: stored.time), draft: draft)
+    let age = TimeSpan.milliseconds(Int(max(0, context.wallTime.milliseconds &- stored.time)))
+    self.init(
+      offset: Int(clamping: stored.offset), time: WallTime(milliseconds: stored.time), arrival: context.now - age, draft: draft)
   }
 }
 
 extension ChannelLog {
   /// A durable channel as the disk has it.
-  internal convenience init(_ name: ChannelName, _ options: ChannelOptions, _ history: StoredHistory) {
-    let messages = history.messages.map { Message($0) }
+  internal convenience init(_ name: ChannelName, _ options: ChannelOptions, _ history: StoredHistory, in context: LoopContext) {
+    let messages = history.messages.map { Message($0, in: context) }
     let next = Int(clamping: history.nextOffset)
     self.init(name, options, epoch: history.epoch, next: next)
     // Only an unbroken run up to the newest message can be numbered by position.

@@ -52,7 +52,7 @@ package final class ChannelLog {
     messages.append(message)
     weight += message.weight
     received += 1
-    trim(now: message.time)
+    trim(now: message.arrival)
   }
 
   /// The hub waits before it wakes the subscriptions, so that more leaves in one write.
@@ -82,10 +82,10 @@ package final class ChannelLog {
   }
 
   /// Drops what is beyond the limits; the newest message stays until its age is over.
-  internal func trim(now: WallTime) {
+  internal func trim(now: Instant) {
     let (count, size) = (max(options.history, Self.liveMessages), max(options.bytes, Self.liveBytes))
-    let oldest = now.milliseconds - options.age.milliseconds
-    while let first = messages.first, messages.count > count || weight > size && messages.count > 1 || first.time.milliseconds < oldest {
+    let oldest = now - options.age
+    while let first = messages.first, messages.count > count || weight > size && messages.count > 1 || first.arrival < oldest {
       messages.popFirst()
       weight -= first.weight
       base += 1

@@ -34,12 +34,16 @@ package struct Draft: Sendable {
 package struct Message: Sendable {
   /// From 1, without gaps.
   package let offset: Int
+  /// For people; never goes back within a channel.
   package let time: WallTime
+  /// What its age is counted from: the wall clock may jump.
+  package let arrival: Instant
   package let draft: Draft
 
-  package init(offset: Int, time: WallTime, draft: Draft) {
+  package init(offset: Int, time: WallTime, arrival: Instant, draft: Draft) {
     self.offset = offset
     self.time = time
+    self.arrival = arrival
     self.draft = draft
   }
 

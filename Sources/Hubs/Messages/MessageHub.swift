@@ -87,7 +87,7 @@ package final class MessageHub {
       case .success(let channel):
         if let cursor = channel.earlier(draft.key) { return then(.success(cursor)) }
         if let commits = channel.commits { return commits.publish(draft, then: then) }
-        let message = Message(offset: channel.log.head + 1, time: channel.time(context.wallTime), draft: draft)
+        let message = Message(offset: channel.log.head + 1, time: channel.time(context.wallTime), arrival: context.now, draft: draft)
         channel.append(message)
         didAppend(channel, 1)
         then(.success(Cursor(epoch: channel.log.epoch, offset: message.offset)))
@@ -148,7 +148,7 @@ package final class MessageHub {
       if case .failure(let error) = result { for answer in answers { answer(.failure(.storage("\(error)"))) } }
       return
     }
-    let channel = Channel(ChannelLog(name, configuration.options(of: name), history), now: context.now)
+    let channel = Channel(ChannelLog(name, configuration.options(of: name), history, in: context), now: context.now)
     for key in history.keys { channel.restore(key: key.key, offset: Int(clamping: key.offset)) }
     channel.commits = ChannelCommits(channel, store, in: context) { [unowned self] in didAppend($0, $1) }
     channels[name] = channel
@@ -295,15 +295,15 @@ package final class MessageHub {
   private func evictLater() {
     context.schedule(after: .seconds(10)) { [weak self] in
       guard let self else { return }
-      let (now, time) = (self.context.now, self.context.wallTime)
+      let now = self.context.now
       for (name, channel) in self.channels {
-        channel.log.trim(now: time)
+        channel.log.trim(now: now)
         let isUsed =
           !channel.log.subscriptions.isEmpty || !channel.replicas.isEmpty || !channel.members.isEmpty
           || channel.commits?.isIdle == false
         if !isUsed, channel.log.isEmpty, now - channel.lastUsed > self.configuration.idle { self.channels[name] = nil }
       }
-      for log in self.replicas.values { log.trim(now: time) }
+      for log in self.replicas.values { log.trim(now: now) }
       self.evictLater()
     }
   }
