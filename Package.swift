@@ -94,7 +94,7 @@ let layers: [[Target]] = [
       name: "PrimitivesTests", dependencies: ["MartletPrimitives", "TestSupport"], path: "Tests/PrimitivesTests",
       swiftSettings: strict),
   ],
-  core("Crypto", ["COpenSSL"]),
+  core("Crypto", ["COpenSSL"], vectors: true),
   core("Codecs"),
   core("Containers", ["Codecs"], vectors: true),
   core("HTTP", ["Crypto", "CNGHTTP2", "CZlib"]),
@@ -145,8 +145,9 @@ let package = Package(
         "CAllocations", "MartletPrimitives", "MartletCodecs", "MartletContainers", "MartletHTTP", "MartletRTMP", "MartletIO",
         "MartletMedia",
       ], path: "Benchmarks/bench", swiftSettings: strict),
+    .target(name: "CTestClock", path: "Tests/CTestClock"),
     .target(
-      name: "TestSupport", dependencies: ["MartletPrimitives"], path: "Tests/TestSupport", exclude: ["FuzzEntries"],
+      name: "TestSupport", dependencies: ["MartletPrimitives", "CTestClock"], path: "Tests/TestSupport", exclude: ["FuzzEntries"],
       swiftSettings: strict),
     .testTarget(
       name: "TestSupportTests", dependencies: ["TestSupport", "MartletPrimitives"], path: "Tests/TestSupportTests",
