@@ -52,7 +52,8 @@ extension ICEAgent {
     let id = TransactionID(random: &random)
     let message = checkMessage(id, local: list.locals[pair.local].candidate, localCredentials, remoteCredentials, isNomination)
     let bytes = message.encoded(key: .shortTerm(password: remoteCredentials.password))
-    let schedule = pair.base.transport == .udp ? configuration.schedule : .stream
+    let datagram = isNomination ? configuration.nominationSchedule : configuration.schedule
+    let schedule = pair.base.transport == .udp ? datagram : .stream
     checks.append(
       OutstandingCheck(
         id: id, pair: pair.id, isNomination: isNomination, role: role, bytes: bytes, sentAt: now,

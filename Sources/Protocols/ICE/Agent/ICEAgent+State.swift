@@ -53,6 +53,8 @@ extension ICEAgent {
 
   private mutating func move(to next: ICEState, now: Instant) {
     guard next != state else { return }
+    // Users of the W3C states wait for `connected`.
+    if next == .completed, state == .new || state == .checking { move(to: .connected, now: now) }
     state = next
     note(.state(next), now: now)
     raise(.stateChanged(next))

@@ -21,11 +21,14 @@ package struct ClientTransaction: Sendable {
     package var requests: Int
     /// Rm: how many RTO are waited after the last one.
     package var lastWait: Int
+    /// Where the doubling ends.
+    package var longest: TimeSpan
 
-    package init(initial: TimeSpan, requests: Int, lastWait: Int) {
+    package init(initial: TimeSpan, requests: Int, lastWait: Int, longest: TimeSpan = .seconds(60)) {
       self.initial = initial
       self.requests = requests
       self.lastWait = lastWait
+      self.longest = longest
     }
 
     /// 0, 500, 1500, 3500, 7500, 15500, 31500 ms, given up at 39.5 s.
@@ -69,6 +72,7 @@ package struct ClientTransaction: Sendable {
   }
 
   private static func wait(_ schedule: Schedule, _ request: Int) -> TimeSpan {
-    request >= schedule.requests ? schedule.initial * schedule.lastWait : schedule.initial * (1 << min(request - 1, 16))
+    guard request < schedule.requests else { return schedule.initial * schedule.lastWait }
+    return min(schedule.initial * (1 << min(request - 1, 16)), schedule.longest)
   }
 }
