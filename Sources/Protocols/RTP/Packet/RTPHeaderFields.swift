@@ -1,0 +1,44 @@
+package import MartletPrimitives
+
+/// The fields of a header about to be written; its parts of variable size are given to `write`.
+package struct RTPHeaderFields: Equatable, Sendable {
+  /// The payload's last byte counts the padding at its end.
+  package var hasPadding: Bool
+  package var marker: Bool
+  /// 7 bits.
+  package var payloadType: UInt8
+  package var sequenceNumber: UInt16
+  package var timestamp: UInt32
+  package var ssrc: UInt32
+
+  package init(
+    payloadType: UInt8, sequenceNumber: UInt16, timestamp: UInt32, ssrc: UInt32, marker: Bool = false, hasPadding: Bool = false
+  ) {
+    self.payloadType = payloadType
+    self.sequenceNumber = sequenceNumber
+    self.timestamp = timestamp
+    self.ssrc = ssrc
+    self.marker = marker
+    self.hasPadding = hasPadding
+  }
+
+  package init(_ header: RTPHeader) {
+    self.init(
+      payloadType: header.payloadType, sequenceNumber: header.sequenceNumber, timestamp: header.timestamp, ssrc: header.ssrc,
+      marker: header.marker, hasPadding: header.hasPadding)
+  }
+
+  /// Appends the header (RFC 3550 §5.1). `writer` may be kept and emptied between packets, so that nothing is allocated.
+  ///
+  /// - Parameter csrcs: the first 15 count.
+  package func write(csrcs: [UInt32] = [], extensions: ExtensionElements = ExtensionElements(), into writer: inout ByteWriter) {
+    let sources = csrcs.prefix(15)
+    writer.u8(0x80 | (hasPadding ? 0x20 : 0) | (extensions.isEmpty ? 0 : 0x10) | UInt8(truncatingIfNeeded: sources.count))
+    writer.u8((marker ? 0x80 : 0) | payloadType & 0x7F)
+    writer.u16(sequenceNumber)
+    writer.u32(timestamp)
+    writer.u32(ssrc)
+    for source in sources { writer.u32(source) }
+    if !extensions.isEmpty { extensions.write(into: &writer) }
+  }
+}
