@@ -101,6 +101,11 @@ let layers: [[Target]] = [
   core("RTMP", ["Crypto"]),
   core("HLS", ["Codecs", "Containers"]),
   core("SocketIO", ["HTTP"]),
+  core("STUN", ["Crypto"], vectors: true),
+  core("SDP", vectors: true),
+  core("RTP", ["Crypto", "Codecs"], vectors: true),
+  core("ICE", ["STUN", "Crypto"]),
+  core("PeerEngine", ["ICE", "Crypto", "RTP", "SDP", "Codecs"]),
   // ──────── the I/O line ────────
   runtime("IO", ["Crypto", "CUV", "CShims"]),
   runtime("Storage", ["IO", "CSQLite"]),

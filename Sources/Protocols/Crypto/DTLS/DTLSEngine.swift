@@ -26,7 +26,7 @@ package final class DTLSEngine {
   private let identity: DTLSIdentity
   private let datagrams = DatagramBIO()
   private let ssl: OpaquePointer
-  private var expected: [Fingerprint] = []
+  private var expected: [CertificateFingerprint] = []
 
   /// Bytes of one datagram: what passes everywhere with room for a TURN channel, below IPv6's 1,280.
   package static let defaultMTU = 1200
@@ -58,7 +58,7 @@ package final class DTLSEngine {
   package func start() { handshake() }
 
   /// What the peer's certificate must be: one of these, from its session description.
-  package func expect(_ fingerprints: [Fingerprint]) {
+  package func expect(_ fingerprints: [CertificateFingerprint]) {
     expected = fingerprints
     if state == .unverified { verify() }
   }
@@ -185,17 +185,11 @@ package final class DTLSEngine {
 
   // MARK: Keys
 
-  /// What `use_srtp` agreed on (RFC 5764 §4.1.2, RFC 7714 §14.2).
-  package enum SRTPProfile: UInt, Sendable, CaseIterable {
-    case aes128CMSHA1_80 = 0x0001
-    case aeadAES128GCM = 0x0007
-    case aeadAES256GCM = 0x0008
-  }
-
-  /// `nil` until connected, and when the peer did not offer SRTP.
-  package var srtpProfile: SRTPProfile? {
+  /// The number of the SRTP profile that `use_srtp` agreed on (RFC 5764 §4.1.2, RFC 7714 §14.2); `nil` until connected, and when
+  /// the peer did not offer SRTP.
+  package var srtpProfile: UInt16? {
     guard state == .connected, let profile = SSL_get_selected_srtp_profile(ssl) else { return nil }
-    return SRTPProfile(rawValue: profile.pointee.id)
+    return UInt16(truncatingIfNeeded: profile.pointee.id)
   }
 
   /// Keying material for SRTP (RFC 5764 §4.2): the client's write key, the server's, the client's salt, the server's.

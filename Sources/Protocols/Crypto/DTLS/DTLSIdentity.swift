@@ -7,7 +7,7 @@ package import MartletPrimitives
 /// `@unchecked Sendable`: an SSL_CTX counts its references atomically and is only read once `init` has returned.
 package final class DTLSIdentity: @unchecked Sendable {
   internal let context: OpaquePointer
-  package let fingerprint: Fingerprint
+  package let fingerprint: CertificateFingerprint
 
   /// - Parameter now: the certificate is valid from a day before for thirty days, which outlives every process's sessions.
   package init(now: WallTime) throws(TLSError) {
@@ -16,7 +16,7 @@ package final class DTLSIdentity: @unchecked Sendable {
     guard let context = SSL_CTX_new(DTLS_method()) else { throw TLSError(.configuration, OpenSSLFailure.take().reason) }
     self.context = context
     // SHA-256 is what every browser offers and the one that RFC 8122 §5 prefers.
-    fingerprint = Fingerprint(.sha256, Certificate.fingerprint(ofPEM: issued.certificatePEM) ?? [])
+    fingerprint = CertificateFingerprint(.sha256, Certificate.fingerprint(ofPEM: issued.certificatePEM) ?? [])
     let certificates = PEM.certificates(issued.certificatePEM)
     let key = PEM.privateKey(issued.privateKeyPEM)
     defer {

@@ -40,6 +40,9 @@ package struct TimestampRewriter: Sendable {
     offset = outgoing &- timestamp
   }
 
+  /// The outgoing form of a timestamp of the present source, sent before.
+  package func rewritten(_ timestamp: UInt32) -> UInt32 { timestamp &+ offset }
+
   /// A clock of the present source as the viewer sees it, for its sender reports.
   package func rewritten(_ clock: MediaClock) -> MediaClock {
     MediaClock(ntp: clock.ntp, timestamp: clock.timestamp &+ offset, rate: clock.rate)

@@ -1,0 +1,258 @@
+package import MartletCodecs
+package import MartletPrimitives
+package import MartletRTP
+internal import MartletSDP
+
+/// The media of a peer: tells which stream a packet belongs to (RFC 8843 §9.2), restores retransmissions, and says what has to be
+/// reported and asked for again. It forwards; putting packets in order is for who depacketizes.
+package struct IncomingMedia: Sendable {
+  /// A packet as it is handed on.
+  package struct Packet: Sendable {
+    /// An index of `streams`.
+    package let stream: Int
+    package let header: RTPHeader
+    /// The packet and its payload in the buffer it came in.
+    package let range: Range<Int>
+    package let payload: Range<Int>
+    /// A viewer can begin with it.
+    package let startsKeyFrame: Bool
+    /// In −dBov: 0 is loudest (RFC 6464).
+    package let audioLevel: AudioLevel?
+  }
+
+  package struct Limits: Sendable {
+    /// SSRCs, those of retransmissions and of sources that have ended among them.
+    package var sources = 64
+    package init() {}
+  }
+
+  /// Packets that were not taken, by reason.
+  package struct Drops: Equatable, Sendable {
+    package var malformed = 0
+    /// Of no section that was negotiated.
+    package var unknown = 0
+    /// Of a payload type that is carried but not used: redundancy, FEC, comfort noise.
+    package var unused = 0
+    package var tooManySources = 0
+  }
+
+  private struct Source: Sendable {
+    let ssrc: UInt32
+    let stream: Int
+    let isRetransmission: Bool
+  }
+
+  package private(set) var streams: [IncomingStream] = []
+  package private(set) var drops = Drops()
+  private var sections: [IncomingSection]
+  private var sources: [Source] = []
+  private let limits: Limits
+  /// The sender of our reports.
+  private let reporter: UInt32
+  private var feedback: TransportFeedbackGenerator?
+  private var bitrateLimit: UInt64
+  private var usesREMB = false
+  private var nextReport: Instant?
+  private var lost: [UInt16] = []
+
+  /// RFC 3550 §6.2 would allow less often; a second keeps round trips and loss fresh.
+  private static let reportInterval = TimeSpan.seconds(1)
+
+  /// - Parameters:
+  ///   - reporter: the SSRC of our reports.
+  ///   - bitrateLimit: what a peer may send in bits a second, told to those that only know REMB.
+  package init(_ sections: [IncomingSection], reporter: UInt32, bitrateLimit: UInt64 = 20_000_000, limits: Limits = Limits()) {
+    self.sections = []
+    self.reporter = reporter
+    self.bitrateLimit = bitrateLimit
+    self.limits = limits
+    update(sections)
+  }
+
+  /// Another description was negotiated. Streams of sections that stay go on.
+  package mutating func update(_ sections: [IncomingSection]) {
+    self.sections = sections
+    let codecs = sections.lazy.flatMap(\.codecs)
+    let usesFeedback = sections.contains { $0.extensions.id(of: .transportSequenceNumber) != nil }
+    if usesFeedback, feedback == nil { feedback = TransportFeedbackGenerator() }
+    usesREMB = !usesFeedback && codecs.contains { $0.feedback.contains(.remb) }
+    for (index, section) in sections.enumerated() {
+      for announced in section.announced where source(announced.ssrc) == nil {
+        guard let codec = section.codecs.first(where: \.isPrimary) else { continue }
+        add(announced.ssrc, section: index, rid: nil, codec, rtx: announced.rtx)
+      }
+    }
+  }
+
+  // MARK: Receiving
+
+  /// Takes one decrypted packet, which a retransmission is restored in.
+  package mutating func receive(_ packet: UnsafeMutableRawBufferPointer, now: Instant) -> Packet? {
+    let bytes = UnsafeRawBufferPointer(packet).bytes
+    do throws(ParseError) {
+      let header = try RTPHeader(parsing: bytes)
+      guard let source = try source(of: header, in: bytes) else { return nil }
+      let section = sections[streams[source.stream].section]
+      if feedback != nil, let number = header.transportSequenceNumber(in: bytes, section.extensions) {
+        feedback?.receive(number, now: now)
+      }
+      return source.isRetransmission
+        ? try restore(header, packet, source, section, now: now)
+        : try take(header, in: bytes, range: 0..<packet.count, source.stream, section, now: now)
+    } catch {
+      drops.malformed += 1
+      return nil
+    }
+  }
+
+  private mutating func restore(
+    _ header: RTPHeader, _ packet: UnsafeMutableRawBufferPointer, _ source: Source, _ section: IncomingSection, now: Instant
+  ) throws(ParseError) -> Packet? {
+    guard let original = section.codec(header.payloadType)?.associatedPayloadType,
+      let restored = try RTX.restore(packet, ssrc: streams[source.stream].ssrc, payloadType: original)
+    else { return nil }
+    let whole = UnsafeRawBufferPointer(packet).bytes.extracting(restored.range)
+    let header = try RTPHeader(parsing: whole)
+    return try take(header, in: whole, range: restored.range, source.stream, section, now: now, isRetransmission: true)
+  }
+
+  /// - Parameter packet: the bytes at `range` of the buffer.
+  private mutating func take(
+    _ header: RTPHeader, in packet: RawSpan, range: Range<Int>, _ index: Int, _ section: IncomingSection, now: Instant,
+    isRetransmission: Bool = false
+  ) throws(ParseError) -> Packet? {
+    let payload = try header.payloadRange(in: packet)
+    if !isRetransmission { streams[index].statistics.receive(header, bytes: payload.count, now: now) }
+    guard follow(header.payloadType, of: index, section) else {
+      drops.unused += 1
+      streams[index].nacks?.receive(header.sequenceNumber, now: now)
+      return nil
+    }
+    let isKey = streams[index].isVideo && streams[index].media?.isKeyFrameStart(packet.extracting(payload)) == true
+    streams[index].nacks?.receive(header.sequenceNumber, startsKeyFrame: isKey, now: now)
+    if isKey { streams[index].keyFrames.keyFrameArrived() }
+    if streams[index].nacks?.pollKeyFrameRequest() == true, streams[index].isVideo { streams[index].keyFrames.request() }
+    // Probes of the path are nothing but padding.
+    guard !payload.isEmpty else { return nil }
+    return Packet(
+      stream: index, header: header, range: range,
+      payload: payload.lowerBound + range.lowerBound..<payload.upperBound + range.lowerBound, startsKeyFrame: isKey,
+      audioLevel: streams[index].isVideo ? nil : header.audioLevel(in: packet, section.extensions))
+  }
+
+  /// The peer may change between the codecs that were negotiated.
+  private mutating func follow(_ payloadType: UInt8, of index: Int, _ section: IncomingSection) -> Bool {
+    if streams[index].codec.payloadType == payloadType { return true }
+    guard let codec = section.codec(payloadType), codec.isPrimary, codec.media != nil else { return false }
+    streams[index].codec = codec
+    streams[index].media = codec.media
+    return true
+  }
+
+  // MARK: Which stream
+
+  private func source(_ ssrc: UInt32) -> Source? {
+    for source in sources where source.ssrc == ssrc { return source }
+    return nil
+  }
+
+  private mutating func source(of header: RTPHeader, in packet: RawSpan) throws(ParseError) -> Source? {
+    if let known = source(header.ssrc) { return known }
+    guard let place = section(of: header, in: packet) else {
+      drops.unknown += 1
+      return nil
+    }
+    let section = sections[place]
+    guard let codec = section.codec(header.payloadType) else {
+      drops.unknown += 1
+      return nil
+    }
+    guard sources.count < limits.sources else {
+      drops.tooManySources += 1
+      return nil
+    }
+    if codec.isNamed("rtx") {
+      let rid = header.text(of: .repairedRID, in: packet, section.extensions)
+      // RFC 8852 §3.1; without rids a section has one stream to repair.
+      guard let stream = streams.lastIndex(where: { $0.section == place && $0.rid == rid }) else { return nil }
+      streams[stream].rtx = header.ssrc
+      sources.append(Source(ssrc: header.ssrc, stream: stream, isRetransmission: true))
+      return sources.last
+    }
+    guard let primary = codec.isPrimary ? codec : section.codecs.first(where: \.isPrimary) else { return nil }
+    add(header.ssrc, section: place, rid: header.text(of: .rid, in: packet, section.extensions), primary)
+    return sources.last
+  }
+
+  private func section(of header: RTPHeader, in packet: RawSpan) -> Int? {
+    for (index, section) in sections.enumerated() {
+      guard let mid = header.text(of: .mid, in: packet, section.extensions) else { continue }
+      return section.mid == mid ? index : sections.firstIndex { $0.mid == mid }
+    }
+    // RFC 8843 §9.2: by a payload type that only one section has.
+    let candidates = sections.indices.filter { sections[$0].codec(header.payloadType) != nil }
+    return candidates.count == 1 ? candidates[0] : nil
+  }
+
+  private mutating func add(_ ssrc: UInt32, section: Int, rid: String?, _ codec: RTPCodec, rtx: UInt32? = nil) {
+    streams.append(IncomingStream(section: section, rid: rid, ssrc: ssrc, codec: codec, rtx: rtx))
+    sources.append(Source(ssrc: ssrc, stream: streams.count - 1, isRetransmission: false))
+    if let rtx { sources.append(Source(ssrc: rtx, stream: streams.count - 1, isRetransmission: true)) }
+  }
+
+  // MARK: Control
+
+  package mutating func receive(_ report: SenderReport, now: Instant) {
+    guard let source = source(report.ssrc), !source.isRetransmission else { return }
+    streams[source.stream].statistics.receive(report, now: now)
+    streams[source.stream].clock = MediaClock(report, rate: streams[source.stream].codec.clockRate)
+  }
+
+  /// Somebody needs a key frame of a stream.
+  package mutating func requestKeyFrame(_ stream: Int) {
+    guard streams.indices.contains(stream), streams[stream].isVideo else { return }
+    streams[stream].keyFrames.request()
+  }
+
+  /// As measured by whoever can: it paces the requests for lost packets.
+  package mutating func setRoundTrip(_ span: TimeSpan) {
+    for index in streams.indices { streams[index].nacks?.roundTrip = span }
+  }
+
+  package var deadline: Instant? {
+    guard !streams.isEmpty else { return nil }
+    var earliest = min(nextReport ?? .zero, feedback?.deadline ?? .distantFuture)
+    for stream in streams { earliest = min(earliest, stream.deadline ?? .distantFuture) }
+    return earliest
+  }
+
+  /// Appends the feedback and requests that are due to `packets`, and to `blocks` what a report, which somebody else writes, says
+  /// about each stream.
+  mutating func poll(now: Instant, into packets: inout [RTCPPacket], blocks: inout [ReportBlock]) {
+    guard !streams.isEmpty else { return }
+    if nextReport ?? .zero <= now {
+      nextReport = now + Self.reportInterval
+      for index in streams.indices { if let block = streams[index].statistics.reportBlock(now: now) { blocks.append(block) } }
+      if usesREMB { packets.append(.bitrateEstimate(ReceiverEstimatedBitrate(sender: reporter, bitsPerSecond: bitrateLimit, sources: ssrcs))) }
+    }
+    if let first = streams.first, let due = feedback?.poll(sender: reporter, media: first.ssrc, now: now) {
+      packets.append(.transportFeedback(due))
+    }
+    for index in streams.indices { pollStream(index, now: now, into: &packets) }
+  }
+
+  private var ssrcs: [UInt32] { streams.map(\.ssrc) }
+
+  private mutating func pollStream(_ index: Int, now: Instant, into packets: inout [RTCPPacket]) {
+    let ssrc = streams[index].ssrc
+    if let due = streams[index].nacks?.deadline, due <= now {
+      lost.removeAll(keepingCapacity: true)
+      streams[index].nacks?.poll(now: now, into: &lost)
+      if !lost.isEmpty { packets.append(.nack(GenericNACK(sender: reporter, media: ssrc, lost: lost))) }
+      if streams[index].nacks?.pollKeyFrameRequest() == true, streams[index].isVideo { streams[index].keyFrames.request() }
+    }
+    if streams[index].keyFrames.poll(now: now) {
+      packets.append(.pictureLoss(PictureLossIndication(sender: reporter, media: ssrc)))
+    }
+  }
+}

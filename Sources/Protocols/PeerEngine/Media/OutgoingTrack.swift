@@ -1,0 +1,106 @@
+package import MartletPrimitives
+package import MartletRTP
+
+/// What one peer is sent of one track: its own numbers, clock and statistics, in a few words. The packets themselves are shared.
+package struct OutgoingTrack: Sendable {
+  package struct Parameters: Sendable {
+    package var mid: String
+    package var ssrc: UInt32
+    package var payloadType: UInt8
+    /// Retransmissions in a stream of their own (RFC 4588); without, lost packets are sent again as they were.
+    package var rtx: (ssrc: UInt32, payloadType: UInt8)?
+    package var clockRate: UInt32
+    package var cname: String
+
+    package init(
+      mid: String, ssrc: UInt32, payloadType: UInt8, rtx: (ssrc: UInt32, payloadType: UInt8)? = nil, clockRate: UInt32, cname: String
+    ) {
+      self.mid = mid
+      self.ssrc = ssrc
+      self.payloadType = payloadType
+      self.rtx = rtx
+      self.clockRate = clockRate
+      self.cname = cname
+    }
+  }
+
+  package let parameters: Parameters
+  package private(set) var statistics: SenderStatistics
+  /// What the peer reported last.
+  package private(set) var lastReport: ReportBlock?
+  package private(set) var roundTrip: TimeSpan?
+  package private(set) var retransmitted: UInt64 = 0
+  private var sequence: SequenceRewriter
+  private var timestamps: TimestampRewriter
+  private var source: UInt32
+  private var hasStarted = false
+  private var nextRetransmission: UInt16
+
+  /// - Parameter source: names what is forwarded at first, a layer for instance.
+  package init(_ parameters: Parameters, source: UInt32 = 0, random: inout RandomSource) {
+    self.parameters = parameters
+    self.source = source
+    statistics = SenderStatistics(ssrc: parameters.ssrc, clockRate: parameters.clockRate)
+    // RFC 3711 §3.3.1: below 2¹⁵, so that no early loss looks like a roll-over.
+    sequence = SequenceRewriter(first: UInt16.random(in: 0..<32768, using: &random), source: source)
+    timestamps = TimestampRewriter(clockRate: parameters.clockRate, offset: UInt32.random(in: 0...UInt32.max, using: &random))
+    nextRetransmission = UInt16.random(in: 0..<32768, using: &random)
+  }
+
+  /// The header of a packet as this peer gets it; `nil` when it must not be sent.
+  ///
+  /// - Parameters:
+  ///   - source: where the packet is from. A change of it is a change of layer or publisher: numbers and time go on.
+  ///   - clock: of the source, if it has told.
+  package mutating func forward(
+    sequenceNumber: UInt16, timestamp: UInt32, marker: Bool, payloadBytes: Int, source: UInt32, now: Instant
+  ) -> RTPHeaderFields? {
+    if source != self.source {
+      self.source = source
+      sequence.change(to: source)
+      if hasStarted { timestamps.change(to: timestamp, now: now) }
+    }
+    guard let number = sequence.forward(sequenceNumber, of: source) else { return nil }
+    hasStarted = true
+    let time = timestamps.forward(timestamp, now: now)
+    statistics.sent(timestamp: time, payloadBytes: payloadBytes, now: now)
+    return RTPHeaderFields(
+      payloadType: parameters.payloadType, sequenceNumber: number, timestamp: time, ssrc: parameters.ssrc, marker: marker)
+  }
+
+  /// A packet of the source is not sent to this peer; those behind it close ranks.
+  package mutating func leaveOut(sequenceNumber: UInt16, source: UInt32) { sequence.leaveOut(sequenceNumber, of: source) }
+
+  /// Which packet of which source the peer misses.
+  package func origin(of lost: UInt16) -> SequenceRewriter.Origin? { sequence.origin(of: lost) }
+
+  /// The header of a retransmission in a stream of its own; `nil` when none was negotiated.
+  package mutating func retransmit(timestamp: UInt32, marker: Bool) -> RTPHeaderFields? {
+    retransmitted += 1
+    guard let rtx = parameters.rtx else { return nil }
+    defer { nextRetransmission &+= 1 }
+    return RTPHeaderFields(
+      payloadType: rtx.payloadType, sequenceNumber: nextRetransmission, timestamp: timestamps.rewritten(timestamp), ssrc: rtx.ssrc,
+      marker: marker)
+  }
+
+  /// The header that a packet had when it was first sent.
+  package func repeated(sequenceNumber: UInt16, timestamp: UInt32, marker: Bool) -> RTPHeaderFields {
+    RTPHeaderFields(
+      payloadType: parameters.payloadType, sequenceNumber: sequenceNumber, timestamp: timestamps.rewritten(timestamp),
+      ssrc: parameters.ssrc, marker: marker)
+  }
+
+  /// - Parameter now: on the wall clock that our sender reports tell.
+  package mutating func receive(_ report: ReportBlock, now: NTPTime) {
+    guard report.ssrc == parameters.ssrc else { return }
+    lastReport = report
+    if let trip = report.roundTrip(now: now) { roundTrip = trip }
+  }
+
+  /// - Parameter clock: the publisher's (its last sender report); without, the clock is that of what was sent.
+  package func senderReport(ntp: NTPTime, clock: MediaClock?, now: Instant) -> SenderReport? {
+    guard let clock else { return statistics.report(ntp: ntp, now: now) }
+    return statistics.report(ntp: ntp, clock: timestamps.rewritten(clock))
+  }
+}

@@ -1,0 +1,157 @@
+package import MartletPrimitives
+package import MartletRTP
+
+/// Media both ways with one peer, and the RTCP about it (RFC 3550 §6, RFC 4585, RFC 5506). Packets pass by: incoming ones through
+/// `incoming`, outgoing ones are written by who has them, with the headers of `outgoing`.
+package struct PeerMedia: Sendable {
+  package enum Event: Equatable, Sendable {
+    /// The peer cannot decode a track of ours, an index of `outgoing`, before its next key frame.
+    case keyFrameRequested(track: Int)
+    /// Sequence numbers, as the peer knows them, that it misses of a track of ours.
+    case missing(track: Int, [UInt16])
+    /// What the peer's end of the path takes, in bits a second (REMB).
+    case estimate(UInt64)
+    /// What became of packets that carry transport-wide numbers.
+    case feedback(TransportFeedback)
+    /// A source of the peer has ended.
+    case goodbye(ssrc: UInt32)
+  }
+
+  package struct Limits: Sendable {
+    /// Events that wait to be polled.
+    package var events = 256
+    /// A compound's size: a datagram without SRTCP's 14 to 20 bytes.
+    package var compoundBytes = 1150
+    package init() {}
+  }
+
+  package var incoming: IncomingMedia
+  package var outgoing: [OutgoingTrack]
+  private let reporter: UInt32
+  private let cname: String
+  private let limits: Limits
+  private var events = Deque<Event>()
+  private var nextSenderReport: Instant?
+  private var parsed: [RTCPPacket] = []
+  private(set) package var malformedControl = 0
+
+  /// A second, as browsers do: a viewer's lip sync waits for the first.
+  private static let reportInterval = TimeSpan.seconds(1)
+
+  /// - Parameter reporter: the SSRC of reports while nothing is sent.
+  package init(_ incoming: [IncomingSection], _ outgoing: [OutgoingTrack], reporter: UInt32, cname: String, limits: Limits = Limits()) {
+    self.incoming = IncomingMedia(incoming, reporter: outgoing.first?.parameters.ssrc ?? reporter)
+    self.outgoing = outgoing
+    self.reporter = outgoing.first?.parameters.ssrc ?? reporter
+    self.cname = cname
+    self.limits = limits
+  }
+
+  // MARK: What the peer says
+
+  /// - Parameters:
+  ///   - datagram: a decrypted compound or reduced-size packet.
+  ///   - ntp: the wall-clock time of `now`, on the clock of our sender reports.
+  package mutating func receiveControl(_ datagram: RawSpan, now: Instant, ntp: NTPTime) {
+    parsed.removeAll(keepingCapacity: true)
+    // What came before a malformed packet counts.
+    do { try RTCPPacket.parse(datagram, into: &parsed) } catch { malformedControl += 1 }
+    for packet in parsed { receive(packet, now: now, ntp: ntp) }
+  }
+
+  private mutating func receive(_ packet: RTCPPacket, now: Instant, ntp: NTPTime) {
+    switch packet {
+    case .senderReport(let report):
+      incoming.receive(report, now: now)
+      for block in report.blocks { receive(block, ntp: ntp) }
+    case .receiverReport(let report): for block in report.blocks { receive(block, ntp: ntp) }
+    case .nack(let nack): if let track = track(nack.media) { raise(.missing(track: track, nack.lost)) }
+    case .pictureLoss(let loss): if let track = track(loss.media) { raise(.keyFrameRequested(track: track)) }
+    case .fullIntraRequest(let request):
+      for entry in request.entries { if let track = track(entry.ssrc) { raise(.keyFrameRequested(track: track)) } }
+    case .bitrateEstimate(let estimate): raise(.estimate(estimate.bitsPerSecond))
+    case .transportFeedback(let feedback): raise(.feedback(feedback))
+    case .goodbye(let goodbye): for source in goodbye.sources { raise(.goodbye(ssrc: source)) }
+    case .sourceDescription, .application, .extendedReport: break
+    }
+  }
+
+  private func track(_ ssrc: UInt32) -> Int? { outgoing.firstIndex { $0.parameters.ssrc == ssrc } }
+
+  private mutating func receive(_ block: ReportBlock, ntp: NTPTime) {
+    guard let track = track(block.ssrc) else { return }
+    outgoing[track].receive(block, now: ntp)
+    if let trip = outgoing[track].roundTrip { incoming.setRoundTrip(trip) }
+  }
+
+  private mutating func raise(_ event: Event) { if events.count < limits.events { events.append(event) } }
+
+  package mutating func pollEvent() -> Event? {
+    let next = events.popFirst()
+    if next == nil { events.removeAll() }
+    return next
+  }
+
+  // MARK: What we say
+
+  package var deadline: Instant? {
+    let report = outgoing.contains { $0.statistics.packets > 0 } ? nextSenderReport ?? .zero : nil
+    switch (incoming.deadline, report) {
+    case (let a?, let b?): return min(a, b)
+    case (let a, let b): return a ?? b
+    }
+  }
+
+  /// Appends what is due, each a packet of its own to be protected: a compound of reports, and reduced-size feedback.
+  ///
+  /// - Parameter clock: the publisher's clock of a track of ours, if somebody else made it.
+  package mutating func poll(now: Instant, ntp: NTPTime, clock: (Int) -> MediaClock?, into batch: inout DatagramBatch) {
+    var (packets, blocks): ([RTCPPacket], [ReportBlock]) = ([], [])
+    incoming.poll(now: now, into: &packets, blocks: &blocks)
+    let sends = outgoing.contains { $0.statistics.packets > 0 } && nextSenderReport ?? .zero <= now
+    if sends { nextSenderReport = now + Self.reportInterval }
+    if sends || !blocks.isEmpty { writeReports(sends, blocks, now, ntp, clock, &batch) }
+    write(packets, &batch)
+  }
+
+  /// RFC 3550 §6.1: a compound begins with a report and names its sender.
+  private func writeReports(
+    _ sends: Bool, _ blocks: [ReportBlock], _ now: Instant, _ ntp: NTPTime, _ clock: (Int) -> MediaClock?, _ batch: inout DatagramBatch
+  ) {
+    var reports: [SenderReport] = []
+    if sends { for index in outgoing.indices { if let report = outgoing[index].senderReport(ntp: ntp, clock: clock(index), now: now) { reports.append(report) } } }
+    var writer = ByteWriter(capacity: 256)
+    var rest = blocks[...]
+    if reports.isEmpty { ReceiverReport(ssrc: reporter, blocks: Array(rest.prefix(Self.blocksEach))).write(into: &writer) }
+    if reports.isEmpty { rest = rest.dropFirst(Self.blocksEach) }
+    for var report in reports {
+      report.blocks = Array(rest.prefix(Self.blocksEach))
+      rest = rest.dropFirst(Self.blocksEach)
+      report.write(into: &writer)
+    }
+    while !rest.isEmpty, writer.count < limits.compoundBytes / 2 {
+      ReceiverReport(ssrc: reporter, blocks: Array(rest.prefix(Self.blocksEach))).write(into: &writer)
+      rest = rest.dropFirst(Self.blocksEach)
+    }
+    let sources = reports.isEmpty ? [reporter] : reports.map(\.ssrc)
+    RTCPPacket.sourceDescription(sources.map { SourceDescription(ssrc: $0, cname: cname) }).write(into: &writer)
+    batch.append(writer.bytes.span.bytes)
+  }
+
+  /// The count of report blocks has five bits.
+  private static let blocksEach = 31
+
+  private func write(_ packets: [RTCPPacket], _ batch: inout DatagramBatch) {
+    var writer = ByteWriter()
+    for packet in packets {
+      var next = ByteWriter()
+      packet.write(into: &next)
+      if writer.count + next.count > limits.compoundBytes, writer.count > 0 {
+        batch.append(writer.bytes.span.bytes)
+        writer.removeAll()
+      }
+      writer.append(next.bytes)
+    }
+    if writer.count > 0 { batch.append(writer.bytes.span.bytes) }
+  }
+}
