@@ -1,6 +1,7 @@
 internal import COpenSSL
 
-/// HMAC-SHA-1 (RFC 2104) under one key for many messages, truncated as the protocol says.
+/// HMAC-SHA-1 (RFC 2104) under one key for many messages, truncated as the protocol says. The key is set up once; at each message
+/// OpenSSL 3.0 still copies its digest's state, which is two small allocations.
 package final class HMACSHA1 {
   package static let byteCount = 20
   private let context: OpaquePointer?

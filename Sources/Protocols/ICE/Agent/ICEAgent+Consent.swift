@@ -32,8 +32,7 @@ extension ICEAgent {
     let message = checkMessage(id, local: local, current.local, remote, false)
     transmit(message.encoded(key: .shortTerm(password: remote.password)), current.pair.base, to: current.pair.remote)
     selection?.consent.sent(id, now: now)
-    let delay = consentDelay()
-    selection?.consent.nextCheck = now + delay
+    selection?.consent.nextCheck = now + configuration.consentRetry
     if let index = list.pair(current.pair.id) { list.pairs[index].counters.consentRequestsSent &+= 1 }
   }
 
@@ -45,7 +44,8 @@ extension ICEAgent {
     // An authentic error, such as 487 in the middle of a restart, shows that the peer is there, not that it agrees.
     self.selection?.heardAt = now
     guard received.message.kind == .success else { return }
-    self.selection?.consent.renew(by: request, now: now)
+    let delay = consentDelay()
+    self.selection?.consent.renew(by: request, nextCheck: now + delay, now: now)
     guard let index = list.pair(selection.pair.id) else { return }
     list.pairs[index].counters.responsesReceived &+= 1
     list.pairs[index].counters.measured(now - request.sentAt)

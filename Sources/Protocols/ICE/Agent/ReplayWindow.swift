@@ -4,9 +4,10 @@ internal import MartletSTUN
 /// The transactions of the last checks and where they came from. STUN's integrity does not cover the source address, so
 /// without this a copy of a check, sent from a forged address, would turn a lite agent's stream against that address.
 struct ReplayWindow {
+  /// Thirty-two bits of each will do: one check in some hundred million is then taken for a copy, and its sender sends another.
   private struct Seen {
-    let transaction: UInt64
-    let source: SocketAddress
+    let transaction: UInt32
+    let source: UInt32
   }
 
   private var ring: [Seen] = []
@@ -14,8 +15,8 @@ struct ReplayWindow {
 
   /// Notes the check; `false` when it came before from somewhere else. A request that is sent again by its sender is fine.
   mutating func accept(_ transaction: TransactionID, from source: SocketAddress) -> Bool {
-    let seen = Seen(transaction: transaction.low, source: source)
-    if let earlier = ring.first(where: { $0.transaction == seen.transaction }) { return earlier.source == source }
+    let seen = Seen(transaction: UInt32(truncatingIfNeeded: transaction.low), source: UInt32(truncatingIfNeeded: source.hashValue))
+    if let earlier = ring.first(where: { $0.transaction == seen.transaction }) { return earlier.source == seen.source }
     if ring.count < Self.capacity {
       ring.append(seen)
     } else {

@@ -39,11 +39,12 @@ struct Consent {
   func request(_ id: TransactionID) -> Request? { requests.first { $0.id == id } }
 
   /// An answer makes all earlier questions moot.
-  mutating func renew(by request: Request, now: Instant) {
+  mutating func renew(by request: Request, nextCheck: Instant, now: Instant) {
     renewedAt = now
+    self.nextCheck = nextCheck
     requests.removeAll { $0.sentAt <= request.sentAt }
   }
 
-  /// 30 s of lifetime hold no more than eight checks four seconds apart.
-  private static let requestLimit = 8
+  /// As many as fit into 30 s of lifetime, a second apart.
+  private static let requestLimit = 30
 }

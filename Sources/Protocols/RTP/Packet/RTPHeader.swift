@@ -58,8 +58,9 @@ package struct RTPHeader: Equatable, Sendable {
 
   /// The contributing source at `index` below `csrcCount`.
   package func csrc(_ index: Int, in packet: RawSpan) -> UInt32? {
+    guard index >= 0, index < csrcCount else { return nil }
     let at = Self.minimumBytes + index * 4
-    guard index >= 0, index < csrcCount, at + 4 <= packet.byteCount else { return nil }
+    guard at + 4 <= packet.byteCount else { return nil }
     var reader = ByteReader(packet.extracting(at..<at + 4))
     return try? reader.u32()
   }

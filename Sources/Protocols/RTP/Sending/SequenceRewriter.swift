@@ -9,6 +9,11 @@ package struct SequenceRewriter: Sendable {
   package struct Origin: Equatable, Sendable {
     package var source: UInt32
     package var sequenceNumber: UInt16
+
+    package init(source: UInt32, sequenceNumber: UInt16) {
+      self.source = source
+      self.sequenceNumber = sequenceNumber
+    }
   }
 
   private struct Run {
@@ -81,9 +86,10 @@ package struct SequenceRewriter: Sendable {
     return Origin(source: run.source, sequenceNumber: UInt16(truncatingIfNeeded: run.firstIn + (number - run.firstOut)))
   }
 
-  /// The place of a packet that is older than the newest one of its source.
+  /// The place of a packet that is older than the newest one, or that is not of the source now forwarded.
   private func late(_ sequenceNumber: UInt16, of source: UInt32) -> UInt16? {
-    var limit = Int64.max
+    guard let newest = runs.last else { return nil }
+    var limit = newest.outgoing(newest.lastIn) + 1
     for run in runs.reversed() {
       if run.source == source {
         let number = run.extended(sequenceNumber)

@@ -1,0 +1,80 @@
+import MartletPrimitives
+import MartletSTUN
+
+/// STUN messages, and the two kinds of message on a stream from a TURN server.
+extension FuzzEntry {
+  static let stun = [stunMessage, turnStream, turnClient]
+
+  private static let transaction = TransactionID(high: 0xB7E7_A701, low: 0xBC34_D686_FA87_DFAE)
+  private static let key = STUNKey.shortTerm(password: "VOkJxbRl1RmTxUk/WvJxBt")
+  private static let peer = SocketAddress(ip: .v4(0xC000_0207), port: 7000)
+
+  private static let stunMessage = FuzzEntry(
+    "stun-message",
+    seeds: [
+      STUNMessage(
+        .request, .binding, transaction, [.username("abcd:efgh"), .priority(1), .iceControlling(tieBreaker: 1), .useCandidate]
+      ).encoded(key: key),
+      STUNMessage(
+        .error, .allocate, transaction,
+        [.errorCode(STUNErrorCode(401, "no")), .realm("r"), .nonce("n"), .passwordAlgorithms([.md5, .sha256]), .unknownAttributes([1])]
+      ).encoded(key: key, integrity: .sha256, fingerprint: false),
+      STUNMessage(
+        .indication, .data, transaction,
+        [.xorPeerAddress(peer), .data([1, 2, 3]), .icmp(type: 3, code: 1, data: 0), .addressErrorCode(.v6, STUNErrorCode(440))]
+      ).encoded(fingerprint: false),
+    ]
+  ) { bytes in
+    let span = bytes.span.bytes
+    if let name = STUN.username(in: span) { require(name.upperBound <= bytes.count, "a user name outside the message") }
+    if let name = STUN.localFragment(in: span) { require(name.upperBound < bytes.count, "a fragment outside the message") }
+    guard let received = try? ReceivedSTUNMessage(parsing: span) else { return }
+    require(received.message.attributes.count <= STUNLimits().attributes, "more attributes than the limit")
+    _ = received.isAuthentic(span, key)
+    // Text that was repaired may have grown beyond what the length field of a message can say.
+    guard bytes.count < 8192 else { return }
+    let written = received.message.encoded(key: key)
+    var limits = STUNLimits()
+    limits.attributes += 2
+    guard let again = try? ReceivedSTUNMessage(parsing: written.span.bytes, limits: limits) else {
+      // Repaired text may also have grown beyond the limit of its attribute.
+      return require(bytes.contains { $0 > 127 }, "a message that cannot be read back")
+    }
+    require(again.message == received.message, "a message that reads differently")
+    require(again.isAuthentic(written.span.bytes, key), "a message that is not authentic")
+  }
+
+  private static var streamSeed: [UInt8] {
+    var stream = STUNMessage(.indication, .data, transaction, [.xorPeerAddress(peer), .data([1, 2, 3])]).encoded()
+    _ = ChannelData.write([1, 2, 3, 4, 5].span.bytes, channel: 0x4000, padded: true, into: &stream)
+    return stream
+  }
+
+  private static func messages(_ pieces: [ArraySlice<UInt8>]) -> [Slice]? {
+    var (reader, messages) = (TURNStreamReader(limits: STUNLimits(messageBytes: 512)), [Slice]())
+    for piece in pieces {
+      do throws(STUNError) {
+        try reader.receive(piece.span.bytes, into: &messages)
+      } catch { return nil }
+      require(reader.heldBytes < 516, "more than one message is held")
+    }
+    return messages
+  }
+
+  private static let turnStream = FuzzEntry("turn-stream", seeds: [streamSeed]) { bytes in
+    require(messages([bytes[...]]) == messages(pieces(bytes)), "messages that depend on how the bytes were cut")
+  }
+
+  private static let turnClient = FuzzEntry("turn-client", seeds: [streamSeed]) { bytes in
+    var client = TURNClient(TURNConfiguration(transport: .datagram, username: "u", password: "p"), random: RandomSource(seed: 1))
+    client.start(now: .zero)
+    for (turn, piece) in pieces(bytes).enumerated() {
+      try? client.receive(piece.span.bytes, now: .zero + .seconds(turn))
+      client.timeout(now: .zero + .seconds(turn))
+      while client.pollTransmit() != nil {}
+      while client.pollEvent() != nil {}
+    }
+    let state = client.state
+    require(state != .allocated, "an allocation without an answer to our request")
+  }
+}
