@@ -137,6 +137,20 @@ import Testing
     #expect(!simulation.left.agent.pairs.contains { $0.local.host == .ip(SocketAddress.at("[fe80::1]:1").ip) })
   }
 
+  // RFC 8839 §5.1 and mDNS candidates of browsers.
+  @Test func `a candidate with a name is checked once the driver has resolved it`() throws {
+    let simulation = Simulation(seed: 11)
+    hosts(simulation)
+    try simulation.signal(candidates: false)
+    let named = try ICECandidate("candidate:1 1 udp 2130706431 4b3c.local 2000 typ host")
+    try simulation.left.agent.addRemote(named, now: .zero)
+    #expect(!simulation.run(for: .seconds(1)) { $0.agrees })
+    #expect(simulation.left.events.contains(.needsResolution(named)))
+    try simulation.left.agent.addRemote(named.resolved(to: SocketAddress.at("10.0.0.2:2000").ip), now: simulation.now)
+    #expect(simulation.run(for: .seconds(1)) { $0.agrees })
+    #expect(simulation.left.agent.remoteCandidates.count == 1)
+  }
+
   // RFC 8445 §8.1.1: a better pair is waited for, but not for ever.
   @Test func `a pair that works is nominated after a while though a better one is still tried`() throws {
     let simulation = Simulation(seed: 7)

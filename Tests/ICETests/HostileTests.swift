@@ -209,6 +209,20 @@ import Testing
     #expect(target.agent.pairs[0].failure == .notSymmetric)
   }
 
+  // RFC 8445 §8.1.2: those in front of the nominated pair that were not tried are gone at once.
+  @Test func `a pair behind others that were never tried is nominated`() throws {
+    let target = try Target(.init())
+    try target.receive(target.check([.iceControlling(tieBreaker: 1)]), from: source)
+    for port in 1...20 { try target.agent.addRemote(ICECandidate("candidate:1 1 udp 9 192.0.2.9 \(port) typ host"), now: .zero) }
+    let check = try #require(target.drain().first { $0.bytes[1] == 1 && $0.bytes[0] == 0 })
+    let request = try ReceivedSTUNMessage(parsing: check.bytes.span.bytes).message
+    let success = STUNMessage(.success, .binding, request.transaction, [.xorMappedAddress(target.base.address)])
+      .encoded(key: .shortTerm(password: target.theirs.password))
+    try target.receive(success, from: source)
+    try target.receive(target.check([.iceControlling(tieBreaker: 1), .useCandidate]), from: source)
+    #expect(target.agent.selectedPair?.remote == source && target.agent.pairs.count == 1)
+  }
+
   @Test func `addresses that are nobody's are not checked`() throws {
     let target = try Target(.controlling)
     for host in ["0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1"] {

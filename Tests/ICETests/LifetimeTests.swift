@@ -59,6 +59,23 @@ import Testing
     for host in [simulation.left, simulation.right] { #expect(host.states.suffix(2) == [.disconnected, .completed]) }
   }
 
+  @Test func `an ICMP error fails a pair that is tried, and none that is in use`() throws {
+    let simulation = try connected(seed: 6)
+    let base = simulation.left.bases[0]
+    simulation.left.agent.unreachable(base, to: .at("10.0.0.2:2000"), now: simulation.now)
+    #expect(simulation.agrees && simulation.left.agent.pairs[0].state == .succeeded)
+    let trying = Simulation(seed: 6)
+    trying.left.bind(.at("10.0.0.1:1000"))
+    trying.right.bind(.at("10.0.0.2:2000"))
+    trying.network.isUp = false
+    try trying.signal()
+    trying.left.agent.unreachable(trying.left.bases[0], to: .at("10.0.0.2:2000"), now: .zero)
+    #expect(trying.left.agent.pairs[0].failure == .unreachable)
+    // Failed or not, the peer may still reach us.
+    trying.network.isUp = true
+    #expect(trying.run(for: .seconds(5)) { $0.agrees })
+  }
+
   // Data is liveness, not consent.
   @Test func `data from the peer keeps a pair connected, but not beyond the end of consent`() throws {
     let simulation = try connected(seed: 2, right: .lite)

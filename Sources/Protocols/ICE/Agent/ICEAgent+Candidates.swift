@@ -83,15 +83,17 @@ extension ICEAgent {
     proceed(now: now)
   }
 
-  /// Nothing gets from this base to this address: a connection that was refused or broke, no route, an ICMP error.
+  /// Nothing gets from this base to this address: a connection that was refused or broke, no route, an ICMP error. Whether a
+  /// datagram path that was selected is gone, only consent tells: ICMP is easily forged, and routes come back.
   package mutating func unreachable(_ base: ICEBase, to remote: SocketAddress, now: Instant) {
+    let isSelected = selection.map { $0.pair.base == base && $0.pair.remote == remote } ?? false
+    guard !isSelected || base.transport == .tcp else { return }
     if let index = list.pair(on: base, to: remote), list.pairs[index].state != .failed {
       checks.removeAll { $0.pair == list.pairs[index].id }
       list.take(index)
       failPair(index, .unreachable, now: now)
     }
-    // Whether a selected datagram path is gone, consent tells: ICMP is easily forged, and routes come back.
-    if base.transport == .tcp, let pair = selection?.pair, pair.base == base, pair.remote == remote { loseSelection(now: now) }
+    if isSelected { loseSelection(now: now) }
     proceed(now: now)
   }
 

@@ -24,8 +24,8 @@ extension ICEAgent {
   /// What follows from the present state and time. Every verb ends here.
   mutating func proceed(now: Instant) {
     guard state != .closed else { return }
-    sendDueChecks(now: now)
     nominate(now: now)
+    sendDueChecks(now: now)
     keepConsent(now: now)
     updateState(now: now)
   }
@@ -102,10 +102,8 @@ extension ICEAgent {
   /// RFC 8445 §7.3.1.4: a check from the peer is the moment at which one to the peer gets through a NAT.
   mutating func triggerCheck(_ index: Int, now: Instant) {
     let pair = list.pairs[index]
-    switch pair.state {
-    case .succeeded: return
-    case .inProgress:
-      guard pair.connection == .none else { return }
+    guard pair.connection == .none else { return }
+    if pair.state == .inProgress {
       let own = checks.indices.filter { checks[$0].pair == pair.id && !checks[$0].isCancelled }
       // The one under way has hardly left: a peer that checks every few milliseconds would otherwise cancel each.
       if own.contains(where: { now - checks[$0].sentAt < configuration.pacing * 2 }) { return }
@@ -113,7 +111,6 @@ extension ICEAgent {
         checks[place].isCancelled = true
         checks[place].transaction.cancelRetransmissions(now: now)
       }
-    case .frozen, .waiting, .failed: break
     }
     list.pairs[index].failure = nil
     list.trigger(index)

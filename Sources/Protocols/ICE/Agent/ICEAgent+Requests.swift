@@ -126,11 +126,10 @@ extension ICEAgent {
       if request.usesCandidate { select(index, now: now) }
       return
     }
-    if request.usesCandidate, role == .controlled {
-      list.pairs[index].isNominated = true
-      if list.pairs[index].state == .succeeded { adoptNomination(index, now: now) }
-    }
-    triggerCheck(index, now: now)
+    let isNomination = request.usesCandidate && role == .controlled
+    if isNomination { list.pairs[index].isNominated = true }
+    guard list.pairs[index].state == .succeeded else { return triggerCheck(index, now: now) }
+    if isNomination { adoptNomination(index, now: now) }
   }
 
   private mutating func insertPeerReflexive(_ source: SocketAddress, _ base: ICEBase, _ priority: UInt32?, now: Instant) -> Int? {

@@ -2,7 +2,8 @@ internal import MartletPrimitives
 internal import MartletSTUN
 
 /// The transactions of the last checks and where they came from. STUN's integrity does not cover the source address, so
-/// without this a copy of a check, sent from a forged address, would turn a lite agent's stream against that address.
+/// without this a copy of a check, sent from a forged address, would turn a lite agent's stream against that address. A copy of
+/// an older check still can, until the peer's next check turns it back: browsers send one every 2.5 s.
 struct ReplayWindow {
   /// Thirty-two bits of each will do: one check in some hundred million is then taken for a copy, and its sender sends another.
   private struct Seen {
@@ -26,5 +27,5 @@ struct ReplayWindow {
     return true
   }
 
-  private static let capacity = 16
+  private static let capacity = 32
 }

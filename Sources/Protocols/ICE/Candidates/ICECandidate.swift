@@ -92,6 +92,13 @@ package struct ICECandidate: Equatable, Sendable {
     return candidate
   }
 
+  /// Alike in all but the host.
+  func resembles(_ other: ICECandidate) -> Bool {
+    var candidate = self
+    candidate.host = other.host
+    return candidate == other
+  }
+
   /// The fragment of the generation it belongs to (RFC 8839 §5.1, `ufrag`).
   package var fragment: String? { extensions.first { $0.name == "ufrag" }?.value }
 }

@@ -38,6 +38,11 @@ struct CheckList {
       if remotes[known].type == .peerReflexive, remote.type != .peerReflexive { remotes[known] = remote }
       return known
     }
+    // What was only a name is in no pair, and need not be kept beside its address.
+    if let named = remotes.firstIndex(where: { $0.address == nil && $0.resembles(remote) }) {
+      remotes[named] = remote
+      return named
+    }
     guard remotes.count < limits.remoteCandidates else { return nil }
     remotes.append(remote)
     return remotes.count - 1
