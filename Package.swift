@@ -113,6 +113,7 @@ let layers: [[Target]] = [
   hub("Media", ["Codecs"]),
   hub("Web", ["Crypto", "HTTP"]),
   hub("Messages", ["Storage"]),
+  hub("WebRTC", ["PeerEngine", "ICE", "STUN", "RTP", "SDP", "Crypto", "Codecs"]),
   client(),
   server(
     "Endpoints",

@@ -10,7 +10,7 @@ internal enum UDPBenchmark {
 
   private final class Peers: UDPSocketHandler {
     var sockets: [UDPSocket] = []
-    func socket(_ socket: UDPSocket, didReceive bytes: RawSpan, from peer: SocketAddress, ecn: UInt8) {}
+    func socket(_ socket: UDPSocket, didReceive datagram: UnsafeMutableRawBufferPointer, from peer: SocketAddress, ecn: UInt8) {}
   }
 
   internal static func run(peers: Int, pictures: Int) {

@@ -14,14 +14,16 @@ private final class Receiver: UDPSocketHandler {
     self.done = done
   }
 
-  func socket(_ socket: UDPSocket, didReceive bytes: RawSpan, from peer: SocketAddress, ecn: UInt8) {
-    datagrams.append(Array(copying: bytes))
+  func socket(_ socket: UDPSocket, didReceive datagram: UnsafeMutableRawBufferPointer, from peer: SocketAddress, ecn: UInt8) {
+    datagrams.append(Array(datagram))
     if datagrams.count == expected { done(datagrams) }
   }
 }
 
 private final class Echo: UDPSocketHandler {
-  func socket(_ socket: UDPSocket, didReceive bytes: RawSpan, from peer: SocketAddress, ecn: UInt8) { socket.send(bytes, to: peer) }
+  func socket(_ socket: UDPSocket, didReceive datagram: UnsafeMutableRawBufferPointer, from peer: SocketAddress, ecn: UInt8) {
+    socket.send(UnsafeRawBufferPointer(datagram).bytes, to: peer)
+  }
 }
 
 @Suite struct UDPTests {

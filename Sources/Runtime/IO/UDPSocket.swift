@@ -5,9 +5,9 @@ package import MartletPrimitives
 
 /// What a UDP socket's owner hears, on the loop's thread.
 package protocol UDPSocketHandler: AnyObject {
-  /// One datagram; its bytes are valid during the call only.
+  /// One datagram; its bytes are valid during the call only, and may be overwritten (decrypted) where they are.
   /// - Parameter ecn: the two ECN bits of the IP header; 3 is "congestion experienced".
-  func socket(_ socket: UDPSocket, didReceive bytes: RawSpan, from peer: SocketAddress, ecn: UInt8)
+  func socket(_ socket: UDPSocket, didReceive datagram: UnsafeMutableRawBufferPointer, from peer: SocketAddress, ecn: UInt8)
   /// Everything that the kernel had waiting has been delivered: the moment to answer in a batch.
   func socketDidReceiveBatch(_ socket: UDPSocket)
 }
@@ -130,9 +130,9 @@ package final class UDPSocket: LoopResident {
     while offset < total, isOpen {
       let end = min(total, offset + size)
       let start = slot * Self.receiveSlot
-      let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(inbox)[(start + offset)..<(start + end)])
       statistics.received += 1
-      handler?.socket(self, didReceive: bytes.bytes, from: peer, ecn: entry.ecn)
+      let datagram = UnsafeMutableRawBufferPointer(rebasing: inbox[(start + offset)..<(start + end)])
+      handler?.socket(self, didReceive: datagram, from: peer, ecn: entry.ecn)
       offset = end
     }
   }
@@ -140,10 +140,11 @@ package final class UDPSocket: LoopResident {
   // MARK: Sending
 
   /// Writes a datagram of exactly `size` bytes in place; it leaves at the end of the turn.
-  package func send(to peer: SocketAddress, size: Int, fill: (UnsafeMutableRawBufferPointer) -> Void) {
+  /// - Parameter fill: answers false when there is nothing to send after all.
+  package func send(to peer: SocketAddress, size: Int, fill: (UnsafeMutableRawBufferPointer) -> Bool) {
     guard isOpen, (1...Self.maximumSend).contains(size) else { return }
     if used + size > slab.count { flush() }
-    fill(UnsafeMutableRawBufferPointer(rebasing: slab[used..<used + size]))
+    guard fill(UnsafeMutableRawBufferPointer(rebasing: slab[used..<used + size])) else { return }
     add(peer, size)
     used += size
     guard !isFlushScheduled else { return }
@@ -152,7 +153,10 @@ package final class UDPSocket: LoopResident {
   }
 
   package func send(_ bytes: RawSpan, to peer: SocketAddress) {
-    send(to: peer, size: bytes.byteCount) { slot in bytes.withUnsafeBytes { slot.copyMemory(from: $0) } }
+    send(to: peer, size: bytes.byteCount) { slot in
+      bytes.withUnsafeBytes { slot.copyMemory(from: $0) }
+      return true
+    }
   }
 
   private func add(_ peer: SocketAddress, _ size: Int) {

@@ -1,4 +1,3 @@
-package import MartletPrimitives
 package import MartletRTP
 package import MartletSDP
 

@@ -1,5 +1,5 @@
 package import MartletCodecs
-package import MartletPrimitives
+internal import MartletPrimitives
 package import MartletRTP
 package import MartletSDP
 

@@ -104,22 +104,24 @@ package struct PeerMedia: Sendable {
 
   /// Appends what is due, each a packet of its own to be protected: a compound of reports, and reduced-size feedback.
   ///
-  /// - Parameter clock: the publisher's clock of a track of ours, if somebody else made it.
-  package mutating func poll(now: Instant, ntp: NTPTime, clock: (Int) -> MediaClock?, into batch: inout DatagramBatch) {
+  /// - Parameter clocks: of those who made what is forwarded, by track of ours, as far as they are known.
+  package mutating func poll(now: Instant, ntp: NTPTime, clocks: [MediaClock?], into batch: inout DatagramBatch) {
     var (packets, blocks): ([RTCPPacket], [ReportBlock]) = ([], [])
     incoming.poll(now: now, into: &packets, blocks: &blocks)
     let sends = outgoing.contains { $0.statistics.packets > 0 } && nextSenderReport ?? .zero <= now
     if sends { nextSenderReport = now + Self.reportInterval }
-    if sends || !blocks.isEmpty { writeReports(sends, blocks, now, ntp, clock, &batch) }
+    if sends || !blocks.isEmpty { writeReports(sends ? senderReports(now, ntp, clocks) : [], blocks, &batch) }
     write(packets, &batch)
   }
 
+  private func senderReports(_ now: Instant, _ ntp: NTPTime, _ clocks: [MediaClock?]) -> [SenderReport] {
+    outgoing.indices.compactMap { index in
+      outgoing[index].senderReport(ntp: ntp, clock: index < clocks.count ? clocks[index] : nil, now: now)
+    }
+  }
+
   /// RFC 3550 §6.1: a compound begins with a report and names its sender.
-  private func writeReports(
-    _ sends: Bool, _ blocks: [ReportBlock], _ now: Instant, _ ntp: NTPTime, _ clock: (Int) -> MediaClock?, _ batch: inout DatagramBatch
-  ) {
-    var reports: [SenderReport] = []
-    if sends { for index in outgoing.indices { if let report = outgoing[index].senderReport(ntp: ntp, clock: clock(index), now: now) { reports.append(report) } } }
+  private func writeReports(_ reports: [SenderReport], _ blocks: [ReportBlock], _ batch: inout DatagramBatch) {
     var writer = ByteWriter(capacity: 256)
     var rest = blocks[...]
     if reports.isEmpty { ReceiverReport(ssrc: reporter, blocks: Array(rest.prefix(Self.blocksEach))).write(into: &writer) }

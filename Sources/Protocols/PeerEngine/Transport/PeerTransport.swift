@@ -84,6 +84,9 @@ package final class PeerTransport {
   package var trace: [ICETraceEntry] { agent.trace }
   package var remoteCandidates: [ICECandidate] { agent.remoteCandidates }
 
+  /// Whether the peer has shown that it is at this address.
+  package func isValidated(_ base: ICEBase, _ remote: SocketAddress) -> Bool { agent.isValidated(base, remote) }
+
   @discardableResult package func addLocal(
     _ type: ICECandidateType, _ address: SocketAddress, base: ICEBase, server: IPAddress? = nil, related: SocketAddress? = nil,
     tcpType: ICETCPType? = nil, preference: UInt16 = .max, now: Instant

@@ -1,0 +1,258 @@
+package import MartletICE
+package import MartletIO
+package import MartletPeerEngine
+package import MartletPrimitives
+package import MartletRTP
+
+/// What a session's owner hears, on the loop's thread. It may close the session from inside any of these calls.
+package protocol PeerSessionHandler: AnyObject {
+  func session(_ session: PeerSession, didChange state: PeerTransport.State)
+  /// Media, decrypted: `packet` says where in `buffer`, which is valid during the call only.
+  func session(_ session: PeerSession, didReceive packet: IncomingMedia.Packet, in buffer: UnsafeRawBufferPointer)
+  func session(_ session: PeerSession, didReceive event: PeerMedia.Event)
+  /// A record of application data.
+  func session(_ session: PeerSession, didReceive record: RawSpan)
+  func session(_ session: PeerSession, didRaise event: ICEEvent)
+  /// Everything that came in this turn has been handed over.
+  func sessionDidReceiveBatch(_ session: PeerSession)
+  /// A deadline of the owner's own (`PeerSession.ownDeadline`) may have passed.
+  func sessionDidWake(_ session: PeerSession)
+}
+
+extension PeerSessionHandler {
+  package func session(_ session: PeerSession, didReceive packet: IncomingMedia.Packet, in buffer: UnsafeRawBufferPointer) {}
+  package func session(_ session: PeerSession, didReceive record: RawSpan) {}
+  package func session(_ session: PeerSession, didRaise event: ICEEvent) {}
+  package func sessionDidReceiveBatch(_ session: PeerSession) {}
+  package func sessionDidWake(_ session: PeerSession) {}
+}
+
+/// One peer on a loop: the engine between sockets and an owner. It sends what the engine has to send, wakes it when it wants to be
+/// woken, and tells the owner what happened.
+package final class PeerSession {
+  package let context: LoopContext
+  package let clock: PeerClock
+  package let transport: PeerTransport
+  package var media: PeerMedia
+  package var handler: (any PeerSessionHandler)?
+  /// When the owner wants `sessionDidWake`.
+  package var ownDeadline: Instant? {
+    didSet { if let ownDeadline, ownDeadline < armedFor { arm(for: ownDeadline) } }
+  }
+  /// The publisher's clock of a track that is sent, for its sender reports.
+  package var publisherClocks: [MediaClock?] = []
+  package private(set) var bytesReceived = 0, bytesSent = 0, packetsSent = 0
+
+  /// The names under which a shared socket knows it.
+  private(set) var fragments: [String] = []
+  private(set) var addresses: [SocketAddress] = []
+  var isTouched = false
+  private weak var socket: PeerSocket?
+  /// By `ICEBase.socket`.
+  private var paths: [UInt32: any DatagramPath] = [:]
+  /// What is sent over now, and where to; `nil` while nothing may be sent.
+  private var path: (sink: any DatagramPath, remote: SocketAddress)?
+  private var timer: SlabID?
+  private var armedFor = Instant.distantFuture
+  private var isClosed = false
+
+  /// Addresses of one peer that a shared socket remembers.
+  private static let maximumAddresses = 8
+
+  package init(_ transport: PeerTransport, _ media: PeerMedia, clock: PeerClock, in context: LoopContext) {
+    self.transport = transport
+    self.media = media
+    self.clock = clock
+    self.context = context
+  }
+
+  package var state: PeerTransport.State { transport.state }
+
+  // MARK: Paths
+
+  /// Shares a worker's socket with others. Candidates are added to `transport` by the caller.
+  package func attach(to socket: PeerSocket) {
+    self.socket = socket
+    paths[socket.base.socket] = socket.socket
+    fragments.append(transport.localCredentials.fragment)
+    socket.add(self)
+  }
+
+  package func attach(_ path: any DatagramPath, as index: UInt32) { paths[index] = path }
+
+  /// RFC 8445 §9; answers the credentials to signal.
+  package func restartICE() -> ICECredentials {
+    let credentials = transport.restartICE(now: context.now)
+    fragments.append(credentials.fragment)
+    if fragments.count > 2 { fragments.removeFirst() }
+    socket?.add(self, fragment: credentials.fragment)
+    settle()
+    return credentials
+  }
+
+  // MARK: In
+
+  package func receive(_ datagram: UnsafeMutableRawBufferPointer, from remote: SocketAddress, on base: ICEBase) {
+    guard !isClosed else { return }
+    let now = context.now
+    bytesReceived += datagram.count
+    switch transport.receive(datagram, from: remote, on: base, now: now) {
+    case .rtp(let count):
+      let packet = UnsafeMutableRawBufferPointer(rebasing: datagram[..<count])
+      if let received = media.incoming.receive(packet, now: now) {
+        handler?.session(self, didReceive: received, in: UnsafeRawBufferPointer(packet))
+      }
+    case .rtcp(let count):
+      media.receiveControl(UnsafeRawBufferPointer(rebasing: datagram[..<count]).bytes, now: now, ntp: clock.ntp(at: now))
+      drainMedia()
+    case .records: drainRecords()
+    case .nothing: remember(remote, base)
+    }
+  }
+
+  /// An address that has passed a check finds this session without a look at what it sends.
+  private func remember(_ remote: SocketAddress, _ base: ICEBase) {
+    guard let socket, base == socket.base, !addresses.contains(remote), transport.isValidated(base, remote) else { return }
+    if addresses.count == Self.maximumAddresses {
+      // Never the one in use.
+      let old = addresses.firstIndex { $0 != transport.selectedPair?.remote } ?? 0
+      socket.release(addresses.remove(at: old), of: self)
+    }
+    addresses.append(remote)
+    socket.claim(remote, for: self)?.forget(remote)
+  }
+
+  private func forget(_ address: SocketAddress) { addresses.removeAll { $0 == address } }
+
+  private func drainMedia() {
+    while !isClosed, let event = media.pollEvent() { handler?.session(self, didReceive: event) }
+  }
+
+  private func drainRecords() {
+    let records = exchange(&transport.records, with: DatagramBatch())
+    for index in 0..<records.count where !isClosed { handler?.session(self, didReceive: records[index]) }
+  }
+
+  // MARK: Out
+
+  /// Whether media and data may be sent.
+  package var canSend: Bool { path != nil && transport.canSend }
+
+  /// Sends one RTP packet, encrypted straight into the socket's memory; it leaves at the end of the turn.
+  package func send(_ fields: RTPHeaderFields, payload: RawSpan) {
+    guard let path else { return }
+    clock.writer.removeAll()
+    fields.write(into: &clock.writer)
+    let size = clock.writer.count + payload.byteCount + transport.rtpOverhead
+    path.sink.send(to: path.remote, size: size) { slot in
+      transport.protect(header: clock.writer.bytes.span.bytes, payload: payload, into: slot) == size
+    }
+    count(size)
+  }
+
+  /// Sends a packet again in its retransmission stream (RFC 4588).
+  package func send(_ fields: RTPHeaderFields, originalSequenceNumber: UInt16, payload: RawSpan) {
+    guard let path else { return }
+    clock.writer.removeAll()
+    fields.write(into: &clock.writer)
+    let size = clock.writer.count + RTX.overhead + payload.byteCount + transport.rtpOverhead
+    path.sink.send(to: path.remote, size: size) { slot in
+      transport.protect(
+        header: clock.writer.bytes.span.bytes, originalSequenceNumber: originalSequenceNumber, payload: payload, into: slot) == size
+    }
+    count(size)
+  }
+
+  private func count(_ size: Int) {
+    packetsSent += 1
+    bytesSent += size
+  }
+
+  /// Encrypts a record of application data. It leaves with `settle`, or at the end of a batch that is being received.
+  package func sendRecord(_ record: RawSpan) { transport.sendRecord(record) }
+
+  /// Sends what the engine has to send, tells the owner what happened, and sees to being woken. To be called after anything that was
+  /// done to `transport` or `media` from outside.
+  package func settle() {
+    guard !isClosed else { return }
+    flush()
+    while !isClosed, let event = transport.pollEvent() { tell(event) }
+    guard !isClosed else { return }
+    handler?.sessionDidReceiveBatch(self)
+    guard !isClosed else { return }
+    flush()
+    arm()
+  }
+
+  private func flush() {
+    while let transmit = transport.pollTransmit() { paths[transmit.base.socket]?.send(transmit.bytes.span.bytes, to: transmit.to) }
+    guard transport.hasRecords, let target = transport.takeRecords(into: &clock.batch) else { return }
+    for index in 0..<clock.batch.count { paths[target.base.socket]?.send(clock.batch[index], to: target.remote) }
+    for index in 0..<clock.batch.count { bytesSent += clock.batch[index].byteCount }
+    clock.batch.removeAll()
+  }
+
+  private func tell(_ event: PeerTransport.Event) {
+    switch event {
+    case .ice(let event):
+      if case .selected(let pair) = event { path = paths[pair.base.socket].map { ($0, pair.remote) } }
+      if case .consentLost = event { path = nil }
+      handler?.session(self, didRaise: event)
+    case .stateChanged(let state): handler?.session(self, didChange: state)
+    }
+  }
+
+  // MARK: Time
+
+  private func arm() {
+    let now = context.now
+    let deadlines = [transport.deadline(now: now), transport.canSend ? media.deadline : nil, ownDeadline]
+    guard let next = deadlines.compactMap(\.self).min() else { return }
+    if next < armedFor { arm(for: next) }
+  }
+
+  private func arm(for deadline: Instant) {
+    guard !isClosed else { return }
+    if let timer { context.cancel(timer) }
+    armedFor = deadline
+    timer = context.schedule(at: deadline) { [weak self] in self?.wake() }
+  }
+
+  private func wake() {
+    (timer, armedFor) = (nil, .distantFuture)
+    let now = context.now
+    transport.timeout(now: now)
+    if transport.canSend, let due = media.deadline, due <= now { sendControl(now) }
+    if let due = ownDeadline, due <= now {
+      ownDeadline = nil
+      handler?.sessionDidWake(self)
+    }
+    settle()
+  }
+
+  private func sendControl(_ now: Instant) {
+    clock.batch.removeAll()
+    media.poll(now: now, ntp: clock.ntp(at: now), clocks: publisherClocks, into: &clock.batch)
+    guard let path else { return }
+    for index in 0..<clock.batch.count {
+      let size = clock.batch[index].byteCount + transport.rtcpOverhead
+      path.sink.send(to: path.remote, size: size) { slot in transport.protectControl(clock.batch[index], into: slot) == size }
+    }
+    clock.batch.removeAll()
+  }
+
+  // MARK: The end
+
+  /// Says goodbye if there is a path, and is gone. The owner hears nothing of it.
+  package func close() {
+    guard !isClosed else { return }
+    isClosed = true
+    transport.close(now: context.now)
+    if let farewell = transport.farewell, let sink = paths[farewell.path.base.socket] {
+      for index in 0..<farewell.datagrams.count { sink.send(farewell.datagrams[index], to: farewell.path.remote) }
+    }
+    if let timer { context.cancel(timer) }
+    socket?.remove(self)
+    (handler, path, paths) = (nil, nil, [:])
+  }
+}
