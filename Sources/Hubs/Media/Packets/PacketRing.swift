@@ -1,0 +1,202 @@
+package import MartletCodecs
+package import MartletIO
+package import MartletPrimitives
+
+/// The recent packets of a stream on one worker, in the order in which they came. A viewer is a cursor into it, and what a viewer
+/// lost is found in it again: one history for all of them.
+package final class PacketRing {
+  package struct Limits: Sendable {
+    /// Payload bytes. A group of pictures that is longer than this cannot be joined at its beginning.
+    package var bytes = 8 << 20
+    package var packets = 16_384
+    /// How long packets are kept to be sent again, however small.
+    package var age = TimeSpan.seconds(2)
+    package init() {}
+  }
+
+  private struct Entry {
+    var packet: MediaPacket
+    var arrival: Instant
+  }
+
+  /// Where the last packets of one source lie, by sequence number.
+  private struct Places {
+    static let count = 2048
+    var source: UInt32
+    var offsets: [Int]
+  }
+
+  package let path: StreamPath
+  package private(set) var tracks: [PacketTrack] = []
+  package private(set) var clocks: [PacketClock] = []
+  /// Packets come, or a publisher may come back.
+  package private(set) var isLive = false
+  private let limits: Limits
+  private let context: LoopContext
+  private var entries = Deque<Entry>()
+  /// The offset of `entries[0]`.
+  package private(set) var base = 0
+  private var bytes = 0
+  private var places: [Places] = []
+  private struct Join {
+    var track: UInt8, layer: UInt8
+    var offset: Int
+  }
+  /// The newest key frame of each layer.
+  private var joins: [Join] = []
+  package private(set) var readers: [PacketReader] = []
+  /// The first reader came or the last one left.
+  internal var occupancyChanged: ((PacketRing) -> Void)?
+  private var isFlushScheduled = false
+
+  package init(path: StreamPath, limits: Limits = Limits(), in context: LoopContext) {
+    self.path = path
+    self.limits = limits
+    self.context = context
+  }
+
+  /// One behind the newest packet.
+  package var head: Int { base + entries.count }
+  package func packet(at offset: Int) -> MediaPacket { entries[offset - base].packet }
+
+  /// Where a viewer of this layer can begin.
+  package func joinPoint(track: UInt8, layer: UInt8) -> Int? {
+    joins.first { $0.track == track && $0.layer == layer }.flatMap { $0.offset >= base ? $0.offset : nil }
+  }
+
+  /// A packet that was here lately.
+  package func packet(source: UInt32, sequence: UInt16) -> MediaPacket? {
+    guard let place = places.first(where: { $0.source == source }) else { return nil }
+    let offset = place.offsets[Int(sequence) % Places.count]
+    guard offset >= base, offset < head else { return nil }
+    let packet = packet(at: offset)
+    return packet.source == source && packet.sequence == sequence ? packet : nil
+  }
+
+  /// The packets since the newest key frame of every layer, for another worker that joins.
+  internal var recent: [MediaPacket] {
+    let start = joins.map(\.offset).filter { $0 >= base }.min() ?? head
+    return (start..<head).map { packet(at: $0) }
+  }
+
+  // MARK: Filling
+
+  internal func configure(_ tracks: [PacketTrack]) {
+    isLive = true
+    if tracks != self.tracks {
+      self.tracks = tracks
+      joins = []
+    }
+    for reader in readers { reader.owner?.readerDidConfigure(reader) }
+  }
+
+  internal func setClock(_ clock: PacketClock) {
+    if let index = clocks.firstIndex(where: { $0.source == clock.source }) {
+      clocks[index] = clock
+    } else {
+      if clocks.count == 32 { clocks.removeFirst() }
+      clocks.append(clock)
+    }
+  }
+
+  internal func append(_ packets: [MediaPacket]) {
+    let now = context.now
+    for packet in packets where Int(packet.track) < tracks.count { append(packet, now) }
+    trim(now)
+    scheduleFlush()
+  }
+
+  private func append(_ packet: MediaPacket, _ now: Instant) {
+    let offset = head
+    entries.append(Entry(packet: packet, arrival: now))
+    bytes += packet.payload.count
+    note(packet, at: offset)
+    guard packet.startsKeyFrame, tracks[Int(packet.track)].kind == .video else { return }
+    if let index = joins.firstIndex(where: { $0.track == packet.track && $0.layer == packet.layer }) {
+      // The packets of one key frame may each look like a beginning: parameter sets, then slices.
+      let known = joins[index].offset
+      if known >= base, known < offset, self.packet(at: known).timestamp == packet.timestamp { return }
+      joins[index].offset = offset
+    } else if joins.count < 64 {
+      joins.append(Join(track: packet.track, layer: packet.layer, offset: offset))
+    }
+  }
+
+  private func note(_ packet: MediaPacket, at offset: Int) {
+    let index =
+      places.firstIndex { $0.source == packet.source }
+      ?? {
+        if places.count == 32 { places.removeFirst() }
+        places.append(Places(source: packet.source, offsets: [Int](repeating: -1, count: Places.count)))
+        return places.count - 1
+      }()
+    places[index].offsets[Int(packet.sequence) % Places.count] = offset
+  }
+
+  /// Keeps what viewers may still join at or ask for.
+  private func trim(_ now: Instant) {
+    let join = joins.map(\.offset).min() ?? head
+    while let first = entries.first {
+      let isFull = bytes > limits.bytes || entries.count > limits.packets
+      guard isFull || base < join && now - first.arrival > limits.age || join == head && now - first.arrival > limits.age else { return }
+      entries.popFirst()
+      bytes -= first.packet.payload.count
+      base += 1
+    }
+  }
+
+  internal func pause() { isLive = false }
+
+  internal func end(_ reason: EndReason) {
+    isLive = false
+    (tracks, joins, clocks) = ([], [], [])
+    for reader in readers { reader.owner?.readerDidEnd(reader, reason) }
+  }
+
+  private func scheduleFlush() {
+    guard !isFlushScheduled, !readers.isEmpty else { return }
+    isFlushScheduled = true
+    context.atEndOfTurn { [weak self] in
+      guard let self else { return }
+      self.isFlushScheduled = false
+      for reader in self.readers { reader.owner?.readerHasPackets(reader) }
+    }
+  }
+
+  // MARK: Readers
+
+  package func add(_ reader: PacketReader) {
+    readers.append(reader)
+    if readers.count == 1 { occupancyChanged?(self) }
+    if isLive, !tracks.isEmpty { reader.owner?.readerDidConfigure(reader) }
+  }
+
+  package func remove(_ reader: PacketReader) {
+    guard let index = readers.firstIndex(where: { $0 === reader }) else { return }
+    readers.remove(at: index)
+    if readers.isEmpty { occupancyChanged?(self) }
+  }
+}
+
+/// One viewer of a stream's packets. Where it stands is its owner's to know.
+package final class PacketReader {
+  package let ring: PacketRing
+  package let client: ClientInfo
+  package weak var owner: (any PacketReaderOwner)?
+  package var bytesSent = 0
+  package var skips = 0
+
+  package init(ring: PacketRing, client: ClientInfo) {
+    self.ring = ring
+    self.client = client
+  }
+}
+
+package protocol PacketReaderOwner: AnyObject {
+  /// The tracks are known, or others than before.
+  func readerDidConfigure(_ reader: PacketReader)
+  /// At the end of a turn in which packets came.
+  func readerHasPackets(_ reader: PacketReader)
+  func readerDidEnd(_ reader: PacketReader, _ reason: EndReason)
+  func readerWasKicked(_ reader: PacketReader, _ reason: KickReason)
+}

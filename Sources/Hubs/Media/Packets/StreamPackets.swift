@@ -1,0 +1,52 @@
+package import MartletCodecs
+internal import MartletPrimitives
+
+/// The packet plane of a stream on its home worker.
+package final class StreamPackets {
+  package private(set) var tracks: [PacketTrack] = []
+  private var clocks: [PacketClock] = []
+  private var targets: [any PacketTarget] = []
+  /// Since the newest key frame, for a worker that joins; bounded, and empty while every viewer is here.
+  private let home: PacketRing
+  /// Asked when somebody cannot decode before the next key frame.
+  internal var keyFrameWanted: ((_ track: UInt8, _ layer: UInt8) -> Void)?
+
+  internal init(home: PacketRing) { self.home = home }
+
+  package func configure(_ tracks: [PacketTrack]) {
+    self.tracks = tracks
+    home.configure(tracks)
+    for target in targets { target.configure(tracks) }
+  }
+
+  package func setClock(_ clock: PacketClock) {
+    home.setClock(clock)
+    for target in targets { target.setClock(clock) }
+  }
+
+  package func send(_ packets: [MediaPacket]) {
+    home.append(packets)
+    for target in targets { target.append(packets) }
+  }
+
+  internal func add(_ target: any PacketTarget) {
+    targets.append(target)
+    guard !tracks.isEmpty else { return }
+    target.configure(tracks)
+    for clock in home.clocks { target.setClock(clock) }
+    target.append(home.recent)
+  }
+
+  internal func remove(_ target: any PacketTarget) { targets.removeAll { $0 === target } }
+
+  internal func pause() {
+    home.pause()
+    for target in targets { target.pause() }
+  }
+
+  internal func end(_ reason: EndReason) {
+    tracks = []
+    home.end(reason)
+    for target in targets { target.end(reason) }
+  }
+}
