@@ -21,8 +21,9 @@ import Testing
     extensions.register(.mid, id: 15)
     extensions.register(.mid, id: 0)
     #expect(extensions.id(of: .mid) == nil)
-    #expect(extensions.all.map(\.id) == [4])
-    #expect(HeaderExtensionKind(rawValue: "urn:ietf:params:rtp-hdrext:sdes:mid") == .mid)
+    #expect(extensions.kinds == [.rid])
+    for kind in HeaderExtensionKind.allCases { #expect(HeaderExtensionKind(uri: kind.uri) == kind) }
+    #expect(HeaderExtensionKind(uri: "urn:x") == nil)
   }
 
   @Test func `values of every kind are read as they were written`() throws {

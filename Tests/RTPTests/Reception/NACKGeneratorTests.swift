@@ -11,7 +11,7 @@ import Testing
 
   private func at(_ milliseconds: Int) -> Instant { .zero + .milliseconds(milliseconds) }
 
-  @Test func `a gap is reported once three later packets have come`() {
+  @Test func `a packet is missed once the newest is three ahead of it`() {
     var generator = NACKGenerator()
     generator.receive(10, now: at(0))
     generator.receive(13, now: at(1))
@@ -98,6 +98,12 @@ import Testing
       #expect(wants)
       #expect(generator.missingCount <= 10)
     }
+  }
+
+  @Test func `a source that begins anew below its last number is followed`() {
+    var generator = NACKGenerator()
+    for number in [30_000, 30_001, 1000, 30_002, 500, 501, 503] as [UInt16] { generator.receive(number, now: at(0)) }
+    #expect(polled(&generator, at(50)) == [502])
   }
 
   @Test func `a hostile order of numbers keeps the list bounded`() {

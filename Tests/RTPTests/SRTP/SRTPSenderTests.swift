@@ -8,6 +8,16 @@ import Testing
     return try SRTPMasterKey(profile, key: random.bytes(profile.keyBytes), salt: random.bytes(profile.saltBytes))
   }
 
+  // RFC 3711 Appendix A.
+  @Test func `behind a roll-over an old number is not taken for a new one`() throws {
+    let pair = try SRTPPair(.aeadAES128GCM)
+    _ = try pair.protect(packet(sequenceNumber: 40_000, payload: [1]))
+    _ = try pair.protect(packet(sequenceNumber: 7000, payload: [1]))
+    #expect(throws: SRTPError.indexUsed(ssrc: 0x1234_5678, index: 40_000)) {
+      try pair.protect(packet(sequenceNumber: 40_000, payload: [1]))
+    }
+  }
+
   // RFC 3711 §9.1, RFC 7714 §9: a pair of key and nonce is used once.
   @Test(arguments: SRTPProfile.allCases) func `a sequence number is not encrypted twice`(_ profile: SRTPProfile) throws {
     let pair = try SRTPPair(profile)
@@ -103,6 +113,18 @@ import Testing
     for ssrc in 1...3 as ClosedRange<UInt32> { _ = try pair.protect(packet(sequenceNumber: 1, ssrc: ssrc, payload: [])) }
     #expect(throws: SRTPError.tooManySources(maximum: 3)) { try pair.protect(packet(sequenceNumber: 1, ssrc: 4, payload: [])) }
     _ = try pair.protect(packet(sequenceNumber: 2, ssrc: 1, payload: []))
+  }
+
+  // A session without keys yet has no sender.
+  @Test func `a sender can be optional`() throws {
+    final class Session { var sender: SRTPSender? }
+    let session = Session()
+    let bytes = packet(sequenceNumber: 1, payload: [1])
+    var count = try session.sender?.protected(bytes).count
+    #expect(count == nil)
+    session.sender = SRTPSender(.aeadAES128GCM, try keys(.aeadAES128GCM))
+    count = try session.sender?.protected(bytes).count
+    #expect(count == 29)
   }
 
   @Test func `keying material has the profile's length`() throws {

@@ -6,37 +6,52 @@ import Testing
   private func at(_ milliseconds: Int) -> Instant { .zero + .milliseconds(milliseconds) }
 
   @Test func `without reports a change goes on at the pace of the clock`() {
-    var rewriter = TimestampRewriter(clockRate: 90_000, offset: 10)
-    #expect(rewriter.forward(1000, now: at(0)) == 1010)
-    rewriter.change(to: 77_000, now: at(40))
-    #expect(rewriter.forward(77_000, now: at(40)) == 1010 + 3600)
-    #expect(rewriter.forward(77_090, now: at(41)) == 1010 + 3690)
+    var rewriter = TimestampRewriter(clockRate: 90_000, source: 1, offset: 10)
+    var out = rewriter.forward(1000, of: 1, now: at(0))
+    #expect(out == 1010)
+    rewriter.change(to: 2, timestamp: 77_000, now: at(40))
+    out = rewriter.forward(77_000, of: 2, now: at(40))
+    #expect(out == 4610)
+    out = rewriter.forward(77_090, of: 2, now: at(41))
+    #expect(out == 4700)
     // A change at once still moves on.
-    rewriter.change(to: 5, now: at(41))
-    #expect(rewriter.forward(5, now: at(41)) == 1010 + 3691)
+    rewriter.change(to: 3, timestamp: 5, now: at(41))
+    out = rewriter.forward(5, of: 3, now: at(41))
+    #expect(out == 4701)
+  }
+
+  @Test func `late packets of the former source keep its timestamps`() {
+    var rewriter = TimestampRewriter(clockRate: 90_000, source: 1, offset: 10)
+    _ = rewriter.forward(1000, of: 1, now: at(0))
+    rewriter.change(to: 2, timestamp: 77_000, now: at(40))
+    let late = (rewriter.forward(990, of: 1, now: at(41)), rewriter.rewritten(990, of: 1), rewriter.forward(1, of: 3, now: at(41)))
+    #expect(late == (1000, 1000, nil))
+    let next = rewriter.forward(77_000, of: 2, now: at(41))
+    #expect(next == 4610)
   }
 
   @Test func `with reports of both sources it is exact`() {
-    var rewriter = TimestampRewriter(clockRate: 90_000)
-    _ = rewriter.forward(90_000, now: at(0))
+    var rewriter = TimestampRewriter(clockRate: 90_000, source: 1)
+    _ = rewriter.forward(90_000, of: 1, now: at(0))
     let ntp = NTPTime(WallTime(milliseconds: 1_700_000_000_000))
     // At the same time the old clock is at 90,000 and the new one at 500.
     let old = MediaClock(ntp: ntp, timestamp: 90_000, rate: 90_000)
     let new = MediaClock(ntp: ntp.advanced(by: .seconds(1)), timestamp: 90_500, rate: 90_000)
-    rewriter.change(to: 500 + 4500, clocks: (old, new), now: at(90))
-    let out = rewriter.forward(5000, now: at(90))
+    rewriter.change(to: 2, timestamp: 500 + 4500, clocks: (old, new), now: at(90))
+    let out = rewriter.forward(5000, of: 2, now: at(90)) ?? 0
     #expect((94_499...94_501).contains(out))
     #expect(rewriter.rewritten(new).timestamp &- out == 90_500 - 5000)
   }
 
   @Test func `a clock far off is not believed`() {
-    var rewriter = TimestampRewriter(clockRate: 90_000)
-    _ = rewriter.forward(90_000, now: at(0))
+    var rewriter = TimestampRewriter(clockRate: 90_000, source: 1)
+    _ = rewriter.forward(90_000, of: 1, now: at(0))
     let ntp = NTPTime(WallTime(milliseconds: 1_700_000_000_000))
     let old = MediaClock(ntp: ntp, timestamp: 90_000, rate: 90_000)
     let new = MediaClock(ntp: ntp.advanced(by: .seconds(3600)), timestamp: 500, rate: 90_000)
-    rewriter.change(to: 500, clocks: (old, new), now: at(10))
-    #expect(rewriter.forward(500, now: at(10)) == 90_900)
+    rewriter.change(to: 2, timestamp: 500, clocks: (old, new), now: at(10))
+    let out = rewriter.forward(500, of: 2, now: at(10))
+    #expect(out == 90_900)
   }
 
   @Test func `a sender report carries the publisher's clock on`() {

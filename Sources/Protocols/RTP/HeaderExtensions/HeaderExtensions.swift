@@ -2,28 +2,28 @@ internal import MartletPrimitives
 
 /// Which id each kind of header extension has, as negotiated for a media section (RFC 8285 §5).
 package struct HeaderExtensions: Equatable, Sendable {
-  private var ids: [HeaderExtensionKind: UInt8] = [:]
-  /// By id; ids above 14 need the two-byte form and are rare.
-  private var kinds: [UInt8: HeaderExtensionKind] = [:]
+  /// By kind; 0 is none.
+  private var ids = [UInt8](repeating: 0, count: HeaderExtensionKind.allCases.count)
 
   package init() {}
 
-  /// Gives a kind its id, which is taken from any other kind. Answers whether it is a valid one: 1 to 255, but 15, which ends the
-  /// one-byte form.
+  /// Gives a kind its id, which is taken from any other kind. Answers whether it is a valid one: 1 to 255, but not 15, which ends
+  /// the one-byte form.
   @discardableResult package mutating func register(_ kind: HeaderExtensionKind, id: UInt8) -> Bool {
     guard id != 0, id != 15 else { return false }
-    if let former = kinds[id] { ids[former] = nil }
-    if let former = ids[kind] { kinds[former] = nil }
-    ids[kind] = id
-    kinds[id] = kind
+    if let former = self.kind(of: id) { ids[former.rawValue] = 0 }
+    ids[kind.rawValue] = id
     return true
   }
 
-  package func id(of kind: HeaderExtensionKind) -> UInt8? { ids[kind] }
-  package func kind(of id: UInt8) -> HeaderExtensionKind? { kinds[id] }
+  package func id(of kind: HeaderExtensionKind) -> UInt8? { ids[kind.rawValue] == 0 ? nil : ids[kind.rawValue] }
 
-  /// All, by id.
-  package var all: [(id: UInt8, kind: HeaderExtensionKind)] { kinds.map { (id: $0.key, kind: $0.value) }.sorted { $0.id < $1.id } }
+  package func kind(of id: UInt8) -> HeaderExtensionKind? {
+    id == 0 ? nil : ids.firstIndex(of: id).flatMap(HeaderExtensionKind.init(rawValue:))
+  }
+
+  /// Those that have an id.
+  package var kinds: [HeaderExtensionKind] { HeaderExtensionKind.allCases.filter { id(of: $0) != nil } }
 }
 
 extension RTPHeader {

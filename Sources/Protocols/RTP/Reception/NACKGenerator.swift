@@ -4,9 +4,9 @@ package import MartletPrimitives
 package struct NACKLimits: Sendable {
   /// Packets missing at once; above, waiting for a key frame is cheaper.
   package var missing = 500
-  /// A jump of the sequence number beyond this is a new beginning, not a loss.
+  /// A jump of the sequence number beyond this, either way, is a new beginning, not a loss.
   package var gap = 1000
-  /// A gap is reported when this many later packets have come …
+  /// A packet is asked for when the newest is this many numbers ahead of it …
   package var reorderedPackets = 3
   /// … or after this long, whichever is first: until then it may be mere disorder.
   package var reorderingDelay = TimeSpan.milliseconds(10)
@@ -41,6 +41,8 @@ package struct NACKGenerator: Sendable {
   /// By number, ascending; bounded by `limits.missing`.
   private var missing: [Missing] = []
   private var newestKeyFrame = Int64.min
+  /// What would follow a packet that jumped back.
+  private var suspect: Int64?
   private var wantsKeyFrame = false
 
   package init(limits: NACKLimits = NACKLimits()) { self.limits = limits }
@@ -53,6 +55,7 @@ package struct NACKGenerator: Sendable {
   package mutating func receive(_ sequenceNumber: UInt16, startsKeyFrame: Bool = false, now: Instant) {
     let number = extended(sequenceNumber)
     if let highest, number <= highest {
+      guard highest - number <= Int64(limits.gap) else { return restart(at: number) }
       found(number)
     } else {
       advance(to: number, now)
@@ -98,14 +101,24 @@ package struct NACKGenerator: Sendable {
     missing.remove(at: low)
   }
 
+  /// The source has begun anew when the next packet follows the one that jumped back (as in RFC 3550 A.1).
+  private mutating func restart(at number: Int64) {
+    guard suspect == number else {
+      suspect = number + 1
+      return
+    }
+    suspect = nil
+    highest = number
+    newestKeyFrame = .min
+    giveUp()
+  }
+
   private mutating func advance(to number: Int64, _ now: Instant) {
     defer { highest = number }
     guard let highest else { return }
     let gap = Int(number - highest - 1)
     guard gap <= limits.gap else { return giveUp() }
     if gap > 0 {
-      // Room is made by what the newest key frame has made useless.
-      if missing.count + gap > limits.missing { missing.removeAll { $0.number < newestKeyFrame } }
       guard missing.count + gap <= limits.missing else { return giveUp() }
       for lost in highest + 1..<number { missing.append(Missing(number: lost, noticed: now, next: now + limits.reorderingDelay)) }
     }

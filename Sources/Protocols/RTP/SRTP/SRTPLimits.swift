@@ -7,7 +7,7 @@ package struct SRTPLimits: Sendable {
   /// RFC 3711 §3.3.2 asks for at least 64; a second of 8 Mbit/s video is about 1,000.
   package var window = 1024
   /// Whether a sender accepts a packet again that is the same in every byte, to answer a NACK of a peer without RTX. It then keeps
-  /// 8 bytes for each packet of the window.
+  /// 8 bytes for each packet of the window. Tags of 32 bits do not tell packets apart, so that profile never repeats.
   package var repeats = false
 
   package init() {}

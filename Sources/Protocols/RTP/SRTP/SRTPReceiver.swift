@@ -48,9 +48,10 @@ package struct SRTPReceiver: ~Copyable {
   /// a source has a roll-over counter of zero.
   private func index(_ header: RTPHeader, _ slot: Int?) throws(SRTPError) -> UInt64 {
     guard let slot else { return UInt64(header.sequenceNumber) }
-    guard let index = PacketIndex.guess(header.sequenceNumber, near: sources[slot].highest), !sources[slot].isUsed(index) else {
+    guard let index = PacketIndex.guess(header.sequenceNumber, near: sources[slot].highest) else {
       throw .replayed(ssrc: header.ssrc, index: UInt64(header.sequenceNumber))
     }
+    guard !sources[slot].isUsed(index) else { throw .replayed(ssrc: header.ssrc, index: index) }
     return index
   }
 
