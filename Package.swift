@@ -103,7 +103,7 @@ let layers: [[Target]] = [
   core("SocketIO", ["HTTP"]),
   core("STUN", ["Crypto"], vectors: true),
   core("SDP", vectors: true),
-  core("RTP", ["Crypto", "Codecs"], vectors: true),
+  core("RTP", ["Crypto", "Codecs"]),
   core("ICE", ["STUN", "Crypto"]),
   core("PeerEngine", ["ICE", "Crypto", "RTP", "SDP", "Codecs"]),
   // ──────── the I/O line ────────

@@ -30,6 +30,7 @@ extension MediaHub {
       + localRings.flatMap { ring in
         ring.readers.map { ClientSnapshot(client: $0.client, bytesSent: $0.bytesSent, skips: $0.skips) }
       }
+      + localPacketReaders.map { ClientSnapshot(client: $0.client, bytesSent: $0.bytesSent, skips: $0.skips) }
       + localDetachedViewers.map { ClientSnapshot(client: $0.client, bytesSent: $0.bytesSent, skips: 0) }
   }
 
@@ -39,6 +40,7 @@ extension MediaHub {
     for ring in localRings {
       for reader in ring.readers { counts[ring.path, default: [:]][reader.client.transport, default: 0] += 1 }
     }
+    for reader in localPacketReaders { counts[reader.client.path, default: [:]][reader.client.transport, default: 0] += 1 }
     for viewer in localDetachedViewers { counts[viewer.client.path, default: [:]][viewer.client.transport, default: 0] += 1 }
     return counts
   }
@@ -50,8 +52,10 @@ extension MediaHub {
     for publication in publications { publication.revoke(reason) }
     let readers = localRings.flatMap { $0.readers.filter { isMeant($0.client) } }
     for reader in readers { reader.kick(reason) }
+    let packetReaders = localPacketReaders.filter { isMeant($0.client) }
+    for reader in packetReaders { reader.owner?.readerWasKicked(reader, reason) }
     let viewers = localDetachedViewers.filter { isMeant($0.client) }
     for viewer in viewers { viewer.kick(reason) }
-    return publications.count + readers.count + viewers.count
+    return publications.count + readers.count + packetReaders.count + viewers.count
   }
 }

@@ -8,18 +8,20 @@ internal import MartletPrimitives
 /// through `MediaLink`.
 package final class MediaHub {
   package let configuration: StreamConfiguration
-  private let context: LoopContext
+  internal let context: LoopContext
   private let directory: StreamDirectory
   internal let mesh: MediaMesh
-  private var links: [Int: MediaLink] = [:]
+  internal private(set) var links: [Int: MediaLink] = [:]
 
   private var homes: [StreamPath: Stream] = [:]
   /// The home's view of publications made on other workers.
   private var remotePublications: [UInt64: Stream] = [:]
   /// Publications made here.
-  private var publications: [UInt64: Publication] = [:]
+  internal private(set) var publications: [UInt64: Publication] = [:]
   private var rings: [RingKey: WireRing] = [:]
   private var remoteTargets: [RingKey: [Int: RemoteTarget]] = [:]
+  internal var packetRings: [StreamPath: PacketRing] = [:]
+  internal var remotePackets: [StreamPath: [Int: RemotePacketTarget]] = [:]
   private var detachedViewers: [ObjectIdentifier: any DetachedViewer] = [:]
   private var clientCount = 0
 
@@ -28,6 +30,9 @@ package final class MediaHub {
   /// Called, on one worker for each path, when a viewer asks for a stream that nobody publishes: a pull may begin. Comes again
   /// with every viewer.
   package var streamIsMissing: ((StreamPath) -> Void)?
+
+  /// Makes packets of a stream's frames, for viewers whose protocol has packets.
+  package var makePacketizer: ((Stream, StreamPackets) -> (any FrameConsumer)?)?
 
   package init(_ configuration: StreamConfiguration, directory: StreamDirectory, mesh: MediaMesh, in context: LoopContext) {
     self.configuration = configuration
@@ -73,7 +78,10 @@ package final class MediaHub {
     }
     let stream = Stream(path: path, configuration: configuration, in: context)
     homes[path] = stream
+    stream.makePacketizer = { [weak self] in self?.makePacketizer?($0, $1) }
+    stream.keyFrameWanted = { [weak self] in self?.requestKeyFrame(publication: $0, track: $1, layer: $2) }
     stream.begin(client, publication: publication)
+    if let ring = packetRings[path] { _ = stream.openPackets(ring) }
     for (key, ring) in rings where key.path == path { stream.attach(ring, ring.format) }
     for link in links.values { link.send(.available(path)) }
     streamDidStart?(stream)
@@ -100,6 +108,8 @@ package final class MediaHub {
       self.homes[stream.path] = nil
       // Other workers' viewers give up by themselves; their `detach` finds no home to go to.
       for key in self.remoteTargets.keys where key.path == stream.path { self.remoteTargets[key] = nil }
+      self.remotePackets[stream.path] = nil
+      if self.packetRings[stream.path]?.readers.isEmpty == true { self.packetRings[stream.path] = nil }
       stream.end()
     }
   }
@@ -162,6 +172,9 @@ package final class MediaHub {
     mesh.loops[home].post { context in body(context.service(MediaHub.self).homes[path], context) }
   }
 
+  /// The way to a stream's home on another worker.
+  internal func link(toHomeOf path: StreamPath) -> MediaLink? { directory.home(of: path).flatMap { links[$0] } }
+
   package func hasStream(_ path: StreamPath) -> Bool { directory.home(of: path) != nil }
 
   /// The stream of that path, if its home is here.
@@ -170,6 +183,7 @@ package final class MediaHub {
   /// The streams whose home is here.
   package var localStreams: [Stream] { Array(homes.values) }
   package var localRings: [WireRing] { Array(rings.values) }
+  package var localPacketReaders: [PacketReader] { packetRings.values.flatMap(\.readers) }
   /// Rings of other workers that are fed from here.
   internal var remoteTargetCount: Int { remoteTargets.values.reduce(0) { $0 + $1.count } }
   /// Messages to other workers that found no room.
@@ -193,6 +207,11 @@ package final class MediaHub {
     for ring in rings.values {
       guard let reader = ring.readers.first(where: { $0.client.id == clientID }) else { continue }
       reader.kick(reason)
+      return true
+    }
+    for ring in packetRings.values {
+      guard let reader = ring.readers.first(where: { $0.client.id == clientID }) else { continue }
+      reader.owner?.readerWasKicked(reader, reason)
       return true
     }
     return false
@@ -219,6 +238,21 @@ package final class MediaHub {
     case .expect(let id, let kinds): remotePublications[id]?.expect(kinds, from: id)
     case .format(let id, let format, let track): remotePublications[id]?.setFormat(format, track: track, from: id)
     case .frame(let id, let frame): remotePublications[id]?.receive(frame, from: id)
+    case .publishedTracks(let id, let tracks):
+      guard let stream = remotePublications[id] else { return }
+      openPackets(of: stream)
+      stream.setPacketTracks(tracks, from: id)
+    case .publishedClock(let id, let clock): remotePublications[id]?.setPacketClock(clock, from: id)
+    case .publishedPackets(let id, let packets): remotePublications[id]?.receive(packets, from: id)
+    case .attachPackets(let path, let worker): attachRemotePackets(path, worker)
+    case .detachPackets(let path, let worker): detachRemotePackets(path, worker)
+    case .wantKeyFrame(let path, let track, let layer): homes[path]?.requestKeyFrame(track: track, layer: layer)
+    case .packetTracks(let path, let tracks): packetRings[path]?.configure(tracks)
+    case .packetClock(let path, let clock): packetRings[path]?.setClock(clock)
+    case .packets(let path, let packets): packetRings[path]?.append(packets)
+    case .packetPause(let path): packetRings[path]?.pause()
+    case .packetEnd(let path, let reason): packetRings[path]?.end(reason)
+    case .needKeyFrame(let publication, let track, let layer): publications[publication]?.requestKeyFrame(track: track, layer: layer)
     case .finish(let id): if let stream = remotePublications.removeValue(forKey: id) { pause(stream, id) }
     case .attach(let path, let format, let worker): attachRemote(path, format, worker)
     case .detach(let path, let formatName, let worker):
@@ -227,6 +261,7 @@ package final class MediaHub {
     case .available(let path):
       guard let home = directory.home(of: path), let link = links[home] else { return }
       for (key, ring) in rings where key.path == path { link.send(.attach(path, ring.format, worker: context.loop.index)) }
+      if packetRings[path] != nil { link.send(.attachPackets(path, worker: context.loop.index)) }
     case .configure(let key, let opening, let configuration, let hasVideo):
       rings[key]?.configure(opening: opening, configuration: configuration, hasVideo: hasVideo)
     case .unit(let key, let unit): rings[key]?.append(unit)

@@ -9,22 +9,36 @@ package enum MediaMessage: WorkerMessage {
   case expect(publication: UInt64, Set<MediaKind>)
   case format(publication: UInt64, TrackFormat, track: UInt8)
   case frame(publication: UInt64, Frame)
+  case publishedTracks(publication: UInt64, [PacketTrack])
+  case publishedClock(publication: UInt64, PacketClock)
+  case publishedPackets(publication: UInt64, [MediaPacket])
   case finish(publication: UInt64)
   // From a viewer's worker to the home.
   case attach(StreamPath, WireFormat, worker: Int)
   case detach(StreamPath, formatName: String, worker: Int)
+  case attachPackets(StreamPath, worker: Int)
+  case detachPackets(StreamPath, worker: Int)
+  case wantKeyFrame(StreamPath, track: UInt8, layer: UInt8)
   // From the home to the others.
   case available(StreamPath)
   case configure(RingKey, opening: Slice, configuration: Slice, hasVideo: Bool)
   case unit(RingKey, WireUnit)
   case end(RingKey, EndReason)
   case revoke(publication: UInt64, KickReason)
+  case packetTracks(StreamPath, [PacketTrack])
+  case packetClock(StreamPath, PacketClock)
+  case packets(StreamPath, [MediaPacket])
+  case packetPause(StreamPath)
+  case packetEnd(StreamPath, EndReason)
+  /// To a publisher's worker.
+  case needKeyFrame(publication: UInt64, track: UInt8, layer: UInt8)
 
   /// Media may be dropped: the sender skips to the next key frame.
   package var droppableSize: Int? {
     switch self {
     case .frame(_, let frame): frame.payload.count
     case .unit(_, let unit): unit.bytes.count
+    case .publishedPackets(_, let packets), .packets(_, let packets): packets.reduce(0) { $0 + $1.payload.count }
     default: nil
     }
   }

@@ -6,6 +6,12 @@ internal import MartletPrimitives
 package protocol PublicationOwner: AnyObject {
   /// Another publisher took over, or an administrator stopped the stream. The publication is finished already.
   func publicationWasRevoked(_ publication: Publication, _ reason: KickReason)
+  /// Somebody cannot decode a track, or one layer of it, before its next key frame.
+  func publication(_ publication: Publication, needsKeyFrameOf track: UInt8, layer: UInt8)
+}
+
+extension PublicationOwner {
+  package func publication(_ publication: Publication, needsKeyFrameOf track: UInt8, layer: UInt8) {}
 }
 
 /// A publisher's hold on a stream. The stream may live on another worker; the publisher need not know.
@@ -60,6 +66,36 @@ package final class Publication {
       awaitsKey = !link.send(.frame(publication: id, frame))
     }
   }
+
+  /// The packet plane: the tracks of a publisher whose protocol has packets.
+  package func setPacketTracks(_ tracks: [PacketTrack]) {
+    guard let hub else { return }
+    switch home {
+    case .here(let stream):
+      hub.openPackets(of: stream)
+      stream.setPacketTracks(tracks, from: id)
+    case .there(let link): link.send(.publishedTracks(publication: id, tracks))
+    }
+  }
+
+  package func setPacketClock(_ clock: PacketClock) {
+    guard hub != nil else { return }
+    switch home {
+    case .here(let stream): stream.setPacketClock(clock, from: id)
+    case .there(let link): link.send(.publishedClock(publication: id, clock))
+    }
+  }
+
+  /// The packets of a turn, in the order in which they came.
+  package func send(_ packets: [MediaPacket]) {
+    guard hub != nil, !packets.isEmpty else { return }
+    switch home {
+    case .here(let stream): stream.receive(packets, from: id)
+    case .there(let link): link.send(.publishedPackets(publication: id, packets))
+    }
+  }
+
+  internal func requestKeyFrame(track: UInt8, layer: UInt8) { owner?.publication(self, needsKeyFrameOf: track, layer: layer) }
 
   /// Gives the stream up; viewers stay for the grace period. Safe to call again.
   package func finish() {

@@ -46,6 +46,15 @@ package final class Stream {
   private var expected: Set<MediaKind> = []
   private var firstFrame: Instant?
   private var lastFrame: Instant?
+  /// The plane beside frames, in being while somebody watches it or the publisher has packets.
+  package private(set) var packets: StreamPackets?
+  private var publishesPackets = false
+  /// Makes packets of frames, for a publisher that has none.
+  private var packetizer: (any FrameConsumer)?
+  /// Called when packets are wanted of a stream that has only frames.
+  internal var makePacketizer: ((Stream, StreamPackets) -> (any FrameConsumer)?)?
+  /// Asks the publisher, wherever it is.
+  internal var keyFrameWanted: ((_ publication: UInt64, _ track: UInt8, _ layer: UInt8) -> Void)?
 
   package init(path: StreamPath, configuration: StreamConfiguration, in context: LoopContext) {
     self.path = path
@@ -56,7 +65,7 @@ package final class Stream {
 
   package var isLive: Bool { publisher != nil }
   /// Somebody watches, on whatever worker, or did some seconds ago.
-  package var isWatched: Bool { !outputs.isEmpty || consumers.contains { $0.isWatched } }
+  package var isWatched: Bool { !outputs.isEmpty || packets?.isWatched == true || consumers.contains { $0.isWatched } }
   package var hasVideo: Bool { formats.contains { $0.kind == .video } }
   /// The frames since the last key frame.
   package var cachedFrames: [Frame] { cache.frames }
@@ -75,6 +84,8 @@ package final class Stream {
     isSettled = false
     firstFrame = nil
     cache.removeAll()
+    publishesPackets = false
+    updatePacketizer()
   }
 
   /// The publisher said which kinds of tracks will come, so that a stream without sound need not wait for it.
@@ -127,6 +138,7 @@ package final class Stream {
     self.publication = nil
     publisher = nil
     for consumer in consumers { consumer.streamDidPause(self) }
+    packets?.pause()
     return true
   }
 
@@ -135,6 +147,58 @@ package final class Stream {
     for output in outputs.values { output.end(.unpublished) }
     outputs.removeAll()
     for consumer in exchange(&consumers, with: []) { consumer.streamDidEnd(self) }
+    packets?.end(.unpublished)
+    (packets, packetizer) = (nil, nil)
+  }
+
+  // MARK: Packets
+
+  /// Makes sure that there are packets, in `ring` on this worker and for others; where they come from is the publisher's affair.
+  internal func openPackets(_ ring: PacketRing) -> StreamPackets {
+    if let packets { return packets }
+    let made = StreamPackets(home: ring)
+    packets = made
+    updatePacketizer()
+    return made
+  }
+
+  /// Nobody watches packets any more; false while the publisher goes on sending them.
+  internal func closePackets() -> Bool {
+    guard !publishesPackets else { return false }
+    packets = nil
+    updatePacketizer()
+    return true
+  }
+
+  private func updatePacketizer() {
+    let wanted = publishesPackets ? nil : packets
+    if let packetizer, wanted == nil {
+      remove(packetizer)
+      packetizer.streamDidEnd(self)
+      self.packetizer = nil
+    } else if let wanted, packetizer == nil, let made = makePacketizer?(self, wanted) {
+      packetizer = made
+      add(made)
+    }
+  }
+
+  internal func setPacketTracks(_ tracks: [PacketTrack], from publication: UInt64) {
+    guard publication == self.publication, tracks.count <= 16 else { return }
+    publishesPackets = true
+    updatePacketizer()
+    packets?.configure(tracks)
+  }
+
+  internal func setPacketClock(_ clock: PacketClock, from publication: UInt64) {
+    if publication == self.publication { packets?.setClock(clock) }
+  }
+
+  internal func receive(_ packets: [MediaPacket], from publication: UInt64) {
+    if publication == self.publication { self.packets?.send(packets) }
+  }
+
+  internal func requestKeyFrame(track: UInt8, layer: UInt8) {
+    if let publication { keyFrameWanted?(publication, track, layer) }
   }
 
   // MARK: Tracks

@@ -141,26 +141,36 @@ package final class PeerSession {
   /// Sends one RTP packet, encrypted straight into the socket's memory; it leaves at the end of the turn.
   package func send(_ fields: RTPHeaderFields, payload: RawSpan) {
     guard let path else { return }
-    clock.writer.removeAll()
-    fields.write(into: &clock.writer)
-    let size = clock.writer.count + payload.byteCount + transport.rtpOverhead
-    path.sink.send(to: path.remote, size: size) { slot in
-      transport.protect(header: clock.writer.bytes.span.bytes, payload: payload, into: slot) == size
+    var writer = header(fields)
+    let size = writer.count + payload.byteCount + transport.rtpOverhead
+    if let slot = path.sink.reserve(size), transport.protect(header: writer.bytes.span.bytes, payload: payload, into: slot) == size {
+      path.sink.commit(size, to: path.remote)
+      count(size)
     }
-    count(size)
+    swap(&writer, &clock.writer)
   }
 
   /// Sends a packet again in its retransmission stream (RFC 4588).
   package func send(_ fields: RTPHeaderFields, originalSequenceNumber: UInt16, payload: RawSpan) {
     guard let path else { return }
-    clock.writer.removeAll()
-    fields.write(into: &clock.writer)
-    let size = clock.writer.count + RTX.overhead + payload.byteCount + transport.rtpOverhead
-    path.sink.send(to: path.remote, size: size) { slot in
+    var writer = header(fields)
+    let size = writer.count + RTX.overhead + payload.byteCount + transport.rtpOverhead
+    if let slot = path.sink.reserve(size),
       transport.protect(
-        header: clock.writer.bytes.span.bytes, originalSequenceNumber: originalSequenceNumber, payload: payload, into: slot) == size
+        header: writer.bytes.span.bytes, originalSequenceNumber: originalSequenceNumber, payload: payload, into: slot) == size
+    {
+      path.sink.commit(size, to: path.remote)
+      count(size)
     }
-    count(size)
+    swap(&writer, &clock.writer)
+  }
+
+  /// The header, in the loop's writer, which is given back after use.
+  private func header(_ fields: RTPHeaderFields) -> ByteWriter {
+    var writer = exchange(&clock.writer, with: ByteWriter())
+    writer.removeAll()
+    fields.write(into: &writer)
+    return writer
   }
 
   private func count(_ size: Int) {
@@ -186,10 +196,14 @@ package final class PeerSession {
 
   private func flush() {
     while let transmit = transport.pollTransmit() { paths[transmit.base.socket]?.send(transmit.bytes.span.bytes, to: transmit.to) }
-    guard transport.hasRecords, let target = transport.takeRecords(into: &clock.batch) else { return }
-    for index in 0..<clock.batch.count { paths[target.base.socket]?.send(clock.batch[index], to: target.remote) }
-    for index in 0..<clock.batch.count { bytesSent += clock.batch[index].byteCount }
-    clock.batch.removeAll()
+    guard transport.hasRecords else { return }
+    var batch = exchange(&clock.batch, with: DatagramBatch())
+    if let target = transport.takeRecords(into: &batch), let sink = paths[target.base.socket] {
+      for index in 0..<batch.count { sink.send(batch[index], to: target.remote) }
+      bytesSent += batch.byteCount
+    }
+    batch.removeAll()
+    clock.batch = batch
   }
 
   private func tell(_ event: PeerTransport.Event) {
@@ -231,14 +245,18 @@ package final class PeerSession {
   }
 
   private func sendControl(_ now: Instant) {
-    clock.batch.removeAll()
-    media.poll(now: now, ntp: clock.ntp(at: now), clocks: publisherClocks, into: &clock.batch)
-    guard let path else { return }
-    for index in 0..<clock.batch.count {
-      let size = clock.batch[index].byteCount + transport.rtcpOverhead
-      path.sink.send(to: path.remote, size: size) { slot in transport.protectControl(clock.batch[index], into: slot) == size }
+    var batch = exchange(&clock.batch, with: DatagramBatch())
+    media.poll(now: now, ntp: clock.ntp(at: now), clocks: publisherClocks, into: &batch)
+    if let path {
+      for index in 0..<batch.count {
+        let size = batch[index].byteCount + transport.rtcpOverhead
+        guard let slot = path.sink.reserve(size), transport.protectControl(batch[index], into: slot) == size else { continue }
+        path.sink.commit(size, to: path.remote)
+        bytesSent += size
+      }
     }
-    clock.batch.removeAll()
+    batch.removeAll()
+    clock.batch = batch
   }
 
   // MARK: The end

@@ -1,6 +1,7 @@
 package import MartletICE
 package import MartletIO
 package import MartletPrimitives
+internal import MartletPeerEngine
 internal import MartletSTUN
 
 /// The UDP socket that all WebRTC sessions of a worker share. Peers are told apart by their address once it has passed a check,

@@ -18,7 +18,7 @@ extension UDPSocketHandler {
 
 /// A UDP socket that reads and writes in batches: `recvmmsg` with GRO in, `sendmmsg` with GSO out, flushed once a turn.
 ///
-/// Datagrams to send are written into the socket's slab, in place (`send(to:size:fill:)`), so that a packet is encrypted
+/// Datagrams to send are written into the socket's slab, in place (`reserve`, `commit`), so that a packet is encrypted
 /// straight to where the kernel reads it. Datagrams of one size to one peer in a row become one GSO send. A full kernel buffer
 /// drops what is left of the batch and counts it: datagrams are not queued, since late media is worse than lost media.
 package final class UDPSocket: LoopResident {
@@ -139,12 +139,16 @@ package final class UDPSocket: LoopResident {
 
   // MARK: Sending
 
-  /// Writes a datagram of exactly `size` bytes in place; it leaves at the end of the turn.
-  /// - Parameter fill: answers false when there is nothing to send after all.
-  package func send(to peer: SocketAddress, size: Int, fill: (UnsafeMutableRawBufferPointer) -> Bool) {
-    guard isOpen, (1...Self.maximumSend).contains(size) else { return }
+  /// Where the next datagram of `size` bytes is to be written; `nil` when there can be none. Nothing is sent until `commit`.
+  package func reserve(_ size: Int) -> UnsafeMutableRawBufferPointer? {
+    guard isOpen, (1...Self.maximumSend).contains(size) else { return nil }
     if used + size > slab.count { flush() }
-    guard fill(UnsafeMutableRawBufferPointer(rebasing: slab[used..<used + size])) else { return }
+    return UnsafeMutableRawBufferPointer(rebasing: slab[used..<used + size])
+  }
+
+  /// Sends the first `size` bytes of what `reserve` answered last; they leave at the end of the turn.
+  package func commit(_ size: Int, to peer: SocketAddress) {
+    guard isOpen, size > 0, used + size <= slab.count else { return }
     add(peer, size)
     used += size
     guard !isFlushScheduled else { return }
@@ -153,10 +157,9 @@ package final class UDPSocket: LoopResident {
   }
 
   package func send(_ bytes: RawSpan, to peer: SocketAddress) {
-    send(to: peer, size: bytes.byteCount) { slot in
-      bytes.withUnsafeBytes { slot.copyMemory(from: $0) }
-      return true
-    }
+    guard let slot = reserve(bytes.byteCount) else { return }
+    bytes.withUnsafeBytes { slot.copyMemory(from: $0) }
+    commit(bytes.byteCount, to: peer)
   }
 
   private func add(_ peer: SocketAddress, _ size: Int) {

@@ -1,4 +1,4 @@
-package import MartletCodecs
+internal import MartletCodecs
 package import MartletIO
 package import MartletPrimitives
 

@@ -1,3 +1,4 @@
+internal import MartletIO
 internal import MartletPrimitives
 
 /// Where a stream's packets go: the ring of this worker, or the link to another worker's.

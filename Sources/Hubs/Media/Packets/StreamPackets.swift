@@ -1,4 +1,3 @@
-package import MartletCodecs
 internal import MartletPrimitives
 
 /// The packet plane of a stream on its home worker.
@@ -6,12 +5,12 @@ package final class StreamPackets {
   package private(set) var tracks: [PacketTrack] = []
   private var clocks: [PacketClock] = []
   private var targets: [any PacketTarget] = []
-  /// Since the newest key frame, for a worker that joins; bounded, and empty while every viewer is here.
+  /// This worker's ring, from which one that joins is told what has been.
   private let home: PacketRing
-  /// Asked when somebody cannot decode before the next key frame.
-  internal var keyFrameWanted: ((_ track: UInt8, _ layer: UInt8) -> Void)?
 
   internal init(home: PacketRing) { self.home = home }
+
+  internal var isWatched: Bool { !home.readers.isEmpty || !targets.isEmpty }
 
   package func configure(_ tracks: [PacketTrack]) {
     self.tracks = tracks

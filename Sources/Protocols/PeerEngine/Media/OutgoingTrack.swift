@@ -24,7 +24,7 @@ package struct OutgoingTrack: Sendable {
     }
   }
 
-  package let parameters: Parameters
+  package private(set) var parameters: Parameters
   package private(set) var statistics: SenderStatistics
   /// What the peer reported last.
   package private(set) var lastReport: ReportBlock?
@@ -33,7 +33,6 @@ package struct OutgoingTrack: Sendable {
   private var sequence: SequenceRewriter
   private var timestamps: TimestampRewriter
   private var source: UInt32
-  private var hasStarted = false
   private var nextRetransmission: UInt16
 
   /// - Parameter source: names what is forwarded at first, a layer for instance.
@@ -43,7 +42,8 @@ package struct OutgoingTrack: Sendable {
     statistics = SenderStatistics(ssrc: parameters.ssrc, clockRate: parameters.clockRate)
     // RFC 3711 §3.3.1: below 2¹⁵, so that no early loss looks like a roll-over.
     sequence = SequenceRewriter(first: UInt16.random(in: 0..<32768, using: &random), source: source)
-    timestamps = TimestampRewriter(clockRate: parameters.clockRate, offset: UInt32.random(in: 0...UInt32.max, using: &random))
+    timestamps = TimestampRewriter(
+      clockRate: parameters.clockRate, source: source, offset: UInt32.random(in: 0...UInt32.max, using: &random))
     nextRetransmission = UInt16.random(in: 0..<32768, using: &random)
   }
 
@@ -51,18 +51,19 @@ package struct OutgoingTrack: Sendable {
   ///
   /// - Parameters:
   ///   - source: where the packet is from. A change of it is a change of layer or publisher: numbers and time go on.
-  ///   - clock: of the source, if it has told.
+  ///   - clocks: of the source before and of this one, for a change that is exact.
   package mutating func forward(
-    sequenceNumber: UInt16, timestamp: UInt32, marker: Bool, payloadBytes: Int, source: UInt32, now: Instant
+    sequenceNumber: UInt16, timestamp: UInt32, marker: Bool, payloadBytes: Int, source: UInt32,
+    clocks: (old: MediaClock, new: MediaClock)? = nil, now: Instant
   ) -> RTPHeaderFields? {
     if source != self.source {
       self.source = source
       sequence.change(to: source)
-      if hasStarted { timestamps.change(to: timestamp, now: now) }
+      timestamps.change(to: source, timestamp: timestamp, clocks: clocks, now: now)
     }
-    guard let number = sequence.forward(sequenceNumber, of: source) else { return nil }
-    hasStarted = true
-    let time = timestamps.forward(timestamp, now: now)
+    guard let number = sequence.forward(sequenceNumber, of: source),
+      let time = timestamps.forward(timestamp, of: source, now: now)
+    else { return nil }
     statistics.sent(timestamp: time, payloadBytes: payloadBytes, now: now)
     return RTPHeaderFields(
       payloadType: parameters.payloadType, sequenceNumber: number, timestamp: time, ssrc: parameters.ssrc, marker: marker)
@@ -74,21 +75,30 @@ package struct OutgoingTrack: Sendable {
   /// Which packet of which source the peer misses.
   package func origin(of lost: UInt16) -> SequenceRewriter.Origin? { sequence.origin(of: lost) }
 
-  /// The header of a retransmission in a stream of its own; `nil` when none was negotiated.
-  package mutating func retransmit(timestamp: UInt32, marker: Bool) -> RTPHeaderFields? {
+  /// The header of a packet that is sent again, in the retransmission stream if there is one, else as it was; `nil` when its source
+  /// has not been forwarded for long.
+  package mutating func retransmit(
+    _ outgoing: UInt16, timestamp: UInt32, marker: Bool, source: UInt32
+  ) -> RTPHeaderFields? {
+    guard let time = timestamps.rewritten(timestamp, of: source) else { return nil }
     retransmitted += 1
-    guard let rtx = parameters.rtx else { return nil }
+    guard let rtx = parameters.rtx else {
+      return RTPHeaderFields(
+        payloadType: parameters.payloadType, sequenceNumber: outgoing, timestamp: time, ssrc: parameters.ssrc, marker: marker)
+    }
     defer { nextRetransmission &+= 1 }
     return RTPHeaderFields(
-      payloadType: rtx.payloadType, sequenceNumber: nextRetransmission, timestamp: timestamps.rewritten(timestamp), ssrc: rtx.ssrc,
-      marker: marker)
+      payloadType: rtx.payloadType, sequenceNumber: nextRetransmission, timestamp: time, ssrc: rtx.ssrc, marker: marker)
   }
 
-  /// The header that a packet had when it was first sent.
-  package func repeated(sequenceNumber: UInt16, timestamp: UInt32, marker: Bool) -> RTPHeaderFields {
-    RTPHeaderFields(
-      payloadType: parameters.payloadType, sequenceNumber: sequenceNumber, timestamp: timestamps.rewritten(timestamp),
-      ssrc: parameters.ssrc, marker: marker)
+  /// Other packets come from now on: a codec among those that were negotiated. Numbers and time go on.
+  package mutating func change(payloadType: UInt8, rtxPayloadType: UInt8?, clockRate: UInt32) {
+    parameters.payloadType = payloadType
+    if let rtxPayloadType, let rtx = parameters.rtx { parameters.rtx = (rtx.ssrc, rtxPayloadType) }
+    guard clockRate != parameters.clockRate else { return }
+    parameters.clockRate = clockRate
+    timestamps = TimestampRewriter(clockRate: clockRate, source: source)
+    statistics = SenderStatistics(ssrc: parameters.ssrc, clockRate: clockRate)
   }
 
   /// - Parameter now: on the wall clock that our sender reports tell.

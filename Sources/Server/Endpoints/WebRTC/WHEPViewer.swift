@@ -1,0 +1,217 @@
+internal import MartletCodecs
+internal import MartletIO
+internal import MartletMedia
+internal import MartletPeerEngine
+internal import MartletPrimitives
+internal import MartletRTP
+internal import MartletWebRTC
+
+/// A viewer by WebRTC: a cursor into the stream's packets, which are given its own numbers and encrypted for it.
+internal final class WHEPViewer: WebRTCSession, PeerSessionHandler, PacketReaderOwner {
+  /// A section that is sent in.
+  private struct Sender {
+    let section: SessionAnswer.Outgoing
+    /// Of the stream; `nil` while it has none of the kind.
+    var track: UInt8?
+    /// The layer that is sent, and the one that takes over with its next key frame.
+    var layer: UInt8 = 0
+    var wantedLayer: UInt8 = 0
+    var awaitsKey = true
+    /// Whose packets went out last.
+    var source: UInt32 = 0
+  }
+
+  internal let id: String
+  internal let peer: PeerSession
+  internal let resource: String
+  internal var etag: String { "\"\(peer.transport.localCredentials.fragment)\"" }
+  private let reader: PacketReader
+  private let listener: WebRTCListener
+  private let admission: Admission
+  private var senders: [Sender]
+  private var cursor: Int?
+  private var isCatchingUp = false
+  /// The layer that the viewer asked for by name.
+  private let pinned: String?
+  private let onEnd: (WHEPViewer) -> Void
+  private var isEnded = false
+
+  /// Packets at once to a viewer that is behind; more would overflow sockets on the way.
+  private static let burst = 64
+  private static let burstPause = TimeSpan.milliseconds(5)
+
+  internal init(
+    _ id: String, resource: String, peer: PeerSession, answer: SessionAnswer, reader: PacketReader, layer: String?,
+    listener: WebRTCListener, admission: Admission, onEnd: @escaping (WHEPViewer) -> Void
+  ) {
+    self.id = id
+    self.resource = resource
+    self.peer = peer
+    self.reader = reader
+    self.listener = listener
+    self.admission = admission
+    self.onEnd = onEnd
+    pinned = layer
+    senders = answer.outgoing.map { Sender(section: $0) }
+    peer.publisherClocks = Array(repeating: nil, count: senders.count)
+    peer.handler = self
+    reader.owner = self
+    assignTracks()
+  }
+
+  private var ring: PacketRing { reader.ring }
+
+  // MARK: The stream
+
+  internal func readerDidConfigure(_ reader: PacketReader) { assignTracks() }
+
+  /// Which track of the stream goes to which section, in which of the codecs that were agreed on.
+  private func assignTracks() {
+    for index in senders.indices {
+      let section = senders[index].section
+      let track = ring.tracks.firstIndex { $0.kind == section.kind && section.payloadTypes($0.codec) != nil }
+      senders[index].track = track.map { UInt8($0) }
+      guard let track, let types = section.payloadTypes(ring.tracks[track].codec) else { continue }
+      peer.media.outgoing[index].change(
+        payloadType: types.media.payloadType, rtxPayloadType: types.rtx, clockRate: types.media.clockRate)
+      let layers = ring.tracks[track].layers
+      let layer = pinned.flatMap { layers.firstIndex(of: $0) } ?? ring.busiestLayer(track: UInt8(track), of: layers.count)
+      senders[index].wantedLayer = UInt8(layer)
+      if senders[index].awaitsKey { senders[index].layer = UInt8(layer) }
+    }
+  }
+
+  internal func readerHasPackets(_ reader: PacketReader) { forward() }
+
+  internal func readerDidEnd(_ reader: PacketReader, _ reason: EndReason) { end("the stream ended") }
+
+  internal func readerWasKicked(_ reader: PacketReader, _ reason: KickReason) { end("\(reason)") }
+
+  // MARK: Sending
+
+  private func forward() {
+    guard peer.canSend, !isCatchingUp, !isEnded, let start = position() else { return }
+    let now = listener.context.now
+    var (next, sent) = (start, 0)
+    while next < ring.head, sent < Self.burst {
+      if forward(ring.packet(at: next), now) { sent += 1 }
+      next += 1
+    }
+    cursor = next
+    guard next < ring.head else { return }
+    isCatchingUp = true
+    listener.context.schedule(after: Self.burstPause) { [weak self] in
+      self?.isCatchingUp = false
+      self?.forward()
+    }
+  }
+
+  /// Where to go on: where it stopped, or for who just came at the newest key frame.
+  private func position() -> Int? {
+    if let cursor {
+      if cursor >= ring.base { return cursor }
+      reader.skips += 1
+      for index in senders.indices { senders[index].awaitsKey = true }
+    }
+    guard let video = senders.first(where: { $0.section.kind == .video && $0.track != nil }), let track = video.track else { return ring.head }
+    if let join = ring.joinPoint(track: track, layer: video.wantedLayer) { return join }
+    admission.hub.requestKeyFrame(ring.path, track: track, layer: video.wantedLayer)
+    return ring.head
+  }
+
+  private func forward(_ packet: MediaPacket, _ now: Instant) -> Bool {
+    guard let index = senders.firstIndex(where: { $0.track == packet.track }) else { return false }
+    if senders[index].section.kind == .video, !admits(packet, index) { return false }
+    let isNew = senders[index].source != packet.source
+    senders[index].source = packet.source
+    let payload = packet.payload
+    guard
+      var fields = peer.media.outgoing[index].forward(
+        sequenceNumber: packet.sequence, timestamp: packet.timestamp, marker: packet.marker,
+        payloadBytes: payload.count - Int(packet.padding), source: packet.source, now: now)
+    else { return false }
+    fields.hasPadding = packet.padding > 0
+    peer.send(fields, payload: payload.bytes)
+    reader.bytesSent += payload.count
+    if isNew { updateClock(index, packet) }
+    return true
+  }
+
+  /// Whether a packet of pictures is of the layer that is sent; a change of layer waits for its key frame.
+  private func admits(_ packet: MediaPacket, _ index: Int) -> Bool {
+    let sender = senders[index]
+    if packet.startsKeyFrame, packet.layer == sender.wantedLayer, sender.awaitsKey || sender.layer != sender.wantedLayer {
+      senders[index].layer = packet.layer
+      senders[index].awaitsKey = false
+    }
+    return !senders[index].awaitsKey && packet.layer == senders[index].layer
+  }
+
+  private func updateClock(_ index: Int, _ packet: MediaPacket) {
+    let rate = peer.media.outgoing[index].parameters.clockRate
+    peer.publisherClocks[index] = ring.clocks.first { $0.source == packet.source }.map {
+      MediaClock(ntp: NTPTime(value: $0.ntp), timestamp: $0.timestamp, rate: rate)
+    }
+  }
+
+  // MARK: The peer
+
+  internal func session(_ session: PeerSession, didReceive event: PeerMedia.Event) {
+    switch event {
+    case .missing(let index, let lost): retransmit(index, lost)
+    case .keyFrameRequested(let index):
+      guard index < senders.count, let track = senders[index].track else { return }
+      admission.hub.requestKeyFrame(ring.path, track: track, layer: senders[index].layer)
+    case .estimate, .feedback, .goodbye: break
+    }
+  }
+
+  private func retransmit(_ index: Int, _ lost: [UInt16]) {
+    guard peer.canSend, index < senders.count else { return }
+    for number in lost.prefix(Self.burst) {
+      guard let origin = peer.media.outgoing[index].origin(of: number),
+        let packet = ring.packet(source: origin.source, sequence: origin.sequenceNumber),
+        var fields = peer.media.outgoing[index].retransmit(
+          number, timestamp: packet.timestamp, marker: packet.marker, source: packet.source)
+      else { continue }
+      fields.hasPadding = packet.padding > 0
+      if peer.media.outgoing[index].parameters.rtx == nil {
+        peer.send(fields, payload: packet.payload.bytes)
+      } else {
+        peer.send(fields, originalSequenceNumber: number, payload: packet.payload.bytes)
+      }
+    }
+  }
+
+  internal func sessionDidReceiveBatch(_ session: PeerSession) {
+    for index in senders.indices {
+      guard let clock = ring.clocks.first(where: { $0.source == senders[index].source }) else { continue }
+      peer.publisherClocks[index] = MediaClock(
+        ntp: NTPTime(value: clock.ntp), timestamp: clock.timestamp, rate: peer.media.outgoing[index].parameters.clockRate)
+    }
+  }
+
+  internal func session(_ session: PeerSession, didChange state: PeerTransport.State) {
+    switch state {
+    case .connected:
+      listener.didConnect(self, reader.client)
+      forward()
+    case .failed:
+      listener.didFail(self, reader.client)
+      end(session.transport.failure ?? "failed")
+    case .closed: end("closed by the viewer")
+    case .new, .connecting, .disconnected: break
+    }
+  }
+
+  internal func end(_ reason: String) {
+    guard !isEnded else { return }
+    isEnded = true
+    listener.context.log(.info, "whep", "\(ring.path): viewer left: \(reason)", ["client": reader.client.id])
+    ring.remove(reader)
+    peer.close()
+    listener.sessions[id] = nil
+    admission.access.sessionDidEnd(reader.client)
+    onEnd(self)
+  }
+}
