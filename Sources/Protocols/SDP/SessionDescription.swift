@@ -9,7 +9,7 @@ package struct SessionDescription: Equatable, Sendable, SDPSection {
   package var name = "-"
   package var connection: Connection?
   package var bandwidths: [Bandwidth] = []
-  /// The lines of types i, u, e, p, t, r, z and k, which nobody here interprets, in the order of the text.
+  /// The lines of types i, u, e, p, t, r, z and k, which nobody here interprets, those before `c=` in front.
   package var uninterpreted = [UninterpretedLine(type: "t", value: "0 0")]
   /// Of the session level, in the order of the text.
   package var attributes: [SDPAttribute] = []
