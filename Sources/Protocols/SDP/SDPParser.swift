@@ -39,7 +39,7 @@ struct SDPParser {
     case UInt8(ascii: "m"): try media(&reader)
     case UInt8(ascii: "c"): try connection(&reader, content)
     case UInt8(ascii: "b"): try bandwidth(&reader)
-    case UInt8(ascii: "s"): session?.name = reader.rest()
+    case UInt8(ascii: "s"): name(reader.rest())
     default: try uninterpreted(type, &reader, content)
     }
   }
@@ -104,6 +104,9 @@ struct SDPParser {
     guard count < limits.attributes else { throw .limit("attributes of a section", maximum: limits.attributes, line: line) }
     if let last = lastMedia { session?.media[last].attributes.append(attribute) } else { session?.attributes.append(attribute) }
   }
+
+  /// RFC 8866 §5.3: a blank or a dash is the name of what has none.
+  private mutating func name(_ text: String) { session?.name = text.isEmpty ? "-" : text }
 
   /// Several in a section are the layers of a multicast (RFC 8866 §5.7), which nobody here joins.
   private mutating func connection(_ reader: inout FieldReader, _ content: Substring.UTF8View) throws(SDPError) {
