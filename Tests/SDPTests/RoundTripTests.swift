@@ -53,6 +53,15 @@ import Testing
     #expect(session.media[0].kind == .other("text"))
   }
 
+  // RFC 8866 §5.3
+  @Test func `a session without a name has a dash`() throws {
+    for line in ["s=", "s= ", "s=-"] {
+      let session = try SessionDescription(audio().replacing("s=-", with: line))
+      #expect(session.name == "-")
+      #expect(try SessionDescription(session.write()) == session)
+    }
+  }
+
   @Test func `seeded damage to an offer never traps and what parses comes back`() throws {
     let bytes = Array(try Vectors.text("firefox-esr-153-offer-simulcast").utf8)
     for seed in 1...20 as ClosedRange<UInt64> {

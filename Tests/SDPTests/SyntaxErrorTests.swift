@@ -55,6 +55,7 @@ import Testing
     "a=rtpmap:200 x/8000", "a=rtpmap:96 x", "a=rtpmap:96 x/", "a=ssrc:4294967296 cname:a", "a=ssrc:1", "a=extmap:x uri",
     "a=extmap:1/both uri", "a=setup:maybe", "a=sctp-port:70000", "a=max-message-size:x", "a=rid:a b", "a=rid:ü send",
     "a=simulcast:send", "a=simulcast:send a;", "a=simulcast:send a send b", "a=rtcp:9 IN IP5 0", "a=ptime:x", "b=AS", "b=AS:x", "x=1",
+    "c=IN IP4 0.0.0.0",
     "t=0 0", "a=", "nothing",
   ]) func `a known line that breaks its grammar is refused in its place`(_ line: String) {
     #expect(place(audio(line))?.first == 8)

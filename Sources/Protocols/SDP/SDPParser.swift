@@ -37,9 +37,9 @@ struct SDPParser {
     switch type {
     case UInt8(ascii: "a"): try attribute(&reader)
     case UInt8(ascii: "m"): try media(&reader)
-    case UInt8(ascii: "c"): try connection(&reader)
+    case UInt8(ascii: "c"): try connection(&reader, content)
     case UInt8(ascii: "b"): try bandwidth(&reader)
-    case UInt8(ascii: "s"): session?.name = reader.rest()
+    case UInt8(ascii: "s"): name(reader.rest())
     default: try uninterpreted(type, &reader, content)
     }
   }
@@ -105,7 +105,13 @@ struct SDPParser {
     if let last = lastMedia { session?.media[last].attributes.append(attribute) } else { session?.attributes.append(attribute) }
   }
 
-  private mutating func connection(_ reader: inout FieldReader) throws(SDPError) {
+  /// RFC 8866 §5.3: a blank or a dash is the name of what has none.
+  private mutating func name(_ text: String) { session?.name = text.isEmpty ? "-" : text }
+
+  /// Several in a section are the layers of a multicast (RFC 8866 §5.7), which nobody here joins.
+  private mutating func connection(_ reader: inout FieldReader, _ content: Substring.UTF8View) throws(SDPError) {
+    let isFirst = (lastMedia.map { session?.media[$0].connection } ?? session?.connection) == nil
+    guard isFirst else { throw FieldReader(content, line: line).failure("one c= line in a section") }
     let connection = try SessionDescription.Connection(&reader)
     if let last = lastMedia { session?.media[last].connection = connection } else { session?.connection = connection }
   }
@@ -128,12 +134,21 @@ struct SDPParser {
       session?.uninterpreted.removeAll { $0.type == "t" }
     }
     let line = SessionDescription.UninterpretedLine(type: Character(Unicode.Scalar(type)), value: reader.rest())
-    if let last = lastMedia { session?.media[last].uninterpreted.append(line) } else { session?.uninterpreted.append(line) }
+    if let last = lastMedia { session?.media[last].uninterpreted.insert(line) } else { session?.uninterpreted.insert(line) }
   }
 
   private var lastMedia: Int? {
     guard let session, !session.media.isEmpty else { return nil }
     return session.media.count - 1
+  }
+}
+
+extension [SessionDescription.UninterpretedLine] {
+  /// Lines that stand before `c=` stay before those that stand behind, as they are written.
+  fileprivate mutating func insert(_ line: Element) {
+    let leading = "iuep"
+    let place = leading.contains(line.type) ? firstIndex { !leading.contains($0.type) } : nil
+    insert(line, at: place ?? endIndex)
   }
 }
 

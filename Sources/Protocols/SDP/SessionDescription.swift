@@ -1,15 +1,15 @@
 /// A session description (RFC 8866) as a value: text that parses comes back from `write()` the same but for these freedoms,
 /// which the grammar leaves and peers use differently: the order of lines other than attributes within a section, spaces
 /// repeated or at the end of a line, the case of hexadecimal digits, the order of the two halves of `simulcast`, leading zeros
-/// of numbers and zeros at the end of their fractions, blanks around the semicolons of `fmtp`, line ends, and missing `s=` and
-/// `t=` lines, which are added.
+/// of numbers and zeros at the end of their fractions, blanks around the semicolons of `fmtp`, line ends, and `s=` and `t=` lines
+/// that are missing or say nothing, which are written as `s=-` and `t=0 0`.
 package struct SessionDescription: Equatable, Sendable, SDPSection {
   package var origin: Origin
   /// `s=`; JSEP writes a single dash.
   package var name = "-"
   package var connection: Connection?
   package var bandwidths: [Bandwidth] = []
-  /// The lines of types i, u, e, p, t, r, z and k, which nobody here interprets, in the order of the text.
+  /// The lines of types i, u, e, p, t, r, z and k, which nobody here interprets, those before `c=` in front.
   package var uninterpreted = [UninterpretedLine(type: "t", value: "0 0")]
   /// Of the session level, in the order of the text.
   package var attributes: [SDPAttribute] = []

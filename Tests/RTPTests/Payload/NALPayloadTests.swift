@@ -64,6 +64,11 @@ import Testing
     #expect(try depacketized([[9, 0xf0], [0x67, 1], [0x41, 1]], .h264).first?.unit?.payload == unit([0x67, 1], [0x41, 1]))
   }
 
+  @Test func `filler that came in fragments is left out`() throws {
+    let payloads: [Slice] = [[0x67, 1], [0x7c, 0x8c, 0xff], [0x7c, 0x4c, 0xff], [0x41, 1], [0x0a]]
+    #expect(try depacketized(payloads, .h264).first?.unit?.payload == unit([0x67, 1], [0x41, 1], [0x0a]))
+  }
+
   // Cameras mark each parameter set, or give it a time of its own.
   @Test func `parameter sets wait for their picture`() throws {
     var depacketizer = try #require(RTPDepacketizer(.h264))
@@ -98,10 +103,11 @@ import Testing
 
   @Test(
     arguments: [
-      // A fragment without its start, one inside another, a start twice, an unfinished one, and the interleaved modes.
+      // A fragment without its start, one inside another, a start twice, an unfinished one, the interleaved modes, a structure
+      // inside another, and what is cut.
       [[0x67, 1], [0x7c, 0x05, 1]], [[0x67, 1], [0x7c, 0x85, 1], [0x41, 1]], [[0x67, 1], [0x7c, 0x85, 1], [0x7c, 0x85, 1]],
-      [[0x67, 1], [0x7c, 0x85, 1]], [[0x67, 1], [0x19, 0, 0, 1]], [[0x67, 1], [0x78, 0, 9, 1]], [[0x67, 1], [0x78, 0]],
-      [[0x67, 1], [0x41]],
+      [[0x67, 1], [0x7c, 0x85, 1]], [[0x67, 1], [0x19, 0, 0, 1]], [[0x67, 1], [0x78, 0, 2, 0x78, 1]], [[0x67, 1], [0x7c, 0x9c, 1]],
+      [[0x67, 1], [0x78, 0, 9, 1]], [[0x67, 1], [0x78, 0]], [[0x67, 1], [0x7c]],
     ] as [[[UInt8]]])
   func `a malformed packet costs the unit`(_ payloads: [[UInt8]]) throws {
     #expect(try depacketized(payloads.map { Slice($0) }, .h264) == [.lost])

@@ -72,6 +72,7 @@ package struct JitterBuffer: Sendable {
     bytes += payload.count
     if release(into: &output) { restartWait() } else if gapSince == nil { gapSince = now }
     while bytes > limits.bytes, held > 0 { skipGap(into: &output, limit: highest) }
+    timeout(now: now, into: &output)
     return .accepted
   }
 

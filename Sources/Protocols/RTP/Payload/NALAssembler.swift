@@ -22,8 +22,8 @@ struct NALAssembler: UnitAssembler {
   }
 
   mutating func append(_ payload: Slice) throws(ParseError) {
-    guard payload.count > syntax.headerSize, let first = payload.bytes.byte(at: 0) else {
-      throw .truncated(at: 0, needed: syntax.headerSize + 1)
+    guard payload.count >= syntax.headerSize, let first = payload.bytes.byte(at: 0) else {
+      throw .truncated(at: 0, needed: syntax.headerSize)
     }
     if unit.count == 0 { unit.bytes.reserveCapacity(lastSize) }
     let type = syntax.type(first)
@@ -31,18 +31,21 @@ struct NALAssembler: UnitAssembler {
     switch type {
     case syntax.aggregationType: try appendAggregate(payload)
     case syntax.fragmentType: try appendFragment(payload, first)
-    default:
-      // STAP-B, MTAP and FU-B need the interleaved mode, PACI an extension: neither is ever negotiated.
-      guard syntax == .h264 ? 1...23 ~= type : type < 48 else { throw .invalid("a payload structure of type \(type)", at: 0) }
-      append(unit: payload, type)
+    default: try append(unit: payload, type)
     }
   }
 
-  private mutating func append(unit nal: Slice, _ type: UInt8) {
+  private mutating func append(unit nal: Slice, _ type: UInt8) throws(ParseError) {
+    try check(type)
     guard !syntax.isDispensable(type) else { return }
     note(type)
     unit.u32(UInt32(truncatingIfNeeded: nal.count))
     unit.append(nal)
+  }
+
+  /// STAP-B, MTAP and FU-B need the interleaved mode, PACI an extension: neither is ever negotiated.
+  private func check(_ type: UInt8) throws(ParseError) {
+    guard syntax.isUnit(type) else { throw .invalid("a payload structure of type \(type)", at: 0) }
   }
 
   private mutating func note(_ type: UInt8) {
@@ -57,7 +60,7 @@ struct NALAssembler: UnitAssembler {
       let nal = payload.sub(offset + 2..<offset + 2 + length)
       offset += 2 + length
       guard nal.count >= syntax.headerSize, let first = nal.bytes.byte(at: 0) else { continue }
-      append(unit: nal, syntax.type(first))
+      try append(unit: nal, syntax.type(first))
     }
   }
 
@@ -67,6 +70,7 @@ struct NALAssembler: UnitAssembler {
     let type = syntax == .h264 ? header & 0x1f : header & 0x3f
     guard isStart == (fragment == nil) else { throw .invalid("a fragment out of its place", at: syntax.headerSize) }
     if isStart {
+      try check(type)
       fragment = unit.count
       unit.u32(0)
       unit.u8(syntax.retyped(first, type))
@@ -75,8 +79,9 @@ struct NALAssembler: UnitAssembler {
     }
     unit.append(payload.dropFirst(syntax.headerSize + 1))
     guard isEnd, let start = fragment else { return }
-    unit.patchU32(UInt32(truncatingIfNeeded: unit.count - start - 4), at: start)
     fragment = nil
+    if syntax.isDispensable(type) { return unit.bytes.removeLast(unit.count - start) }
+    unit.patchU32(UInt32(truncatingIfNeeded: unit.count - start - 4), at: start)
   }
 
   mutating func finish() -> (payload: Slice, isKey: Bool)? {

@@ -55,7 +55,7 @@ struct NALPacketizer: Sendable {
     while let unit = try source.next() {
       guard unit.count >= syntax.headerSize, let first = unit.bytes.byte(at: 0) else { continue }
       let type = syntax.type(first)
-      if syntax.isDispensable(type) { continue }
+      guard syntax.isUnit(type), !syntax.isDispensable(type) else { continue }
       hasParameterSets = hasParameterSets || syntax.isParameterSet(type)
       units.append(unit)
     }

@@ -19,6 +19,9 @@ enum NALSyntax: Sendable {
     self == .h264 ? firstByte & 0xe0 | type & 0x1f : firstByte & 0x81 | (type & 0x3f) << 1
   }
 
+  /// A NAL unit proper. The types above are the structures of the payload formats, 0 of H.264 is unspecified.
+  func isUnit(_ type: UInt8) -> Bool { self == .h264 ? 1...23 ~= type : type < 48 }
+
   /// A NAL unit of a coded picture: slices, as opposed to what describes them.
   func isPicture(_ type: UInt8) -> Bool { self == .h264 ? 1...5 ~= type : type < 32 }
 

@@ -29,7 +29,7 @@ package struct FormatParameters: Equatable, Sendable {
 
   package var isEmpty: Bool { parameters.isEmpty }
 
-  /// The value of a parameter, whose name is compared without case (RFC 4855 §1); setting `nil` removes it.
+  /// The value of a parameter, whose name is compared without case (RFC 4855 §3); setting `nil` removes it.
   package subscript(name: String) -> String? {
     get { parameters.first { $0.name.lowercased() == name.lowercased() }?.value }
     set {

@@ -18,7 +18,7 @@ package struct RID: Equatable, Sendable {
     restrictions = FormatParameters(reader.rest())
   }
 
-  /// RFC 8851 §10 and its erratum: the characters of RFC 8852's RtpStreamId, and the two that peers added.
+  /// RFC 8851 §10. RFC 8852 §3 leaves `-` and `_` out; a reader is liberal.
   private static func isAllowed(_ byte: UInt8) -> Bool {
     switch byte {
     case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"): true

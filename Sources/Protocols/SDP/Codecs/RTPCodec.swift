@@ -17,7 +17,7 @@ package struct RTPCodec: Equatable, Sendable {
     (self.parameters, self.feedback) = (parameters, feedback)
   }
 
-  /// Encoding names are compared without case (RFC 4855 §1).
+  /// Encoding names are compared without case (RFC 4855 §3).
   package func isNamed(_ other: String) -> Bool { name.lowercased() == other.lowercased() }
 
   /// RFC 4588 §8.6: the payload type whose retransmissions this one carries; `nil` unless it is RTX.

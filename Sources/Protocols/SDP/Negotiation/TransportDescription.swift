@@ -18,11 +18,15 @@ extension SessionDescription {
       fingerprints: own.isEmpty ? fingerprints : own, setup: media?.setup ?? setup)
   }
 
-  /// RFC 8843 §7.2: the section whose transport a bundled section uses, the first of its bundle; the section itself otherwise.
+  /// RFC 8843 §7.2: the section whose transport a bundled section uses, the first of its bundle that is not rejected; the
+  /// section itself otherwise.
   package func transportSection(of section: Int) -> Int {
     guard media.indices.contains(section), let mid = media[section].mid else { return section }
-    guard let bundle = bundles.first(where: { $0.mids.contains(mid) }), let tag = bundle.mids.first else { return section }
-    return self.section(mid: tag) ?? section
+    guard let bundle = bundles.first(where: { $0.mids.contains(mid) }) else { return section }
+    for mid in bundle.mids {
+      if let tagged = self.section(mid: mid), !media[tagged].isRejected { return tagged }
+    }
+    return section
   }
 
   /// The direction of a section with its defaults (RFC 8866 §6.7).

@@ -116,7 +116,7 @@ extension SessionDescription {
     }
   }
 
-  /// RFC 8843 §9.1 and §9.2: on one transport an id means one header extension, and a payload type one codec.
+  /// RFC 8843 §9.1: a bundle is one RTP session, in which an id means one header extension and a payload type one codec.
   private func checkBundledIDs(_ tagged: [Int: Int]) throws(SDPError) {
     struct Key: Hashable { var tag: Int, id: UInt16 }
     var (extensions, codecs): ([Key: String], [Key: String]) = ([:], [:])
