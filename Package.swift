@@ -118,14 +118,14 @@ let layers: [[Target]] = [
   server(
     "Endpoints",
     [
-      "Client", "IO", "Web", "Media", "Messages", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "SocketIO", "Transcode",
-      "CDashboard",
+      "Client", "IO", "Web", "Media", "Messages", "WebRTC", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "SocketIO",
+      "PeerEngine", "ICE", "RTP", "SDP", "Transcode", "CDashboard",
     ]),
   server(
     "Server",
     [
-      "Client", "Endpoints", "IO", "Storage", "Web", "Media", "Messages", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP", "SocketIO",
-      "CYAML",
+      "Client", "Endpoints", "IO", "Storage", "Web", "Media", "Messages", "WebRTC", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP",
+      "SocketIO", "CYAML",
     ]),
 ]
 

@@ -100,7 +100,9 @@ import Testing
   // RFC 8827 §6.5: the fingerprint is what authenticates.
   @Test func `a certificate with another fingerprint fails closed`() throws {
     let pair = try Pair(VirtualNetwork(seed: 1), trust: false)
-    pair.server.expect([CertificateFingerprint(.sha256, [UInt8](repeating: 7, count: 32)), CertificateFingerprint(.sha512, [UInt8](repeating: 7, count: 64))])
+    pair.server.expect([
+      CertificateFingerprint(.sha256, [UInt8](repeating: 7, count: 32)), CertificateFingerprint(.sha512, [UInt8](repeating: 7, count: 64)),
+    ])
     pair.client.start()
     pair.run(seconds: 5) { if case .failed = pair.server.state { true } else { false } }
     guard case .failed(let error) = pair.server.state else { return #expect(Bool(false), "\(pair.server.state)") }

@@ -70,7 +70,8 @@ func masked(_ opcode: WebSocketOpcode, _ payload: [UInt8], fin: Bool = true, key
     #expect(few.output == (0..<10).flatMap { [0x8A, 1, UInt8($0)] })
     let flood = WebSocketRun((0..<100_000).flatMap { masked(.ping, [UInt8(truncatingIfNeeded: $0)]) })
     #expect(
-      flood.output.count <= WebSocketMachine.maximumPongBytes + 127 && flood.output.suffix(3) == [0x8A, 1, UInt8(truncatingIfNeeded: 99_999)])
+      flood.output.count <= WebSocketMachine.maximumPongBytes + 127
+        && flood.output.suffix(3) == [0x8A, 1, UInt8(truncatingIfNeeded: 99_999)])
   }
 
   // The owner answers what came before a violation or a Close: it gets the messages while it can still send.

@@ -150,13 +150,15 @@ class Chromium(Browser):
 
 
 class Firefox(Browser):
-    def __init__(self, size=(1280, 900), dark=False):
+    def __init__(self, size=(1280, 900), dark=False, preferences=None):
         profile = pathlib.Path(tempfile.mkdtemp(prefix="firefox-"))
+        more = preferences or {}
         preferences = {
             # The port that the system chose is then in this file.
             "marionette.port": 0, "media.autoplay.default": 0, "media.volume_scale": "0.0", "browser.shell.checkDefaultBrowser": False,
             "datareporting.policy.dataSubmissionEnabled": False, "app.update.enabled": False, "browser.aboutwelcome.enabled": False,
             "toolkit.telemetry.reportingpolicy.firstRun": False, "layout.css.prefers-color-scheme.content-override": 0 if dark else 1,
+            **more,
         }
         lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items())
         (profile / "user.js").write_text("".join(lines))

@@ -11,7 +11,7 @@ package enum MediaMessage: WorkerMessage {
   case frame(publication: UInt64, Frame)
   case publishedTracks(publication: UInt64, [PacketTrack])
   case publishedClock(publication: UInt64, PacketClock)
-  case publishedPackets(publication: UInt64, [MediaPacket])
+  case publishedPackets(publication: UInt64, [StreamPacket])
   case finish(publication: UInt64)
   // From a viewer's worker to the home.
   case attach(StreamPath, WireFormat, worker: Int)
@@ -27,7 +27,7 @@ package enum MediaMessage: WorkerMessage {
   case revoke(publication: UInt64, KickReason)
   case packetTracks(StreamPath, [PacketTrack])
   case packetClock(StreamPath, PacketClock)
-  case packets(StreamPath, [MediaPacket])
+  case packets(StreamPath, [StreamPacket])
   case packetPause(StreamPath)
   case packetEnd(StreamPath, EndReason)
   /// To a publisher's worker.

@@ -87,7 +87,7 @@ package final class Publication {
   }
 
   /// The packets of a turn, in the order in which they came.
-  package func send(_ packets: [MediaPacket]) {
+  package func send(_ packets: [StreamPacket]) {
     guard hub != nil, !packets.isEmpty else { return }
     switch home {
     case .here(let stream): stream.receive(packets, from: id)

@@ -193,7 +193,7 @@ package final class Stream {
     if publication == self.publication { packets?.setClock(clock) }
   }
 
-  internal func receive(_ packets: [MediaPacket], from publication: UInt64) {
+  internal func receive(_ packets: [StreamPacket], from publication: UInt64) {
     if publication == self.publication { self.packets?.send(packets) }
   }
 

@@ -1,4 +1,5 @@
 internal import CShims
+internal import CUV
 internal import Glibc
 package import MartletPrimitives
 
@@ -14,7 +15,7 @@ package enum NetworkInterfaces {
     var next = list
     while let entry = next {
       next = entry.pointee.ifa_next
-      guard entry.pointee.ifa_flags & UInt32(IFF_UP.rawValue) != 0, let raw = entry.pointee.ifa_addr, let address = read(raw) else { continue }
+      guard entry.pointee.ifa_flags & UInt32(IFF_UP) != 0, let raw = entry.pointee.ifa_addr, let address = read(raw) else { continue }
       guard v6 || address.isV4, !isLinkLocal(address), !found.contains(address) else { continue }
       found.append(address)
     }
@@ -23,11 +24,12 @@ package enum NetworkInterfaces {
 
   private static func read(_ raw: UnsafeMutablePointer<sockaddr>) -> IPAddress? {
     var storage = sockaddr_storage()
-    let size = switch Int32(raw.pointee.sa_family) {
-    case AF_INET: MemoryLayout<sockaddr_in>.size
-    case AF_INET6: MemoryLayout<sockaddr_in6>.size
-    default: 0
-    }
+    let size =
+      switch Int32(raw.pointee.sa_family) {
+      case AF_INET: MemoryLayout<sockaddr_in>.size
+      case AF_INET6: MemoryLayout<sockaddr_in6>.size
+      default: 0
+      }
     guard size > 0 else { return nil }
     withUnsafeMutableBytes(of: &storage) { $0.copyMemory(from: UnsafeRawBufferPointer(start: raw, count: size)) }
     return SocketAddress(storage)?.ip

@@ -86,6 +86,13 @@ package final class UDPSocket: LoopResident {
     }
   }
 
+  /// Throws what would keep a socket from being bound there.
+  package static func probe(_ address: SocketAddress) throws(SystemError) {
+    let descriptor = address.withSockaddr { martlet_udp_bind($0, $1, 65_536, 0) }
+    guard descriptor >= 0 else { throw SystemError("bind UDP \(address)", code: -descriptor) }
+    Glibc.close(descriptor)
+  }
+
   deinit {
     slab.deallocate()
     inbox.deallocate()

@@ -14,7 +14,7 @@ package struct ListenError: Error, Equatable, Sendable, CustomStringConvertible 
   internal static func settle(_ wanted: ServerConfiguration.Listeners) throws(ListenError) -> ServerConfiguration.Listeners {
     ServerConfiguration.Listeners(
       http: try settle(wanted.http, "http"), https: try settle(wanted.https, "https"), rtmp: try settle(wanted.rtmp, "rtmp"),
-      rtmps: try settle(wanted.rtmps, "rtmps"))
+      rtmps: try settle(wanted.rtmps, "rtmps"), webrtc: try settleUDP(wanted.webrtc))
   }
 
   private static func settle(_ address: SocketAddress?, _ name: String) throws(ListenError) -> SocketAddress? {
@@ -27,6 +27,20 @@ package struct ListenError: Error, Equatable, Sendable, CustomStringConvertible 
         return try settle(SocketAddress(ip: .anyV4, port: address.port), name)
       }
       throw ListenError(reason: error, advice: advice(error.code, name, address))
+    }
+  }
+
+  /// The other workers' ports are tried when they listen.
+  private static func settleUDP(_ address: SocketAddress?) throws(ListenError) -> SocketAddress? {
+    guard let address else { return nil }
+    do throws(SystemError) {
+      try UDPSocket.probe(address)
+      return address
+    } catch {
+      if address.ip == .anyV6, error.code == EAFNOSUPPORT || error.code == EADDRNOTAVAIL {
+        return try settleUDP(SocketAddress(ip: .anyV4, port: address.port))
+      }
+      throw ListenError(reason: error, advice: advice(error.code, "webrtc", address))
     }
   }
 

@@ -24,6 +24,8 @@ internal final class WorkerServices {
   private let socketIO: SocketIOServices
   private let files: FilesEndpoint
   private let relay: RTMPRelay
+  private let webrtc: WebRTCListener
+  private let whip: WHIPEndpoint
   /// What the program around the server publishes here.
   internal var stations: [ObjectIdentifier: LocalStation] = [:]
 
@@ -45,6 +47,9 @@ internal final class WorkerServices {
     live = LiveEndpoint(admission)
     outputs = OutputServices(shared, admission)
     relay = RTMPRelay(configuration.relay, admission)
+    webrtc = WebRTCListener(configuration.webrtc, identity: shared.identity, in: context)
+    context.register(webrtc)
+    whip = WHIPEndpoint(admission, webrtc, loops: shared.loops, context.service(HeldExchanges.self))
     channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
     socketIO = SocketIOServices(shared, hub: messages, access: access, in: context)
     files = FilesEndpoint(shared.files, hub: messages, access: access, in: context)
@@ -57,6 +62,7 @@ internal final class WorkerServices {
     channels.add(to: router)
     socketIO.add(to: router)
     files.add(to: router)
+    router.fallback(whip.handle)
     router.fallback(live.handle)
     if !configuration.staticFiles.isEmpty {
       let files = StaticFiles(StaticFiles.Configuration(path: configuration.staticFiles), pool: shared.disk, in: context)
@@ -81,7 +87,7 @@ internal final class WorkerServices {
   internal func listen(
     on listeners: ServerConfiguration.Listeners, _ shared: SharedServices, in context: LoopContext
   ) throws(SystemError) -> ServerConfiguration.Listeners {
-    var bound = ServerConfiguration.Listeners(http: nil, https: nil, rtmp: nil, rtmps: nil)
+    var bound = ServerConfiguration.Listeners(http: nil, https: nil, rtmp: nil, rtmps: nil, webrtc: listeners.webrtc)
     let (census, certificates) = (shared.census, shared.certificates)
     if let address = listeners.http { bound.http = try http.listen(on: address, census: census) }
     if let address = listeners.https { bound.https = try http.listen(on: address, tls: { certificates.http }, census: census) }
@@ -89,6 +95,12 @@ internal final class WorkerServices {
     if let address = listeners.rtmp { bound.rtmp = try rtmp.listen(on: address, census: census, in: context) }
     if let address = listeners.rtmps {
       bound.rtmps = try rtmp.listen(on: address, tls: { certificates.rtmp }, census: census, in: context)
+    }
+    // Each worker has a port of its own, so that what a peer sends comes to where its session lives.
+    if let address = listeners.webrtc, shared.configuration.listeners.webrtc != nil {
+      let wanted = shared.configuration.listeners.webrtc?.port == 0 ? SocketAddress(ip: address.ip, port: 0) : address
+      let own = try webrtc.listen(on: wanted)
+      if context.loop.index == 0 { bound.webrtc = own }
     }
     return bound
   }
@@ -123,6 +135,7 @@ internal final class WorkerServices {
     for station in Array(stations.values) { station.stop() }
     socketIO.drain()
     http.drain()
+    webrtc.close()
   }
 }
 
@@ -139,6 +152,8 @@ internal struct SharedServices: Sendable {
   /// The policy that workers begin with; each has its own copy.
   let policy: AccessPolicy
   let administrator: Secret?
+  /// Who this server is to WebRTC peers.
+  let identity: DTLSIdentity
   let revocations: RevocationStore
   let started: WallTime
   let state = ServerState()
@@ -166,6 +181,7 @@ internal struct SharedServices: Sendable {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
     started = WallTime(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+    identity = try DTLSIdentity(now: started)
     self.loops = loops
     census = ConnectionCensus(limits: configuration.limits.census)
     directory = StreamDirectory()

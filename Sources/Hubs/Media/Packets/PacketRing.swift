@@ -15,7 +15,7 @@ package final class PacketRing {
   }
 
   private struct Entry {
-    var packet: MediaPacket
+    var packet: StreamPacket
     var arrival: Instant
   }
 
@@ -57,15 +57,26 @@ package final class PacketRing {
 
   /// One behind the newest packet.
   package var head: Int { base + entries.count }
-  package func packet(at offset: Int) -> MediaPacket { entries[offset - base].packet }
+  package func packet(at offset: Int) -> StreamPacket { entries[offset - base].packet }
 
   /// Where a viewer of this layer can begin.
   package func joinPoint(track: UInt8, layer: UInt8) -> Int? {
     joins.first { $0.track == track && $0.layer == layer }.flatMap { $0.offset >= base ? $0.offset : nil }
   }
 
+  /// The layer of a track with the most bytes among the packets at hand, which is the one with the most of the picture.
+  package func busiestLayer(track: UInt8, of count: Int) -> Int {
+    guard count > 1 else { return 0 }
+    var sizes = [Int](repeating: 0, count: count)
+    for offset in base..<head {
+      let packet = packet(at: offset)
+      if packet.track == track, Int(packet.layer) < count { sizes[Int(packet.layer)] += packet.payload.count }
+    }
+    return sizes.indices.max { sizes[$0] < sizes[$1] } ?? 0
+  }
+
   /// A packet that was here lately.
-  package func packet(source: UInt32, sequence: UInt16) -> MediaPacket? {
+  package func packet(source: UInt32, sequence: UInt16) -> StreamPacket? {
     guard let place = places.first(where: { $0.source == source }) else { return nil }
     let offset = place.offsets[Int(sequence) % Places.count]
     guard offset >= base, offset < head else { return nil }
@@ -74,7 +85,7 @@ package final class PacketRing {
   }
 
   /// The packets since the newest key frame of every layer, for another worker that joins.
-  internal var recent: [MediaPacket] {
+  internal var recent: [StreamPacket] {
     let start = joins.map(\.offset).filter { $0 >= base }.min() ?? head
     return (start..<head).map { packet(at: $0) }
   }
@@ -99,14 +110,14 @@ package final class PacketRing {
     }
   }
 
-  internal func append(_ packets: [MediaPacket]) {
+  internal func append(_ packets: [StreamPacket]) {
     let now = context.now
     for packet in packets where Int(packet.track) < tracks.count { append(packet, now) }
     trim(now)
     scheduleFlush()
   }
 
-  private func append(_ packet: MediaPacket, _ now: Instant) {
+  private func append(_ packet: StreamPacket, _ now: Instant) {
     let offset = head
     entries.append(Entry(packet: packet, arrival: now))
     bytes += packet.payload.count
@@ -122,7 +133,7 @@ package final class PacketRing {
     }
   }
 
-  private func note(_ packet: MediaPacket, at offset: Int) {
+  private func note(_ packet: StreamPacket, at offset: Int) {
     let index =
       places.firstIndex { $0.source == packet.source }
       ?? {

@@ -5,7 +5,7 @@ internal import MartletPrimitives
 internal protocol PacketTarget: AnyObject {
   func configure(_ tracks: [PacketTrack])
   func setClock(_ clock: PacketClock)
-  func append(_ packets: [MediaPacket])
+  func append(_ packets: [StreamPacket])
   func pause()
   func end(_ reason: EndReason)
 }
@@ -25,7 +25,7 @@ internal final class RemotePacketTarget: PacketTarget {
   internal func configure(_ tracks: [PacketTrack]) { link.send(.packetTracks(path, tracks)) }
   internal func setClock(_ clock: PacketClock) { link.send(.packetClock(path, clock)) }
   /// What finds no room is lost as on a network; viewers ask for it, or for a key frame.
-  internal func append(_ packets: [MediaPacket]) { link.send(.packets(path, packets)) }
+  internal func append(_ packets: [StreamPacket]) { link.send(.packets(path, packets)) }
   internal func pause() { link.send(.packetPause(path)) }
   internal func end(_ reason: EndReason) { link.send(.packetEnd(path, reason)) }
 }

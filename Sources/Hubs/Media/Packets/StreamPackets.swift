@@ -23,7 +23,7 @@ package final class StreamPackets {
     for target in targets { target.setClock(clock) }
   }
 
-  package func send(_ packets: [MediaPacket]) {
+  package func send(_ packets: [StreamPacket]) {
     home.append(packets)
     for target in targets { target.append(packets) }
   }

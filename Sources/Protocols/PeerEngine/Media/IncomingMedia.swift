@@ -233,7 +233,9 @@ package struct IncomingMedia: Sendable {
     if nextReport ?? .zero <= now {
       nextReport = now + Self.reportInterval
       for index in streams.indices { if let block = streams[index].statistics.reportBlock(now: now) { blocks.append(block) } }
-      if usesREMB { packets.append(.bitrateEstimate(ReceiverEstimatedBitrate(sender: reporter, bitsPerSecond: bitrateLimit, sources: ssrcs))) }
+      if usesREMB {
+        packets.append(.bitrateEstimate(ReceiverEstimatedBitrate(sender: reporter, bitsPerSecond: bitrateLimit, sources: ssrcs)))
+      }
     }
     if let first = streams.first, let due = feedback?.poll(sender: reporter, media: first.ssrc, now: now) {
       packets.append(.transportFeedback(due))

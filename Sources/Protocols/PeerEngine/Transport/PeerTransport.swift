@@ -82,6 +82,7 @@ package final class PeerTransport {
   package var iceDrops: ICEDrops { agent.drops }
   package var pairs: [ICEPairReport] { agent.pairs }
   package var trace: [ICETraceEntry] { agent.trace }
+  package var remoteCredentials: ICECredentials? { agent.remoteCredentials }
   package var remoteCandidates: [ICECandidate] { agent.remoteCandidates }
 
   /// Whether the peer has shown that it is at this address.
@@ -139,15 +140,18 @@ package final class PeerTransport {
   package func connect(
     to credentials: ICECredentials, isLite: Bool, fingerprints: [CertificateFingerprint], role: DTLSEngine.Role, now: Instant
   ) throws(ICEError) {
-    guard state != .closed else { throw .closed }
+    guard state == .new else { throw .closed }
     try agent.setRemote(credentials, isLite: isLite, now: now)
-    if self.role == nil {
-      self.role = role
-      self.fingerprints = fingerprints
-      dtls?.expect(fingerprints)
-      startedAt = now
-      move(to: .connecting)
-    }
+    self.role = role
+    self.fingerprints = fingerprints
+    startedAt = now
+    move(to: .connecting)
+    settle(now: now)
+  }
+
+  /// Goes on with the peer's new credentials after `restartICE`; what DTLS agreed on stays.
+  package func reconnect(to credentials: ICECredentials, isLite: Bool = false, now: Instant) throws(ICEError) {
+    try agent.setRemote(credentials, isLite: isLite, now: now)
     settle(now: now)
   }
 

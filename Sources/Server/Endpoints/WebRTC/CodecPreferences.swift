@@ -32,7 +32,8 @@ internal enum CodecPreferences {
   private static func audio(feedback: [RTCPFeedback.Kind]) -> [RTPCodec] {
     [
       RTPCodec(
-        111, "opus", clockRate: 48_000, channels: 2, parameters: FormatParameters("minptime=10;useinbandfec=1;stereo=1"), feedback: feedback),
+        111, "opus", clockRate: 48_000, channels: 2, parameters: FormatParameters("minptime=10;useinbandfec=1;stereo=1"), feedback: feedback
+      ),
       RTPCodec(0, "PCMU", clockRate: 8000, feedback: feedback), RTPCodec(8, "PCMA", clockRate: 8000, feedback: feedback),
     ]
   }

@@ -64,8 +64,9 @@ internal struct SessionAnswer {
       try offer.validateForWebRTC(as: .offer)
     } catch { throw .malformed(error) }
     self.purpose = purpose
-    description = offer.answerSkeleton(sessionID: random.next() >> 2)
-    guard let first = description.media.indices.first(where: { !description.media[$0].isRejected }) else {
+    let skeleton = offer.answerSkeleton(sessionID: random.next() >> 2)
+    description = skeleton
+    guard let first = skeleton.media.firstIndex(where: { !$0.isRejected }) else {
       throw .unusable("the offer has no section that can be accepted")
     }
     mainSection = offer.transportSection(of: first)
@@ -138,17 +139,17 @@ internal struct SessionAnswer {
     }
     var registry = HeaderExtensions()
     for map in extensions {
-      if let kind = HeaderExtensionKind(rawValue: map.uri), let id = UInt8(exactly: map.id) { registry.register(kind, id: id) }
+      if let kind = HeaderExtensionKind(uri: map.uri), let id = UInt8(exactly: map.id) { registry.register(kind, id: id) }
     }
     incoming.append(
       IncomingSection(mid: mid, kind: offered.kind, codecs: codecs, extensions: registry, rids: rids, announced: Self.announced(offered)))
     return true
   }
 
-  private static let receivedExtensions: [String: MediaDirection] = Dictionary(
-    uniqueKeysWithValues: [
-      HeaderExtensionKind.mid, .rid, .repairedRID, .transportSequenceNumber, .absoluteSendTime, .audioLevel,
-    ].map { ($0.rawValue, .recvonly) })
+  private static let receivedExtensions: [String: MediaDirection] = {
+    let kinds: [HeaderExtensionKind] = [.mid, .rid, .repairedRID, .transportSequenceNumber, .absoluteSendTime, .audioLevel]
+    return Dictionary(uniqueKeysWithValues: kinds.map { ($0.uri, MediaDirection.recvonly) })
+  }()
 
   private static func announced(_ section: MediaDescription) -> [IncomingSection.Announced] {
     guard section.simulcast == nil else { return [] }

@@ -1,11 +1,11 @@
-internal import MartletCodecs
-internal import MartletIO
-internal import MartletMedia
+package import MartletCodecs
+package import MartletIO
+package import MartletMedia
 internal import MartletPrimitives
 internal import MartletRTP
 
 /// Makes packets of a stream's frames, for viewers by WebRTC of a publisher that has none: once for all of them, while there are any.
-internal final class StreamPacketizer: FrameConsumer {
+package final class StreamPacketizer: FrameConsumer {
   private struct Track {
     /// Of the stream's formats.
     let frames: Int
@@ -26,12 +26,12 @@ internal final class StreamPacketizer: FrameConsumer {
   /// Where the stream's time line lies on the wall clock.
   private var nextClock = Instant.zero
 
-  internal init(_ packets: StreamPackets, in context: LoopContext) {
+  package init(_ packets: StreamPackets, in context: LoopContext) {
     self.packets = packets
     self.context = context
   }
 
-  internal func streamDidConfigure(_ stream: Stream) {
+  package func streamDidConfigure(_ stream: Stream) {
     tracks = stream.formats.enumerated().compactMap { index, format in
       guard var packetizer = RTPPacketizer(format.codec, random: &random) else { return nil }
       do { try packetizer.setFormat(format) } catch { return nil }
@@ -52,7 +52,7 @@ internal final class StreamPacketizer: FrameConsumer {
     }
   }
 
-  internal func stream(_ stream: Stream, didReceive frame: Frame) {
+  package func stream(_ stream: Stream, didReceive frame: Frame) {
     guard let index = tracks.firstIndex(where: { $0.frames == Int(frame.track) }) else { return }
     do throws(PayloadError) { try tracks[index].packetizer.packetize(frame, into: &payloads) } catch { return }
     let track = tracks[index]
@@ -61,7 +61,7 @@ internal final class StreamPacketizer: FrameConsumer {
     let timestamp = UInt32(truncatingIfNeeded: ticks) &+ track.offset
     tellClocks(at: MediaTime.rescale(frame.pts, from: track.format.timescale, to: 1_000_000_000))
     let made = payloads.slices.enumerated().map { place, payload in
-      MediaPacket(
+      StreamPacket(
         track: UInt8(index), source: track.source, sequence: track.sequence &+ UInt16(truncatingIfNeeded: place),
         timestamp: timestamp &+ payloads.timestampOffset(of: place), marker: isVideo && place == payloads.count - 1,
         startsKeyFrame: !isVideo || frame.isKey && place == 0, payload: payload)
@@ -83,6 +83,6 @@ internal final class StreamPacketizer: FrameConsumer {
     }
   }
 
-  internal func streamDidPause(_ stream: Stream) {}
-  internal func streamDidEnd(_ stream: Stream) {}
+  package func streamDidPause(_ stream: Stream) {}
+  package func streamDidEnd(_ stream: Stream) {}
 }

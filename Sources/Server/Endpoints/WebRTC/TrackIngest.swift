@@ -81,7 +81,8 @@ internal struct TrackIngest {
       payload = withoutSets(payload)
     }
     guard format != nil, !payload.isEmpty else { return }
-    output.append(.frame(Frame(track: 0, dts: unit.timestamp, pts: unit.timestamp, isKey: unit.isKey || codec.kind == .audio, payload: payload)))
+    output.append(
+      .frame(Frame(track: 0, dts: unit.timestamp, pts: unit.timestamp, isKey: unit.isKey || codec.kind == .audio, payload: payload)))
   }
 
   /// What a key frame says of itself; parameter sets leave it, since the format has them.
@@ -92,7 +93,7 @@ internal struct TrackIngest {
       guard let sets, sets.isComplete else { return nil }
       return try? sets.format(timescale: clockRate)
     case .av1: return (try? TrackFormat.av1(keyFrame: payload, timescale: clockRate)) ?? nil
-    case .vp8, .vp9: return TrackFormat.vpx(codec, keyFrame: payload, timescale: clockRate)
+    case .vp8, .vp9: return (try? TrackFormat.vpx(codec, keyFrame: payload, timescale: clockRate)) ?? nil
     case .opus: return format ?? (try? TrackFormat.opus(OpusConfiguration(channels: 2).write()))
     case .g711a, .g711u: return TrackFormat.g711(codec)
     case .aac, .mp3, .data: return nil

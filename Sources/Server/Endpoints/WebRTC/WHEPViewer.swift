@@ -1,9 +1,11 @@
 internal import MartletCodecs
+internal import MartletICE
 internal import MartletIO
 internal import MartletMedia
 internal import MartletPeerEngine
 internal import MartletPrimitives
 internal import MartletRTP
+internal import MartletSDP
 internal import MartletWebRTC
 
 /// A viewer by WebRTC: a cursor into the stream's packets, which are given its own numbers and encrypted for it.
@@ -33,7 +35,6 @@ internal final class WHEPViewer: WebRTCSession, PeerSessionHandler, PacketReader
   private var isCatchingUp = false
   /// The layer that the viewer asked for by name.
   private let pinned: String?
-  private let onEnd: (WHEPViewer) -> Void
   private var isEnded = false
 
   /// Packets at once to a viewer that is behind; more would overflow sockets on the way.
@@ -42,7 +43,7 @@ internal final class WHEPViewer: WebRTCSession, PeerSessionHandler, PacketReader
 
   internal init(
     _ id: String, resource: String, peer: PeerSession, answer: SessionAnswer, reader: PacketReader, layer: String?,
-    listener: WebRTCListener, admission: Admission, onEnd: @escaping (WHEPViewer) -> Void
+    listener: WebRTCListener, admission: Admission
   ) {
     self.id = id
     self.resource = resource
@@ -50,7 +51,6 @@ internal final class WHEPViewer: WebRTCSession, PeerSessionHandler, PacketReader
     self.reader = reader
     self.listener = listener
     self.admission = admission
-    self.onEnd = onEnd
     pinned = layer
     senders = answer.outgoing.map { Sender(section: $0) }
     peer.publisherClocks = Array(repeating: nil, count: senders.count)
@@ -113,13 +113,15 @@ internal final class WHEPViewer: WebRTCSession, PeerSessionHandler, PacketReader
       reader.skips += 1
       for index in senders.indices { senders[index].awaitsKey = true }
     }
-    guard let video = senders.first(where: { $0.section.kind == .video && $0.track != nil }), let track = video.track else { return ring.head }
+    guard let video = senders.first(where: { $0.section.kind == .video && $0.track != nil }), let track = video.track else {
+      return ring.head
+    }
     if let join = ring.joinPoint(track: track, layer: video.wantedLayer) { return join }
     admission.hub.requestKeyFrame(ring.path, track: track, layer: video.wantedLayer)
     return ring.head
   }
 
-  private func forward(_ packet: MediaPacket, _ now: Instant) -> Bool {
+  private func forward(_ packet: StreamPacket, _ now: Instant) -> Bool {
     guard let index = senders.firstIndex(where: { $0.track == packet.track }) else { return false }
     if senders[index].section.kind == .video, !admits(packet, index) { return false }
     let isNew = senders[index].source != packet.source
@@ -138,7 +140,7 @@ internal final class WHEPViewer: WebRTCSession, PeerSessionHandler, PacketReader
   }
 
   /// Whether a packet of pictures is of the layer that is sent; a change of layer waits for its key frame.
-  private func admits(_ packet: MediaPacket, _ index: Int) -> Bool {
+  private func admits(_ packet: StreamPacket, _ index: Int) -> Bool {
     let sender = senders[index]
     if packet.startsKeyFrame, packet.layer == sender.wantedLayer, sender.awaitsKey || sender.layer != sender.wantedLayer {
       senders[index].layer = packet.layer
@@ -147,7 +149,7 @@ internal final class WHEPViewer: WebRTCSession, PeerSessionHandler, PacketReader
     return !senders[index].awaitsKey && packet.layer == senders[index].layer
   }
 
-  private func updateClock(_ index: Int, _ packet: MediaPacket) {
+  private func updateClock(_ index: Int, _ packet: StreamPacket) {
     let rate = peer.media.outgoing[index].parameters.clockRate
     peer.publisherClocks[index] = ring.clocks.first { $0.source == packet.source }.map {
       MediaClock(ntp: NTPTime(value: $0.ntp), timestamp: $0.timestamp, rate: rate)
@@ -212,6 +214,5 @@ internal final class WHEPViewer: WebRTCSession, PeerSessionHandler, PacketReader
     peer.close()
     listener.sessions[id] = nil
     admission.access.sessionDidEnd(reader.client)
-    onEnd(self)
   }
 }

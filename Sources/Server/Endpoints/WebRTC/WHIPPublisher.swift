@@ -1,9 +1,11 @@
 internal import MartletCodecs
+internal import MartletICE
 internal import MartletIO
 internal import MartletMedia
 internal import MartletPeerEngine
 internal import MartletPrimitives
 internal import MartletRTP
+internal import MartletSDP
 internal import MartletWebRTC
 
 /// A browser or encoder that publishes by WebRTC: its packets go on as they are, and as frames for every other output.
@@ -42,7 +44,7 @@ internal final class WHIPPublisher: WebRTCSession, PeerSessionHandler, Publicati
   /// By `IncomingMedia.streams`.
   private var sources: [Source?] = []
   private var clock: PublisherClock
-  private var pending: [MediaPacket] = []
+  private var pending: [StreamPacket] = []
   private var outputs: [TrackIngest.Output] = []
   private var frameTracks = 0
   private var announced: [PacketTrack] = []
@@ -50,12 +52,11 @@ internal final class WHIPPublisher: WebRTCSession, PeerSessionHandler, Publicati
   /// From the publisher's wall clock to ours, fixed by its first report, so that all tracks keep step.
   private var wallOffset: TimeSpan?
   private var nextChoice: Instant
-  private let onEnd: (WHIPPublisher) -> Void
   private var isEnded = false
 
   internal init(
     _ id: String, resource: String, peer: PeerSession, answer: SessionAnswer, client: ClientInfo, listener: WebRTCListener,
-    admission: Admission, onEnd: @escaping (WHIPPublisher) -> Void
+    admission: Admission
   ) throws(PublishError) {
     self.id = id
     self.resource = resource
@@ -63,7 +64,6 @@ internal final class WHIPPublisher: WebRTCSession, PeerSessionHandler, Publicati
     self.client = client
     self.listener = listener
     self.admission = admission
-    self.onEnd = onEnd
     tracks = answer.incoming.enumerated().map { index, section in
       Track(section: index, kind: section.kind == .video ? .video : .audio, layers: section.rids.isEmpty ? [""] : section.rids)
     }
@@ -94,7 +94,7 @@ internal final class WHIPPublisher: WebRTCSession, PeerSessionHandler, Publicati
       publication.setPacketTracks(announced)
     }
     pending.append(
-      MediaPacket(
+      StreamPacket(
         track: source.track, layer: source.layer, source: source.name, sequence: packet.header.sequenceNumber,
         timestamp: packet.header.timestamp, marker: packet.header.marker,
         startsKeyFrame: packet.startsKeyFrame || tracks[Int(source.track)].kind == .audio, payload: payload))
@@ -235,6 +235,5 @@ internal final class WHIPPublisher: WebRTCSession, PeerSessionHandler, Publicati
     peer.close()
     listener.sessions[id] = nil
     admission.access.sessionDidEnd(client)
-    onEnd(self)
   }
 }

@@ -1,5 +1,3 @@
-package import MartletPrimitives
-
 /// What an operator may set for WebRTC; each field is a key of the `webrtc` section.
 package struct WebRTCConfiguration: Equatable, Sendable {
   /// Addresses to announce to peers: IP addresses or host names. Empty announces those of this machine.

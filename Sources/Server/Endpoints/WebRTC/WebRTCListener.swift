@@ -1,5 +1,5 @@
-internal import MartletCrypto
-package import MartletICE
+package import MartletCrypto
+internal import MartletICE
 package import MartletIO
 internal import MartletPeerEngine
 package import MartletPrimitives

@@ -11,7 +11,11 @@ package struct StartReport {
   }
 
   package func write(to log: Log) {
-    for (name, address) in listeners { log(.info, "server", "\(name) listens on \(address)") }
+    for (name, address) in listeners {
+      // Each worker has its own UDP port.
+      let others = name == "WEBRTC" && configuration.workers > 1 && configuration.listeners.webrtc?.port != 0
+      log(.info, "server", "\(name) listens on \(address)" + (others ? " to \(Int(address.port) + configuration.workers - 1)" : ""))
+    }
     log(.info, "server", "ready", ["workers": "\(configuration.workers)", "version": MartletVersion.text])
     for line in invitations { log(.info, "server", line) }
     for warning in warnings { log(.warning, "server", warning) }

@@ -14,15 +14,19 @@ package struct ServerConfiguration: Sendable {
     package var https: SocketAddress? = SocketAddress(ip: .anyV6, port: 8443)
     package var rtmp: SocketAddress? = SocketAddress(ip: .anyV6, port: 1935)
     package var rtmps: SocketAddress? = SocketAddress(ip: .anyV6, port: 1936)
+    /// UDP; the port of the first worker, each next one has the next.
+    package var webrtc: SocketAddress? = SocketAddress(ip: .anyV6, port: 8189)
     package init() {}
 
-    package init(http: SocketAddress?, https: SocketAddress?, rtmp: SocketAddress?, rtmps: SocketAddress?) {
-      (self.http, self.https, self.rtmp, self.rtmps) = (http, https, rtmp, rtmps)
+    package init(http: SocketAddress?, https: SocketAddress?, rtmp: SocketAddress?, rtmps: SocketAddress?, webrtc: SocketAddress? = nil) {
+      (self.http, self.https, self.rtmp, self.rtmps, self.webrtc) = (http, https, rtmp, rtmps, webrtc)
     }
 
     /// Those that are open, by the names that addresses have: `rtmp`.
     package var bound: [(name: String, address: SocketAddress)] {
-      [("http", http), ("https", https), ("rtmp", rtmp), ("rtmps", rtmps)].compactMap { name, address in address.map { (name, $0) } }
+      [("http", http), ("https", https), ("rtmp", rtmp), ("rtmps", rtmps), ("webrtc", webrtc)].compactMap { name, address in
+        address.map { (name, $0) }
+      }
     }
   }
 
@@ -43,6 +47,7 @@ package struct ServerConfiguration: Sendable {
   package var staticFiles = ""
   package var rtmp = RTMPListener.Configuration()
   package var relay = RTMPRelayConfiguration()
+  package var webrtc = WebRTCConfiguration()
   package var hls = HLSConfiguration()
   package var record = RecordConfiguration()
   package var files = FilesConfiguration()

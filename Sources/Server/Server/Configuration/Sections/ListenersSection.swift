@@ -12,5 +12,9 @@ internal enum ListenersSection {
         "https", \.listeners.https, .listener, "The same over TLS, with HTTP/2.", flag: "https", environment: "MARTLET_HTTPS"),
       SettingKey("rtmp", \.listeners.rtmp, .listener, "RTMP publish and play.", flag: "rtmp", environment: "MARTLET_RTMP"),
       SettingKey("rtmps", \.listeners.rtmps, .listener, "RTMP over TLS.", flag: "rtmps", environment: "MARTLET_RTMPS"),
+      SettingKey(
+        "webrtc", \.listeners.webrtc, .listener,
+        "WebRTC media over UDP: the port of the first worker; each next worker has the next port.", flag: "webrtc",
+        environment: "MARTLET_WEBRTC"),
     ])
 }

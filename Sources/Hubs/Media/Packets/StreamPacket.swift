@@ -3,7 +3,7 @@ package import MartletPrimitives
 
 /// A piece of a track as it travels in one packet: the plane beside frames. Publishers whose protocol has packets hand them on
 /// untouched; for others they are made of frames, once, while somebody wants them.
-package struct MediaPacket: Sendable {
+package struct StreamPacket: Sendable {
   /// An index of the stream's `PacketTrack`s.
   package var track: UInt8
   /// An index of the track's `layers`; 0 without simulcast.
@@ -40,7 +40,7 @@ package struct MediaPacket: Sendable {
 /// What the packets of a track are.
 package struct PacketTrack: Sendable, Equatable {
   package var codec: Codec
-  /// Ticks a second of `MediaPacket.timestamp`.
+  /// Ticks a second of `StreamPacket.timestamp`.
   package var clockRate: UInt32
   /// Names of the simulcast layers, best first; one without a name when there is no simulcast.
   package var layers: [String]

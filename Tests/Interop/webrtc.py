@@ -1,0 +1,86 @@
+"""Browsers with a camera and a microphone that play a pattern and beeps, and pages that publish and watch with them."""
+from browsers import Chromium, Firefox
+
+# Loopback is no candidate for a browser otherwise, and names in place of addresses would need multicast DNS.
+CHROMIUM = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--allow-loopback-in-peer-connection",
+            "--disable-features=WebRtcHideLocalIpsWithMdns"]
+FIREFOX = {"media.navigator.streams.fake": True, "media.navigator.permission.disabled": True, "media.peerconnection.ice.loopback": True,
+           "media.peerconnection.ice.obfuscate_host_addresses": False}
+
+WEBRTC_BROWSERS = {"chromium": lambda: Chromium(flags=CHROMIUM), "firefox": lambda: Firefox(preferences=FIREFOX)}
+
+# What a page needs for either, in plain calls of the browser's API: one exchange of offer and answer.
+PAGE = """(() => {
+  window.exchange = async (peer, url, headers = {}) => {
+    await peer.setLocalDescription();
+    const response = await fetch(url, { method: "POST", headers: { "Content-Type": "application/sdp", ...headers }, body: peer.localDescription.sdp });
+    const text = await response.text();
+    if (response.status !== 201) throw new Error(`${response.status}: ${text}`);
+    window.resource = new URL(response.headers.get("Location"), location.href).href;
+    window.etag = response.headers.get("ETag");
+    window.answer = text;
+    await peer.setRemoteDescription({ type: "answer", sdp: text });
+    await new Promise((done, fail) => {
+      const look = () => {
+        if (peer.connectionState === "connected") done();
+        else if (peer.connectionState === "failed") fail(new Error("the connection failed"));
+      };
+      peer.onconnectionstatechange = look;
+      look();
+      setTimeout(() => fail(new Error(`still ${peer.connectionState} after 15 s`)), 15000);
+    });
+  };
+  window.publish = async (url, { video = true, audio = true, codec, simulcast } = {}) => {
+    const peer = window.publisher = new RTCPeerConnection();
+    const media = await navigator.mediaDevices.getUserMedia({ video: video && { width: 640, height: 480, frameRate: 30 }, audio });
+    for (const track of media.getTracks()) {
+      const encodings = simulcast && track.kind === "video"
+        ? [{ rid: "q", scaleResolutionDownBy: 4 }, { rid: "h", scaleResolutionDownBy: 2 }, { rid: "f" }] : undefined;
+      const transceiver = peer.addTransceiver(track, { direction: "sendonly", streams: [media], ...(encodings && { sendEncodings: encodings }) });
+      if (codec && track.kind === "video") {
+        const all = RTCRtpSender.getCapabilities("video").codecs;
+        const chosen = all.filter(c => c.mimeType.toLowerCase() === `video/${codec}`);
+        transceiver.setCodecPreferences([...chosen, ...all.filter(c => c.mimeType.endsWith("/rtx"))]);
+      }
+    }
+    await exchange(peer, url);
+  };
+  window.watch = async (url, { video = true, audio = true } = {}) => {
+    const peer = window.viewer = new RTCPeerConnection();
+    const element = window.element = document.createElement("video");
+    element.muted = true; element.autoplay = true; element.playsInline = true;
+    document.body.append(element);
+    const stream = new MediaStream();
+    element.srcObject = stream;
+    peer.ontrack = ({ track }) => stream.addTrack(track);
+    if (video) peer.addTransceiver("video", { direction: "recvonly" });
+    if (audio) peer.addTransceiver("audio", { direction: "recvonly" });
+    await exchange(peer, url);
+    element.play().catch(() => {});
+  };
+  window.received = async () => {
+    const found = {};
+    for (const report of (await viewer.getStats()).values()) {
+      if (report.type === "inbound-rtp") found[report.kind] = {
+        packets: report.packetsReceived, lost: report.packetsLost, frames: report.framesDecoded, width: report.frameWidth,
+        height: report.frameHeight, energy: report.totalAudioEnergy, samples: report.totalSamplesReceived,
+        concealed: report.concealedSamples, nacks: report.nackCount, plis: report.pliCount };
+    }
+    return { ...found, time: element.currentTime, width: element.videoWidth };
+  };
+  window.sent = async () => {
+    const found = {};
+    for (const report of (await publisher.getStats()).values()) {
+      if (report.type === "outbound-rtp") found[report.rid ? `${report.kind}-${report.rid}` : report.kind] = {
+        packets: report.packetsSent, frames: report.framesEncoded, plis: report.pliCount, nacks: report.nackCount, bitrate: report.targetBitrate };
+      if (report.type === "candidate-pair" && report.nominated) found.pair = { available: report.availableOutgoingBitrate };
+    }
+    return found;
+  };
+})()"""
+
+
+def page(browser, server):
+    browser.open(server.url("/diag/hello"))
+    browser.evaluate(PAGE)
+    return browser
