@@ -41,6 +41,36 @@
     }
   }
 
+  extension AudioTranscoder {
+    /// All of `frames` through a transcoder whose queue has room for them.
+    static func transcode(
+      _ frames: [Frame], _ format: TrackFormat, to codec: Codec, _ configuration: Configuration = Configuration()
+    ) async throws -> [TranscoderOutput] {
+      let recorder = OutputRecorder()
+      var configuration = configuration
+      configuration.limits.queuedFrames = max(configuration.limits.queuedFrames, frames.count)
+      let transcoder = try AudioTranscoder(from: format, to: codec, configuration) { recorder.record($0) }
+      for frame in frames { transcoder.send(frame) }
+      transcoder.finish()
+      return await recorder.all()
+    }
+  }
+
+  extension VideoTranscoder {
+    /// All of `frames` through a transcoder whose queue has room for them.
+    static func transcode(
+      _ frames: [Frame], _ format: TrackFormat, _ configuration: Configuration = Configuration()
+    ) async throws -> [TranscoderOutput] {
+      let recorder = OutputRecorder()
+      var configuration = configuration
+      configuration.limits.queuedFrames = max(configuration.limits.queuedFrames, frames.count)
+      let transcoder = try VideoTranscoder(from: format, configuration) { recorder.record($0) }
+      for frame in frames { transcoder.send(frame) }
+      transcoder.finish()
+      return await recorder.all()
+    }
+  }
+
   extension [TranscoderOutput] {
     var frames: [Frame] { flatMap { output -> [Frame] in if case .frames(let frames) = output { frames } else { [] } } }
     var formats: [TrackFormat] { compactMap { output -> TrackFormat? in if case .format(let format) = output { format } else { nil } } }

@@ -14,14 +14,16 @@
     /// Samples in the encoder's frame.
     private var filled = 0
     /// Of the first of them.
-    private var start: Int64 = 0
+    private var start: Int64
 
     /// - Parameters:
     ///   - codec: `.opus` or `.aac`.
     ///   - channels: 1 or 2.
     ///   - bitrate: bits a second.
-    internal init(_ codec: Codec, channels: Int32, bitrate: Int) throws(FFmpegError) {
+    ///   - time: of the first sample, in samples.
+    internal init(_ codec: Codec, channels: Int32, bitrate: Int, at time: Int64) throws(FFmpegError) {
       self.channels = channels
+      start = time
       encoder = try Encoder(codec == .opus ? "libopus" : "aac", options: codec == .opus ? Self.opusOptions : [:]) { context in
         context.sample_fmt = codec == .opus ? AV_SAMPLE_FMT_FLT : AV_SAMPLE_FMT_FLTP
         context.sample_rate = Int32(Self.rate)
@@ -48,9 +50,6 @@
     /// The form of the samples that `write` takes.
     internal var template: UnsafeMutablePointer<AVFrame> { encoder.frame }
 
-    /// Begins a time line; before the first sample, and when `pad` has ended the old one.
-    internal func begin(at time: Int64) { start = time }
-
     /// - Parameter samples: in the form of `template`.
     internal func write(_ samples: UnsafeMutablePointer<AVFrame>, count: Int32) throws(FFmpegError) -> [Encoder.Packet] {
       var packets: [Encoder.Packet] = []
@@ -71,16 +70,17 @@
       return packets
     }
 
-    /// Fills the frame that has begun with silence.
-    internal func pad() throws(FFmpegError) -> [Encoder.Packet] {
-      guard filled > 0 else { return [] }
-      av_samples_set_silence(
-        encoder.frame.pointee.extended_data, Int32(filled), Int32(encoder.frameSize - filled), channels,
-        AVSampleFormat(encoder.frame.pointee.format))
-      return try encodeFrame()
+    /// Ends the last frame with silence and makes the encoder give up what it holds back. It takes no further sample.
+    internal func finish() throws(FFmpegError) -> [Encoder.Packet] {
+      var packets: [Encoder.Packet] = []
+      if filled > 0 {
+        av_samples_set_silence(
+          encoder.frame.pointee.extended_data, Int32(filled), Int32(encoder.frameSize - filled), channels,
+          AVSampleFormat(encoder.frame.pointee.format))
+        packets = try encodeFrame()
+      }
+      return try packets + encoder.end()
     }
-
-    internal func finish() throws(FFmpegError) -> [Encoder.Packet] { try pad() + encoder.end() }
 
     private func encodeFrame() throws(FFmpegError) -> [Encoder.Packet] {
       let packets = try encoder.encode(pts: start)

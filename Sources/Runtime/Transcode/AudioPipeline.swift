@@ -16,6 +16,7 @@
     private var decoder: Decoder?
     private var resampler: Resampler?
     private var encoder: AudioEncoder?
+    private var announced: TrackFormat?
     private var timeline = AudioTimeline(rate: AudioEncoder.rate)
 
     internal init(to target: Codec, _ configuration: AudioTranscoder.Configuration) {
@@ -87,8 +88,8 @@
         let count = Int32(clamping: count * Int(shape.rate) / AudioEncoder.rate)
         return try resampler.convert(samples, from: count) { made throws(FFmpegError) in try write(resampler.result, made, encoder) }
       case .restart:
-        try endTimeline(resampler, encoder)
-        encoder.begin(at: time ?? 0)
+        try endEncoder()
+        return try take(samples, at: time)
       }
       try resampler.convert(samples) { made throws(FFmpegError) in try write(resampler.result, made, encoder) }
     }
@@ -99,10 +100,9 @@
       if let encoder, encoder.channels == channels { return encoder }
       try endEncoder()
       let bitrate = configuration.bitrate ?? 64_000 * Int(channels)
-      let made = try AudioEncoder(target, channels: channels, bitrate: bitrate)
-      made.begin(at: time)
+      let made = try AudioEncoder(target, channels: channels, bitrate: bitrate, at: time)
       encoder = made
-      output.append(.format(made.format))
+      if exchange(&announced, with: made.format) != made.format { output.append(.format(made.format)) }
       return made
     }
 
@@ -116,17 +116,12 @@
       return made
     }
 
+    /// Everything that came before is put out, and the time line ends.
     private func endEncoder() throws(FFmpegError) {
       if let resampler, let encoder { try flush(resampler, encoder) }
       resampler = nil
       if let encoder { emit(try encoder.finish()) }
       encoder = nil
-    }
-
-    private func endTimeline(_ resampler: Resampler, _ encoder: AudioEncoder) throws(FFmpegError) {
-      try flush(resampler, encoder)
-      try resampler.restart()
-      emit(try encoder.pad())
     }
 
     private func flush(_ resampler: Resampler, _ encoder: AudioEncoder) throws(FFmpegError) {

@@ -13,7 +13,7 @@
       case silence(Int)
       /// Without its first samples: their time is past.
       case skip(Int)
-      /// On a new time line.
+      /// On a new time line: the jump is too wide to be filled or cut.
       case restart
     }
 

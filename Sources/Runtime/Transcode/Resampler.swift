@@ -45,7 +45,7 @@
       try Self.allocate(result, like: target, samples: Self.room)
       try Self.allocate(silence, like: first, samples: 1024)
       av_samples_set_silence(silence.pointee.extended_data, 0, 1024, source.channels, AVSampleFormat(source.format))
-      try restart()
+      try FFmpegError.check("set up the resampler", swr_init(context))
     }
 
     private static func allocate(
@@ -57,9 +57,6 @@
       try FFmpegError.check("allocate samples", av_channel_layout_copy(&frame.pointee.ch_layout, &model.pointee.ch_layout))
       try FFmpegError.check("allocate samples", av_frame_get_buffer(frame, 0))
     }
-
-    /// Forgets what it holds back.
-    internal func restart() throws(FFmpegError) { try FFmpegError.check("set up the resampler", swr_init(context)) }
 
     /// Samples held back, at the output's rate.
     internal var delay: Int64 { swr_get_delay(context, Int64(rate)) }
@@ -85,7 +82,7 @@
       }
     }
 
-    /// Makes what it holds back come out. `restart` before the next conversion.
+    /// Makes what it holds back come out. It converts nothing further.
     internal func flush(_ consume: (Int32) throws(FFmpegError) -> Void) throws(FFmpegError) {
       while true {
         let made = swr_convert(context, result.pointee.extended_data, Self.room, nil, 0)

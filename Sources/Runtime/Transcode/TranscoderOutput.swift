@@ -3,7 +3,7 @@
 
   /// What a transcoder hands to its `deliver`, on its own thread and in order.
   package enum TranscoderOutput: Sendable {
-    /// Before the first frame, and again whenever the encoder had to be set up anew: the next frame is a key frame.
+    /// Before the first frame, and again when it changes: the next frame is a key frame.
     ///
     /// The times of the frames have the encoder's delay taken off already, so that what is heard is heard at its time: the
     /// first frame begins that much before the source. In Opus the delay is the pre-skip of the configuration; in AAC it is

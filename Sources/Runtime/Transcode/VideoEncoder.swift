@@ -56,7 +56,6 @@
         context.rc_buffer_size = Int32(clamping: bitrate)
         context.thread_count = 1
       }
-      try encoder.allocateVideo(width: Int(shape.width), height: Int(shape.height))
       format = try Self.format(encoder, source)
     }
 
@@ -97,6 +96,7 @@
     private func prepare(_ picture: UnsafeMutablePointer<AVFrame>) throws(FFmpegError) -> UnsafeMutablePointer<AVFrame> {
       let isYUV420 = [AV_PIX_FMT_YUV420P.rawValue, AV_PIX_FMT_YUVJ420P.rawValue].contains(picture.pointee.format)
       if isYUV420, picture.pointee.width == shape.width, picture.pointee.height == shape.height { return picture }
+      if scaler == nil { try encoder.allocateVideo(width: Int(shape.width), height: Int(shape.height)) }
       if scaler?.fits(picture) != true { scaler = try PictureScaler(from: picture, to: encoder.frame) }
       try encoder.makeWritable()
       try scaler?.convert(picture, to: encoder.frame)
