@@ -55,7 +55,7 @@
     }
 
     internal func allocateAudio(sampleRate: Int) throws(FFmpegError) {
-      frame.pointee.format = AV_SAMPLE_FMT_FLTP.rawValue
+      frame.pointee.format = context.pointee.sample_fmt.rawValue
       frame.pointee.sample_rate = Int32(sampleRate)
       frame.pointee.nb_samples = context.pointee.frame_size
       av_channel_layout_copy(&frame.pointee.ch_layout, &context.pointee.ch_layout)
@@ -65,7 +65,22 @@
     /// Encodes `frame` with presentation time `pts` in the codec's time base.
     internal func encode(pts: Int64) throws(FFmpegError) -> [Packet] {
       frame.pointee.pts = pts
+      return try encode(frame)
+    }
+
+    /// Encodes a frame of somebody else's, which keeps its own time.
+    internal func encode(_ frame: UnsafeMutablePointer<AVFrame>) throws(FFmpegError) -> [Packet] {
       try FFmpegError.check("encode", avcodec_send_frame(context, frame))
+      return try packets()
+    }
+
+    /// What the encoder holds back. It takes no further frame.
+    internal func end() throws(FFmpegError) -> [Packet] {
+      try FFmpegError.check("encode", avcodec_send_frame(context, nil))
+      return try packets()
+    }
+
+    private func packets() throws(FFmpegError) -> [Packet] {
       var packets: [Packet] = []
       while true {
         let code = avcodec_receive_packet(context, packet)

@@ -19,9 +19,7 @@
 
     /// - Parameter frame: a key frame of a video track.
     package func jpeg(_ frame: Frame, _ format: TrackFormat) throws(FFmpegError) -> Slice {
-      Encoder.quiet
-      let decoded = try Picture()
-      try decode(frame, format, into: decoded)
+      let decoded = try decode(frame, format)
       let (width, height) = (Int(decoded.frame.pointee.width), Int(decoded.frame.pointee.height))
       guard width > 0, height > 0, width <= limits.width, height <= limits.height else {
         throw FFmpegError("a picture of \(width)x\(height) pixels; the limit is \(limits.width)x\(limits.height)")
@@ -42,57 +40,19 @@
       return packet.bytes
     }
 
-    private func decode(_ frame: Frame, _ format: TrackFormat, into picture: borrowing Picture) throws(FFmpegError) {
-      guard let id = Self.decoder(format.codec), let codec = avcodec_find_decoder(id), let context = avcodec_alloc_context3(codec) else {
-        throw FFmpegError("FFmpeg has no decoder for \(format.codec)")
-      }
-      defer {
-        var context: UnsafeMutablePointer<AVCodecContext>? = context
-        avcodec_free_context(&context)
-      }
-      context.pointee.thread_count = 1
-      context.pointee.max_pixels = Int64(limits.width) * Int64(limits.height)
-      try Self.setExtradata(format.configuration, of: context)
-      try FFmpegError.check("open the decoder", avcodec_open2(context, codec, nil))
-      guard let packet = av_packet_alloc() else { throw FFmpegError("out of memory") }
-      defer {
-        var packet: UnsafeMutablePointer<AVPacket>? = packet
-        av_packet_free(&packet)
-      }
-      try FFmpegError.check("allocate a packet", av_new_packet(packet, Int32(clamping: frame.payload.count)))
-      frame.payload.withUnsafeBytes { bytes in
-        guard let source = bytes.baseAddress, let target = packet.pointee.data else { return }
-        UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: bytes.count)
-      }
-      packet.pointee.flags |= martlet_packet_flag_key
-      try FFmpegError.check("decode", avcodec_send_packet(context, packet))
+    /// - Returns: the decoder, whose frame is the picture.
+    private func decode(_ frame: Frame, _ format: TrackFormat) throws(FFmpegError) -> Decoder {
+      guard format.kind == .video else { throw FFmpegError("\(format.codec) is no video") }
+      var bounds = TranscoderLimits()
+      (bounds.width, bounds.height) = (limits.width, limits.height)
+      let decoder = try Decoder(format, bounds)
+      var key = frame
+      key.isKey = true
+      try decoder.send(key)
       // The end of the stream makes a decoder that reorders give its picture up.
-      try FFmpegError.check("decode", avcodec_send_packet(context, nil))
-      try FFmpegError.check("decode", avcodec_receive_frame(context, picture.frame))
-    }
-
-    private static func decoder(_ codec: Codec) -> AVCodecID? {
-      switch codec {
-      case .h264: AV_CODEC_ID_H264
-      case .hevc: AV_CODEC_ID_HEVC
-      case .av1: AV_CODEC_ID_AV1
-      case .vp8: AV_CODEC_ID_VP8
-      case .vp9: AV_CODEC_ID_VP9
-      default: nil
-      }
-    }
-
-    /// The bytes belong to the context, which frees them.
-    private static func setExtradata(
-      _ configuration: Slice, of context: UnsafeMutablePointer<AVCodecContext>
-    ) throws(FFmpegError) {
-      guard !configuration.isEmpty else { return }
-      guard let memory = av_mallocz(configuration.count + Int(AV_INPUT_BUFFER_PADDING_SIZE)) else { throw FFmpegError("out of memory") }
-      configuration.withUnsafeBytes { bytes in
-        if let source = bytes.baseAddress { memory.copyMemory(from: source, byteCount: bytes.count) }
-      }
-      context.pointee.extradata = memory.assumingMemoryBound(to: UInt8.self)
-      context.pointee.extradata_size = Int32(clamping: configuration.count)
+      try decoder.end()
+      guard try decoder.receive() else { throw FFmpegError("the frame holds no picture") }
+      return decoder
     }
 
     /// To full-range BT.601, which is what JFIF means by YCbCr.
@@ -111,21 +71,6 @@
       sws_setColorspaceDetails(
         scaler, sws_getCoefficients(matrix), isFull, sws_getCoefficients(SWS_CS_ITU601), 1, 0, 1 << 16, 1 << 16)
       try FFmpegError.check("convert the picture", sws_scale_frame(scaler, target, source))
-    }
-  }
-
-  /// A decoded picture.
-  private struct Picture: ~Copyable {
-    let frame: UnsafeMutablePointer<AVFrame>
-
-    init() throws(FFmpegError) {
-      guard let frame = av_frame_alloc() else { throw FFmpegError("out of memory") }
-      self.frame = frame
-    }
-
-    deinit {
-      var frame: UnsafeMutablePointer<AVFrame>? = frame
-      av_frame_free(&frame)
     }
   }
 #endif

@@ -1,0 +1,78 @@
+#if Transcoding
+  import CFFmpeg
+  import Glibc
+  import MartletCodecs
+  import MartletPrimitives
+
+  /// A tone that begins at `onset`, encoded: the first channel carries it, a second one a tone an octave above.
+  struct SoundSource {
+    let format: TrackFormat
+    let frames: [Frame]
+
+    /// - Parameters:
+    ///   - onset, duration: seconds.
+    ///   - start: time of the first sample, in ticks of the track.
+    init(
+      _ codec: Codec, rate: Int, channels: Int = 1, onset: Double = 0, duration: Double = 2, frequency: Double = 440, start: Int64 = 0
+    ) throws {
+      let name =
+        switch codec {
+        case .aac: "aac"
+        case .opus: "libopus"
+        case .mp3: "libmp3lame"
+        case .g711a: "pcm_alaw"
+        default: "pcm_mulaw"
+        }
+      let encoder = try TestEncoder(name) { context in
+        context.sample_fmt = codec == .aac || codec == .mp3 ? AV_SAMPLE_FMT_FLTP : codec == .opus ? AV_SAMPLE_FMT_FLT : AV_SAMPLE_FMT_S16
+        context.sample_rate = Int32(rate)
+        context.bit_rate = 96_000
+        context.time_base = AVRational(num: 1, den: Int32(rate))
+        av_channel_layout_default(&context.ch_layout, Int32(channels))
+      }
+      switch codec {
+      case .aac: format = try .aac(encoder.extradata)
+      case .opus: format = try .opus(encoder.extradata)
+      case .mp3: format = .mp3(sampleRate: rate, channels: channels)
+      default: format = .g711(codec, sampleRate: rate, channels: channels)
+      }
+      let size = encoder.context.pointee.frame_size > 0 ? Int(encoder.context.pointee.frame_size) : rate / 50
+      encoder.frame.pointee.format = encoder.context.pointee.sample_fmt.rawValue
+      encoder.frame.pointee.sample_rate = Int32(rate)
+      encoder.frame.pointee.nb_samples = Int32(size)
+      av_channel_layout_copy(&encoder.frame.pointee.ch_layout, &encoder.context.pointee.ch_layout)
+      av_frame_get_buffer(encoder.frame, 0)
+      var frames: [Frame] = []
+      var sample = 0
+      while sample < Int(duration * Double(rate)) {
+        av_frame_make_writable(encoder.frame)
+        for index in 0..<size {
+          for channel in 0..<channels {
+            let time = Double(sample + index) / Double(rate)
+            let value = time < onset ? 0 : 0.5 * sin((time - onset) * 2 * .pi * frequency * Double(channel + 1))
+            Self.put(value, at: index, channel, of: channels, into: encoder.frame)
+          }
+        }
+        frames += encoder.encode(pts: Int64(sample))
+        sample += size
+      }
+      frames += encoder.encode(pts: nil)
+      self.frames = frames.map { frame in
+        // PCM has no times of its own kind: packets come as they went in.
+        Frame(track: 3, dts: frame.pts + start, pts: frame.pts + start, isKey: true, payload: frame.payload)
+      }
+    }
+
+    private static func put(_ value: Double, at index: Int, _ channel: Int, of channels: Int, into frame: UnsafeMutablePointer<AVFrame>) {
+      let planar = frame.pointee.format == AV_SAMPLE_FMT_FLTP.rawValue
+      guard let plane = frame.pointee.extended_data[planar ? channel : 0] else { return }
+      let raw = UnsafeMutableRawPointer(plane)
+      let place = planar ? index : index * channels + channel
+      if frame.pointee.format == AV_SAMPLE_FMT_S16.rawValue {
+        raw.storeBytes(of: Int16(value * 32_767), toByteOffset: place * 2, as: Int16.self)
+      } else {
+        raw.storeBytes(of: Float(value), toByteOffset: place * 4, as: Float.self)
+      }
+    }
+  }
+#endif
