@@ -109,7 +109,7 @@ let layers: [[Target]] = [
   // ──────── the I/O line ────────
   runtime("IO", ["Crypto", "CUV", "CShims"]),
   runtime("Storage", ["IO", "CSQLite"]),
-  runtime("Transcode", ["Codecs", "CFFmpeg"]),
+  runtime("Transcode", ["IO", "Codecs", "CFFmpeg"]),
   hub("Media", ["Codecs"]),
   hub("Web", ["Crypto", "HTTP"]),
   hub("Messages", ["Storage"]),

@@ -52,7 +52,7 @@ private struct Island {
   private final class Watcher: FrameConsumer {
     let seen: Seen
     init(_ seen: Seen) { self.seen = seen }
-    func streamDidConfigure(_ stream: MartletMedia.Stream) {}
+    func streamDidConfigure(_ stream: MartletMedia.Stream, _ content: StreamContent) {}
     func stream(_ stream: MartletMedia.Stream, didReceive frame: Frame) {
       seen.payloads.withLock { _ = $0[stream.path.text, default: []].insert(frame.payload.array) }
     }

@@ -84,7 +84,7 @@ class Server:
 def start_server(directory, *flags, configuration=None, ports=None, environment=None):
     ports = ports or [free_port() for _ in range(4)]
     command = [str(BINARY), "serve", "--http", f"127.0.0.1:{ports[0]}", "--https", f"127.0.0.1:{ports[1]}",
-               "--rtmp", f"127.0.0.1:{ports[2]}", "--rtmps", f"127.0.0.1:{ports[3]}", "--webrtc", "127.0.0.1:0", "--diagnostics", *flags]
+               "--rtmp", f"127.0.0.1:{ports[2]}", "--rtmps", f"127.0.0.1:{ports[3]}", "--webrtc", ":0", "--diagnostics", *flags]
     if configuration:
         path = directory / "martlet.yaml"
         path.write_text(configuration)

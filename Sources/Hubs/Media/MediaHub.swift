@@ -34,6 +34,9 @@ package final class MediaHub {
   /// Makes packets of a stream's frames, for viewers whose protocol has packets.
   package var makePacketizer: ((Stream, StreamPackets) -> (any FrameConsumer)?)?
 
+  /// Makes a track into another codec; `nil` where that is not to be had.
+  package var makeTranscoder: ((TranscodeRequest, @escaping @Sendable (TrackTranscoderOutput) -> Void) -> (any TrackTranscoder)?)?
+
   package init(_ configuration: StreamConfiguration, directory: StreamDirectory, mesh: MediaMesh, in context: LoopContext) {
     self.configuration = configuration
     self.directory = directory
@@ -79,6 +82,7 @@ package final class MediaHub {
     let stream = Stream(path: path, configuration: configuration, in: context)
     homes[path] = stream
     stream.makePacketizer = { [weak self] in self?.makePacketizer?($0, $1) }
+    stream.makeTranscoder = { [weak self] in self?.makeTranscoder?($0, $1) }
     stream.keyFrameWanted = { [weak self] in self?.requestKeyFrame(publication: $0, track: $1, layer: $2) }
     stream.begin(client, publication: publication)
     if let ring = packetRings[path] { _ = stream.openPackets(ring) }

@@ -4,8 +4,8 @@ internal import MartletPrimitives
 
 /// Whatever takes a stream's frames on its home worker besides the wire formats: HLS, a recording, a transcoder.
 package protocol FrameConsumer: AnyObject {
-  /// The tracks are known, or changed. Frames that follow belong to them.
-  func streamDidConfigure(_ stream: Stream)
+  /// The tracks are known, or changed. Frames that follow belong to them, those of the cache first.
+  func streamDidConfigure(_ stream: Stream, _ content: StreamContent)
   func stream(_ stream: Stream, didReceive frame: Frame)
   /// The publisher left (and may come back within the grace period).
   func streamDidPause(_ stream: Stream)
@@ -13,10 +13,20 @@ package protocol FrameConsumer: AnyObject {
   func streamDidEnd(_ stream: Stream)
   /// Somebody watches through it now: a pulled stream is kept for that. A recording nobody looks at is no viewer.
   var isWatched: Bool { get }
+  /// In which codecs it wants the stream.
+  var rendition: Rendition { get }
 }
 
 extension FrameConsumer {
   package var isWatched: Bool { false }
+  package var rendition: Rendition { .original }
+}
+
+/// A stream as its consumer gets it.
+package struct StreamContent {
+  package let formats: [TrackFormat]
+  /// The frames since the last key frame.
+  package let cachedFrames: [Frame]
 }
 
 /// A stream on its home worker: one publisher, its tracks, and everything that is made of them.
@@ -41,14 +51,17 @@ package final class Stream {
   private let configuration: StreamConfiguration
   private var timeline = Timeline()
   private var cache: FrameCache
-  private var outputs: [String: StreamOutput] = [:]
-  private var consumers: [any FrameConsumer] = []
+  private var lanes: [Rendition: RenditionLane] = [:]
+  internal var makeTranscoder: ((TranscodeRequest, @escaping @Sendable (TrackTranscoderOutput) -> Void) -> (any TrackTranscoder)?)?
   private var expected: Set<MediaKind> = []
   private var firstFrame: Instant?
   private var lastFrame: Instant?
   /// The plane beside frames, in being while somebody watches it or the publisher has packets.
   package private(set) var packets: StreamPackets?
   private var publishesPackets = false
+  /// What the outputs were configured for.
+  private var wasRealtime = false
+  private var lastKeyFrame: Instant?
   /// Makes packets of frames, for a publisher that has none.
   private var packetizer: (any FrameConsumer)?
   /// Called when packets are wanted of a stream that has only frames.
@@ -65,7 +78,7 @@ package final class Stream {
 
   package var isLive: Bool { publisher != nil }
   /// Somebody watches, on whatever worker, or did some seconds ago.
-  package var isWatched: Bool { !outputs.isEmpty || packets?.isWatched == true || consumers.contains { $0.isWatched } }
+  package var isWatched: Bool { packets?.isWatched == true || lanes.values.contains { $0.isWatched } }
   package var hasVideo: Bool { formats.contains { $0.kind == .video } }
   /// The frames since the last key frame.
   package var cachedFrames: [Frame] { cache.frames }
@@ -127,26 +140,35 @@ package final class Stream {
   }
 
   private func forward(_ frame: Frame) {
-    let format = formats[Int(frame.track)]
-    for output in outputs.values { output.send(frame, format) }
-    for consumer in consumers { consumer.stream(self, didReceive: frame) }
+    for lane in lanes.values { lane.send(frame) }
+    if publishesPackets { keepKeyFramesComing(frame) }
   }
+
+  /// A publisher by WebRTC sends key frames when it is asked; whoever joins, rewinds or cuts segments needs them now and then.
+  private func keepKeyFramesComing(_ frame: Frame) {
+    guard formats[Int(frame.track)].kind == .video else { return }
+    let now = context.now
+    if frame.isKey || lastKeyFrame == nil { lastKeyFrame = now }
+    guard let lastKeyFrame, now - lastKeyFrame >= Self.keyFrameInterval, lanes.values.contains(where: \.isUsed) else { return }
+    self.lastKeyFrame = now
+    requestKeyFrame()
+  }
+
+  private static let keyFrameInterval = TimeSpan.seconds(2)
 
   /// False when another publication has taken over.
   internal func pause(_ publication: UInt64) -> Bool {
     guard publication == self.publication else { return false }
     self.publication = nil
     publisher = nil
-    for consumer in consumers { consumer.streamDidPause(self) }
+    for lane in lanes.values { lane.pause() }
     packets?.pause()
     return true
   }
 
   internal func end() {
     publisher = nil
-    for output in outputs.values { output.end(.unpublished) }
-    outputs.removeAll()
-    for consumer in exchange(&consumers, with: []) { consumer.streamDidEnd(self) }
+    for lane in exchange(&lanes, with: [:]).values { lane.end() }
     packets?.end(.unpublished)
     (packets, packetizer) = (nil, nil)
   }
@@ -201,6 +223,13 @@ package final class Stream {
     if let publication { keyFrameWanted?(publication, track, layer) }
   }
 
+  /// Of what frames are made of.
+  private func requestKeyFrame() {
+    for (index, track) in (packets?.tracks ?? []).enumerated() where track.kind == .video {
+      requestKeyFrame(track: UInt8(truncatingIfNeeded: index), layer: StreamPacket.framedLayer)
+    }
+  }
+
   // MARK: Tracks
 
   private func settleIfComplete() {
@@ -212,42 +241,44 @@ package final class Stream {
     guard isComplete || waited else { return }
     isSettled = true
     // The next publisher of the same tracks continues what viewers decode already.
-    if formats == configuredFormats { cache.frames.forEach(forward) } else { reconfigure() }
+    if formats == configuredFormats, publishesPackets == wasRealtime {
+      for lane in lanes.values { lane.resume(cache.frames) }
+    } else {
+      reconfigure()
+    }
   }
 
   private func reconfigure() {
     configuredFormats = formats
-    for output in outputs.values { output.configure(formats, hasVideo: hasVideo, priming: cache.frames) }
-    consumers.forEach(prime)
-  }
-
-  /// Tells a consumer the tracks and what the GOP cache holds of them.
-  private func prime(_ consumer: any FrameConsumer) {
-    consumer.streamDidConfigure(self)
-    for frame in cache.frames { consumer.stream(self, didReceive: frame) }
+    wasRealtime = publishesPackets
+    for lane in lanes.values { lane.configure(formats, isRealtime: publishesPackets, cached: cache.frames) }
   }
 
   // MARK: Outputs
 
-  /// Feeds `target` with the stream in `format` from now on, beginning with what the GOP cache holds.
-  internal func attach(_ target: any WireTarget, _ format: WireFormat) {
-    if let output = outputs[format.name] { return output.add(target) }
-    let output = StreamOutput(format: format, limits: configuration.ring)
-    outputs[format.name] = output
-    output.add(target)
-    if isSettled { output.configure(formats, hasVideo: hasVideo, priming: cache.frames) }
+  private func lane(_ rendition: Rendition) -> RenditionLane {
+    if let lane = lanes[rendition] { return lane }
+    let lane = RenditionLane(rendition, of: self, limits: configuration.ring, in: context)
+    lane.makeTranscoder = { [weak self] in self?.makeTranscoder?($0, $1) }
+    lane.keyFrameNeeded = { [weak self] in self?.requestKeyFrame() }
+    lanes[rendition] = lane
+    if isSettled { lane.configure(formats, isRealtime: publishesPackets, cached: cache.frames) }
+    return lane
   }
+
+  /// Feeds `target` with the stream in `format` from now on, beginning with what the GOP cache holds.
+  internal func attach(_ target: any WireTarget, _ format: WireFormat) { lane(format.rendition).attach(target, format) }
 
   internal func detach(_ target: any WireTarget, _ formatName: String) {
-    guard let output = outputs[formatName] else { return }
-    output.remove(target)
-    if output.isUnused { outputs[formatName] = nil }
+    for lane in lanes.values { lane.detach(target, formatName) }
   }
 
-  package func add(_ consumer: any FrameConsumer) {
-    consumers.append(consumer)
-    if isSettled { prime(consumer) }
-  }
+  package func add(_ consumer: any FrameConsumer) { lane(consumer.rendition).add(consumer) }
 
-  package func remove(_ consumer: any FrameConsumer) { consumers.removeAll { $0 === consumer } }
+  package func remove(_ consumer: any FrameConsumer) { lanes[consumer.rendition]?.remove(consumer) }
+
+  /// From a transcoder's thread, by way of this loop.
+  internal func receive(_ output: TrackTranscoderOutput, track: Int, of rendition: Rendition, _ generation: Int) {
+    lanes[rendition]?.receive(output, track: track, generation)
+  }
 }

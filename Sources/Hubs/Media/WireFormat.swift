@@ -6,11 +6,16 @@ package import MartletPrimitives
 package struct WireFormat: Sendable {
   /// Also the key: two formats of one name share their bytes.
   package let name: String
+  package let rendition: Rendition
   /// Throws a sentence for the viewer when the tracks cannot be carried.
   package let makeMuxer: @Sendable (_ formats: [TrackFormat]) throws(WireFormatError) -> any WireMuxer
 
-  package init(name: String, makeMuxer: @escaping @Sendable ([TrackFormat]) throws(WireFormatError) -> any WireMuxer) {
+  package init(
+    name: String, _ rendition: Rendition = .original,
+    makeMuxer: @escaping @Sendable ([TrackFormat]) throws(WireFormatError) -> any WireMuxer
+  ) {
     self.name = name
+    self.rendition = rendition
     self.makeMuxer = makeMuxer
   }
 }

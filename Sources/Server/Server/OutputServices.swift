@@ -24,6 +24,7 @@ internal final class OutputServices {
     let recorders = shared.recordings.map { store in
       StreamRecorders(configuration.record, store) { [unowned context] in context.wallTime }
     }
+    admission.hub.makeTranscoder = { [transcoders = shared.transcoders] in transcoders.make($0, deliver: $1) }
     admission.hub.makePacketizer = { [unowned context] _, packets in StreamPacketizer(packets, in: context) }
     admission.hub.streamDidStart = { stream in
       recorders?.streamDidStart(stream)

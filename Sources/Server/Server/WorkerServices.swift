@@ -161,6 +161,7 @@ internal struct SharedServices: Sendable {
   let codecs = ThreadPool(name: "martlet-codec", limit: 64)
   /// For reading files that clients wait for.
   let disk = ThreadPool(name: "martlet-disk", threads: 4, limit: 1024)
+  let transcoders: Transcoders
   let hls: HLSCatalog
   let hlsDisk: HLSDisk?
   let recordings: RecordingStore?
@@ -189,6 +190,7 @@ internal struct SharedServices: Sendable {
     channelMesh = ChannelMesh(loops: loops)
     engineMesh = EngineMesh(loops: loops)
     certificates = try CertificateStore(configuration.tls, state: configuration.state, log: log)
+    transcoders = Transcoders(maximumVideo: configuration.transcode.video == .auto ? configuration.transcode.maximumStreams : 0)
     hls = HLSCatalog(loops: loops, start: started, random: UInt32.random(in: 0...UInt32.max))
     hlsDisk = configuration.hls.path.isEmpty ? nil : HLSDisk(configuration.hls.path, log: log)
     users = UserCensus(limit: configuration.channels.userConnections)

@@ -8,6 +8,8 @@ package struct StreamPacket: Sendable {
   package var track: UInt8
   /// An index of the track's `layers`; 0 without simulcast.
   package var layer: UInt8
+  /// Stands for the layer that frames are made of, where a key frame is asked for.
+  package static let framedLayer = UInt8.max
   /// Whose numbers these are: another publisher, or another layer, is another source.
   package var source: UInt32
   package var sequence: UInt16
@@ -44,11 +46,14 @@ package struct PacketTrack: Sendable, Equatable {
   package var clockRate: UInt32
   /// Names of the simulcast layers, best first; one without a name when there is no simulcast.
   package var layers: [String]
+  /// Key frames come when they are asked for.
+  package var answersRequests: Bool
 
-  package init(codec: Codec, clockRate: UInt32, layers: [String] = [""]) {
+  package init(codec: Codec, clockRate: UInt32, layers: [String] = [""], answersRequests: Bool = false) {
     self.codec = codec
     self.clockRate = clockRate
     self.layers = layers
+    self.answersRequests = answersRequests
   }
 
   package var kind: MediaKind { codec.kind }

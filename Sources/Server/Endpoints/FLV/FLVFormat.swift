@@ -7,8 +7,8 @@ internal import MartletPrimitives
 
 /// The stream as an FLV file that never ends: for HTTP-FLV as it is, for WS-FLV one tag a binary message.
 package enum FLVFormat {
-  package static let http = WireFormat(name: "flv") { formats in FLVStreamMuxer(formats, framed: false) }
-  package static let webSocket = WireFormat(name: "ws-flv") { formats in FLVStreamMuxer(formats, framed: true) }
+  package static let http = WireFormat(name: "flv", .broadcast) { formats in FLVStreamMuxer(formats, framed: false) }
+  package static let webSocket = WireFormat(name: "ws-flv", .broadcast) { formats in FLVStreamMuxer(formats, framed: true) }
 }
 
 internal struct FLVStreamMuxer: WireMuxer {

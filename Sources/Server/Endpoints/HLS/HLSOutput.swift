@@ -145,9 +145,11 @@ internal final class HLSOutput: FrameConsumer {
 
   // MARK: FrameConsumer
 
-  internal func streamDidConfigure(_ stream: Stream) {
-    cacheEnd = stream.cachedFrames.last.map { MediaTime.rescale($0.dts, from: stream.formats[Int($0.track)].timescale, to: 1000) }
-    configure(stream.formats)
+  internal var rendition: Rendition { .broadcast }
+
+  internal func streamDidConfigure(_ stream: Stream, _ content: StreamContent) {
+    cacheEnd = content.cachedFrames.last.map { MediaTime.rescale($0.dts, from: content.formats[Int($0.track)].timescale, to: 1000) }
+    configure(content.formats)
   }
   internal func stream(_ stream: Stream, didReceive frame: Frame) { receive(frame) }
   internal func streamDidPause(_ stream: Stream) { pause() }

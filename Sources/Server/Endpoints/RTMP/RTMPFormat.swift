@@ -12,12 +12,12 @@ package enum RTMPFormat {
   package static let chunkSize = 65_536
 
   package static func format(streamID: UInt32) -> WireFormat {
-    WireFormat(name: "rtmp/\(streamID)") { formats in RTMPMuxer(formats, streamID: streamID, publishes: false) }
+    WireFormat(name: "rtmp/\(streamID)", .broadcast) { formats in RTMPMuxer(formats, streamID: streamID, publishes: false) }
   }
 
   /// The same for other servers, which take metadata only behind `@setDataFrame`.
   package static func publishing(streamID: UInt32) -> WireFormat {
-    WireFormat(name: "rtmp-publish/\(streamID)") { formats in RTMPMuxer(formats, streamID: streamID, publishes: true) }
+    WireFormat(name: "rtmp-publish/\(streamID)", .broadcast) { formats in RTMPMuxer(formats, streamID: streamID, publishes: true) }
   }
 }
 

@@ -97,7 +97,8 @@ internal final class StreamRecorder: FrameConsumer {
 
   // MARK: FrameConsumer
 
-  internal func streamDidConfigure(_ stream: Stream) { configure(stream.formats) }
+  internal var rendition: Rendition { .broadcast }
+  internal func streamDidConfigure(_ stream: Stream, _ content: StreamContent) { configure(content.formats) }
   internal func stream(_ stream: Stream, didReceive frame: Frame) { receive(frame) }
   internal func streamDidPause(_ stream: Stream) { pause() }
   internal func streamDidEnd(_ stream: Stream) { close() }

@@ -5,7 +5,7 @@ internal import MartletPrimitives
 
 /// The stream as an endless MPEG transport stream.
 package enum TSFormat {
-  package static let http = WireFormat(name: "ts") { formats throws(WireFormatError) in
+  package static let http = WireFormat(name: "ts", .broadcast) { formats throws(WireFormatError) in
     do throws(TSError) { return TSStreamMuxer(try TSMuxer(formats: formats)) } catch { throw WireFormatError(sentence(for: error)) }
   }
 

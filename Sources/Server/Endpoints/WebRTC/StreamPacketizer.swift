@@ -31,8 +31,10 @@ package final class StreamPacketizer: FrameConsumer {
     self.context = context
   }
 
-  package func streamDidConfigure(_ stream: Stream) {
-    tracks = stream.formats.enumerated().compactMap { index, format in
+  package var rendition: Rendition { .realtime }
+
+  package func streamDidConfigure(_ stream: Stream, _ content: StreamContent) {
+    tracks = content.formats.enumerated().compactMap { index, format in
       guard var packetizer = RTPPacketizer(format.codec, random: &random) else { return nil }
       do { try packetizer.setFormat(format) } catch { return nil }
       return Track(

@@ -40,6 +40,7 @@ internal final class WHEPViewer: WebRTCSession, PeerSessionHandler, PacketReader
   /// Packets at once to a viewer that is behind; more would overflow sockets on the way.
   private static let burst = 64
   private static let burstPause = TimeSpan.milliseconds(5)
+  private static let freshness = TimeSpan.seconds(1)
 
   internal init(
     _ id: String, resource: String, peer: PeerSession, answer: SessionAnswer, reader: PacketReader, layer: String?,
@@ -116,7 +117,9 @@ internal final class WHEPViewer: WebRTCSession, PeerSessionHandler, PacketReader
     guard let video = senders.first(where: { $0.section.kind == .video && $0.track != nil }), let track = video.track else {
       return ring.head
     }
-    if let join = ring.joinPoint(track: track, layer: video.wantedLayer) { return join }
+    // A key frame of long ago would be followed by all that came since; who can be asked for a new one is asked.
+    let isPatient = ring.tracks[Int(track)].answersRequests
+    if let join = ring.joinPoint(track: track, layer: video.wantedLayer), !isPatient || ring.age(of: join) < Self.freshness { return join }
     admission.hub.requestKeyFrame(ring.path, track: track, layer: video.wantedLayer)
     return ring.head
   }

@@ -75,7 +75,8 @@ internal final class WHIPPublisher: WebRTCSession, PeerSessionHandler, Publicati
     announced = answer.incoming.map { section in
       let codec = section.codecs.first { $0.isPrimary }
       return PacketTrack(
-        codec: codec?.media ?? .data, clockRate: codec?.clockRate ?? 90_000, layers: section.rids.isEmpty ? [""] : section.rids)
+        codec: codec?.media ?? .data, clockRate: codec?.clockRate ?? 90_000, layers: section.rids.isEmpty ? [""] : section.rids,
+        answersRequests: true)
     }
     publication?.setPacketTracks(announced)
     peer.handler = self
@@ -204,6 +205,8 @@ internal final class WHIPPublisher: WebRTCSession, PeerSessionHandler, Publicati
   }
 
   private func requestKeyFrame(track: Int, layer: UInt8) {
+    guard tracks.indices.contains(track) else { return }
+    let layer = layer == StreamPacket.framedLayer ? tracks[track].framed : layer
     for (index, source) in sources.enumerated() where source?.track == UInt8(track) && source?.layer == layer {
       peer.media.incoming.requestKeyFrame(index)
     }

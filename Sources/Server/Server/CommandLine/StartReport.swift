@@ -45,7 +45,8 @@ package struct StartReport {
   /// Said once: everybody who reaches the machine may publish.
   package var warnings: [String] {
     guard !configuration.auth.guardsPublishing else { return [] }
-    let open = listeners.filter { !$0.1.ip.isLoopback }.map { "\($0.0) \($0.1)" }
+    // Nobody gets anything by the media port who was not let in over HTTP.
+    let open = listeners.filter { !$0.1.ip.isLoopback && $0.0 != "WEBRTC" }.map { "\($0.0) \($0.1)" }
     guard !open.isEmpty else { return [] }
     return [
       "everybody who reaches \(open.joined(separator: ", ")) may publish and play: auth.keys or auth.jwt would ask for a key, "

@@ -48,6 +48,7 @@ package struct ServerConfiguration: Sendable {
   package var rtmp = RTMPListener.Configuration()
   package var relay = RTMPRelayConfiguration()
   package var webrtc = WebRTCConfiguration()
+  package var transcode = TranscodeConfiguration()
   package var hls = HLSConfiguration()
   package var record = RecordConfiguration()
   package var files = FilesConfiguration()
@@ -71,6 +72,15 @@ package struct IOConfiguration: Equatable, Sendable {
   package enum URing: String, Sendable, CaseIterable { case auto, off }
   /// Whether the writes of a turn may go down in one io_uring call.
   package var uring = URing.auto
+  package init() {}
+}
+
+/// When a stream's codec is not that of an output.
+package struct TranscodeConfiguration: Equatable, Sendable {
+  package enum Video: String, Sendable, CaseIterable { case auto, never }
+  package var video = Video.auto
+  /// Streams whose pictures are transcoded at once: each takes most of a core.
+  package var maximumStreams = 1
   package init() {}
 }
 

@@ -49,7 +49,7 @@ internal final class RTMPForwarder: RTMPLinkOwner, RingReaderOwner, FrameConsume
 
   // MARK: FrameConsumer
 
-  internal func streamDidConfigure(_ stream: Stream) { connectIfAwaited() }
+  internal func streamDidConfigure(_ stream: Stream, _ content: StreamContent) { connectIfAwaited() }
   internal func stream(_ stream: Stream, didReceive frame: Frame) { connectIfAwaited() }
   internal func streamDidPause(_ stream: Stream) {}
   internal func streamDidEnd(_ stream: Stream) { relay.admission.context.atEndOfTurn { self.stop() } }
