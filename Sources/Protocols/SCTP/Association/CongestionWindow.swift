@@ -37,18 +37,19 @@ struct CongestionWindow {
     if let end = recoveryEnd, cumulative >= end { recoveryEnd = nil }
     guard recoveryEnd == nil, wasLimited, count > 0 else { return }
     if bytes < threshold {
-      // RFC 3465 §2.2 with L = 2: acknowledgements come for every second packet.
-      bytes = bytes &+ min(count, 2 * packet)
+      // All that was acknowledged counts, as in RFC 9002 §7.3.1: a receiver that takes packets in batches answers each with one SACK.
+      bytes = bytes &+ count
       if !timeout.seesNoQueue, bytes >= initial { threshold = bytes }
     } else {
       acknowledged += count
-      guard acknowledged >= bytes / Self.stepsPerRound else { return }
+      let step = timeout.seesNoQueue ? max(packet, bytes / 16) : packet
+      // In parts, so that the window does not jump once a round trip.
+      let growth = step * min(acknowledged, bytes) / bytes
+      guard growth >= packet / 8 else { return }
       acknowledged = 0
-      bytes = bytes &+ (timeout.seesNoQueue ? max(packet, bytes / 16) : packet) / Self.stepsPerRound
+      bytes = bytes &+ growth
     }
   }
-
-  private static let stepsPerRound = 8
 
   mutating func lose(lastSent: Int64, _ timeout: RetransmissionTimeout) {
     guard recoveryEnd == nil else { return }

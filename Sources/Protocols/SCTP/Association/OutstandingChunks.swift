@@ -125,7 +125,7 @@ struct OutstandingChunks {
   mutating func acknowledge(_ tsn: Int64, gaps: [SelectiveAck.GapBlock], shortest: TimeSpan?, now: Instant) -> Acknowledged {
     var result = Acknowledged()
     while cumulative < tsn, !isEmpty {
-      settle(head, as: .acknowledged, &result, shortest, now)
+      settle(head, &result, shortest, now)
       popFirst()
       result.movedCumulative = true
     }
@@ -133,17 +133,17 @@ struct OutstandingChunks {
     for gap in gaps {
       let (first, last) = (tsn + Int64(gap.first), min(tsn + Int64(gap.last), lastTSN))
       guard first >= next, first <= last else { continue }
-      for tsn in first...last { settle(index(tsn), as: .acknowledged, &result, shortest, now) }
+      for tsn in first...last { settle(index(tsn), &result, shortest, now) }
       next = last + 1
     }
     return result
   }
 
-  private mutating func settle(_ place: Int, as state: OutgoingChunk.State, _ result: inout Acknowledged, _ shortest: TimeSpan?, _ now: Instant) {
+  private mutating func settle(_ place: Int, _ result: inout Acknowledged, _ shortest: TimeSpan?, _ now: Instant) {
     let chunk = chunks[place]
     guard chunk.state == .inFlight || chunk.state == .lost else { return }
     leave(chunk)
-    chunks[place].state = state
+    chunks[place].state = .acknowledged
     acknowledgedAbove += 1
     result.bytes += wireBytes(chunk)
     let elapsed = now - chunk.sentAt

@@ -4,8 +4,10 @@ internal import MartletPrimitives
 struct RetransmissionTimeout {
   private(set) var value: TimeSpan
   private(set) var smoothed: TimeSpan?
-  private(set) var latest = TimeSpan.zero
   private(set) var shortest: TimeSpan?
+  /// The shortest of this round trip and of the one before: delayed SACKs lengthen single samples.
+  private var recent = (last: TimeSpan.zero, current: TimeSpan.zero)
+  private var recentSince = Instant.zero
   private var variation = TimeSpan.zero
   private var shortestSince = Instant.zero
   private let initial, minimum, maximum: TimeSpan
@@ -21,7 +23,7 @@ struct RetransmissionTimeout {
   /// - Parameter roundTrip: of something sent once only (Karn's rule).
   mutating func measure(_ roundTrip: TimeSpan, now: Instant) {
     let sample = max(roundTrip, TimeSpan(nanoseconds: 1000))
-    latest = sample
+    note(sample, now)
     if shortest.map({ sample <= $0 }) ?? true || now - shortestSince > Self.memory { (shortest, shortestSince) = (sample, now) }
     if let last = smoothed {
       let difference = TimeSpan(nanoseconds: abs((last - sample).nanoseconds))
@@ -33,6 +35,15 @@ struct RetransmissionTimeout {
     restore()
   }
 
+  private mutating func note(_ sample: TimeSpan, _ now: Instant) {
+    if now - recentSince >= smoothed ?? .zero {
+      recent = (recent.current, sample)
+      recentSince = now
+    } else {
+      recent.current = min(recent.current, sample)
+    }
+  }
+
   /// RFC 9260 §6.3.3 E2.
   mutating func backOff() { value = min(value * 2, maximum) }
 
@@ -42,6 +53,6 @@ struct RetransmissionTimeout {
   /// No queue is on the path as far as round trips tell: they are within an eighth, at least 4 ms, of the shortest.
   var seesNoQueue: Bool {
     guard let shortest else { return false }
-    return latest <= shortest + TimeSpan(nanoseconds: max(shortest.nanoseconds / 8, 4_000_000))
+    return min(recent.last, recent.current) <= shortest + TimeSpan(nanoseconds: max(shortest.nanoseconds / 8, 4_000_000))
   }
 }

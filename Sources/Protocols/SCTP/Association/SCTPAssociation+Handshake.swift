@@ -12,7 +12,8 @@ extension SCTPAssociation {
 
   private mutating func sendInit(_ now: Instant) {
     var writer = ByteWriter()
-    ourInit(tag: localTag, tsn: localTSN, parameters: InitParameters(extensions: configuration.extensions)).write(into: &writer, isAck: false)
+    let parameters = InitParameters(extensions: configuration.extensions)
+    ourInit(tag: localTag, tsn: localTSN, parameters: parameters).write(into: &writer, isAck: false)
     control.append(alone: writer.bytes, tag: 0, needsChecksum: true)
     timers.handshake = now + handshakeWait
   }
@@ -22,8 +23,8 @@ extension SCTPAssociation {
 
   private func ourInit(tag: UInt32, tsn: UInt32, parameters: InitParameters) -> InitChunk {
     InitChunk(
-      tag: tag, window: window, outgoingStreams: max(1, configuration.outgoingStreams), incomingStreams: max(1, configuration.incomingStreams),
-      initialTSN: tsn, parameters: parameters)
+      tag: tag, window: window, outgoingStreams: max(1, configuration.outgoingStreams),
+      incomingStreams: max(1, configuration.incomingStreams), initialTSN: tsn, parameters: parameters)
   }
 
   // MARK: The side that is asked

@@ -28,7 +28,9 @@ extension SCTPAssociation {
     guard let first = reader.peek() else { throw .truncated(at: PacketHeader.byteCount, needed: 4) }
     // RFC 9653 §5.3: no checksum is needed where that was offered, but for the chunks of which an association is made.
     let mayLackChecksum = configuration.extensions.contains(.zeroChecksum) && first != ChunkType.initiation && first != ChunkType.cookieEcho
-    guard header.checksum == 0 && mayLackChecksum || header.checksum == CRC32c.checksum(ofPacket: packet) else { return drop(.wrongChecksum) }
+    guard header.checksum == 0 && mayLackChecksum || header.checksum == CRC32c.checksum(ofPacket: packet) else {
+      return drop(.wrongChecksum)
+    }
     sack.packetHasData = false
     while !reader.isAtEnd, state != .ended {
       let isFirst = reader.offset == PacketHeader.byteCount

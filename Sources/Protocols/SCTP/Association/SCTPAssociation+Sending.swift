@@ -124,7 +124,7 @@ extension SCTPAssociation {
       while canGoOn { canGoOn = writeNew(into: &packet, start, now) }
     }
     if packet.count > start { mayExceedWindow = false }
-    isWindowLimited = outstanding.flightBytes + configuration.packetBytes > congestion.bytes && (outstanding.lostCount > 0 || !streams.isEmpty)
+    isWindowLimited = outstanding.flightBytes + configuration.packetBytes > congestion.bytes && mayWriteData
   }
 
   /// RFC 9260 §6.1 B: the window may be passed by less than a packet.
@@ -138,6 +138,8 @@ extension SCTPAssociation {
     outstanding.markResent(tsn, packet: packetNumber, now: now)
     peer.window = max(0, peer.window - chunk.payload.count)
     counters.retransmissions += 1
+    // RFC 9260 §7.2.4 item 4: the first chunk has the time of a new one to arrive.
+    if tsn == outstanding.cumulative + 1 { timers.retransmission = now + timeout.value }
     // What repairs a loss is acknowledged without delay (RFC 7053).
     write(chunk, tsn, adding: .immediate, into: &packet, now)
     return true
