@@ -1,5 +1,5 @@
 #if Transcoding
-  import Glibc
+  import Dispatch
   import MartletCodecs
   import MartletPrimitives
   import MartletTranscode
@@ -9,19 +9,21 @@
 
   /// What a source can do to a transcoder, and what its owner can.
   @Suite struct TranscoderRobustnessTests {
-    /// A delivery that waits until it is let go, which leaves the thread where it is.
+    /// Holds a delivery, and with it the thread, until it is opened.
     private final class Gate: Sendable {
-      private let state = Mutex<(isOpen: Bool, hasArrived: Bool, arrival: CheckedContinuation<Void, Never>?)>((false, false, nil))
+      private let passage = DispatchSemaphore(value: 0)
+      private let state = Mutex<(hasArrived: Bool, arrival: CheckedContinuation<Void, Never>?)>((false, nil))
 
       func pass() {
         state.withLock { state in
           state.hasArrived = true
           state.arrival.take()?.resume()
         }
-        while !state.withLock({ $0.isOpen }) { sched_yield() }
+        passage.wait()
+        passage.signal()
       }
 
-      func open() { state.withLock { $0.isOpen = true } }
+      func open() { passage.signal() }
 
       func arrival() async {
         await withCheckedContinuation { continuation in

@@ -40,8 +40,9 @@
       try expectSquares(frames, try #require(outputs.formats.first), count: 60, tick: 3000)
     }
 
-    @Test func `a picture comes out before the next one goes in`() async throws {
-      let source = try VideoSource(.vp8, count: 10)
+    @Test(arguments: [Codec.vp8, .vp9, .av1, .hevc, .h264])
+    func `a picture comes out before the next one goes in`(codec: Codec) async throws {
+      let source = try VideoSource(codec, count: 10)
       let recorder = OutputRecorder()
       let transcoder = try VideoTranscoder(from: source.format) { recorder.record($0) }
       for (index, frame) in source.frames.enumerated() {

@@ -73,12 +73,8 @@
     }
 
     private static func format(_ encoder: Encoder, _ source: TrackFormat) throws(FFmpegError) -> TrackFormat {
-      let sets = AnnexB.units(of: Slice(encoder.extradata))
-      let record = H264Configuration(
-        sps: sets.filter { H264.nalType($0.bytes.byte(at: 0) ?? 0) == H264.NALType.sps },
-        pps: sets.filter { H264.nalType($0.bytes.byte(at: 0) ?? 0) == H264.NALType.pps })
       do throws(ParseError) {
-        var format = try TrackFormat.h264(avcC: record.write(), timescale: source.timescale)
+        var format = try TrackFormat.h264(avcC: encoder.h264Configuration(), timescale: source.timescale)
         format.frameRate = source.frameRate
         return format
       } catch { throw FFmpegError("the H.264 encoder's configuration: \(error)") }
