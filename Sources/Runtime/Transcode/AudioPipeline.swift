@@ -35,22 +35,14 @@
     internal func transcode(_ frame: Frame) {
       guard let decoder, let source else { return }
       track = frame.track
-      do throws(FFmpegError) { try decoder.send(frame) } catch { return note(error) }
-      while receive(from: decoder) {
-        let time = decoder.time.map { MediaTime.rescale($0, from: source.timescale, to: Int32(AudioEncoder.rate)) }
-        do throws(FFmpegError) { try take(decoder.frame, at: time) } catch { return fail(error) }
-      }
-    }
-
-    private func receive(from decoder: Decoder) -> Bool {
       do throws(FFmpegError) {
-        guard try decoder.receive() else { return false }
-        faults.noteSuccess()
-        return true
-      } catch {
-        note(error)
-        return false
-      }
+        try decoder.decode(frame) {
+          faults.noteSuccess()
+          guard self.decoder === decoder else { return }
+          let time = decoder.time.map { MediaTime.rescale($0, from: source.timescale, to: Int32(AudioEncoder.rate)) }
+          do throws(FFmpegError) { try take(decoder.frame, at: time) } catch { fail(error) }
+        }
+      } catch { note(error) }
     }
 
     internal func sourceHasGap() {}

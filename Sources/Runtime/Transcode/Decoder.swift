@@ -73,6 +73,27 @@
       context.pointee.extradata_size = Int32(clamping: bytes.count)
     }
 
+    /// Decodes one frame of the track, or what is held back when `source` is `nil`, and calls `take` with `frame` filled for
+    /// each picture or run of samples.
+    ///
+    /// What comes behind damage comes out all the same: a VP9 superframe of which one frame is broken would otherwise stay
+    /// in the decoder, which takes nothing new before it is empty.
+    /// - Throws: the first error.
+    internal func decode(_ source: Frame?, _ take: () -> Void) throws(FFmpegError) {
+      var failures: [FFmpegError] = []
+      do throws(FFmpegError) { if let source { try send(source) } else { try end() } } catch { failures.append(error) }
+      while failures.count < Self.failuresInOne {
+        do throws(FFmpegError) {
+          guard try receive() else { break }
+          take()
+        } catch { failures.append(error) }
+      }
+      if let first = failures.first { throw first }
+    }
+
+    /// More than the frames of a superframe.
+    private static let failuresInOne = 16
+
     /// Takes one frame of the track; `receive` until it answers false, before the next.
     internal func send(_ source: Frame) throws(FFmpegError) {
       // To FFmpeg a packet without bytes is the end of the stream.

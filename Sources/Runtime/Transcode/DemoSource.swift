@@ -31,11 +31,7 @@
       picture = TestPicture(width: configuration.width, height: configuration.height)
       video = try Self.videoEncoder(configuration)
       audio = try Self.audioEncoder(configuration)
-      let sets = AnnexB.units(of: Slice(video.extradata))
-      let record = H264Configuration(
-        sps: sets.filter { H264.nalType($0.bytes.byte(at: 0) ?? 0) == H264.NALType.sps },
-        pps: sets.filter { H264.nalType($0.bytes.byte(at: 0) ?? 0) == H264.NALType.pps })
-      formats = [try .h264(avcC: record.write()), try .aac(Slice(audio.extradata))]
+      formats = [try .h264(avcC: video.h264Configuration()), try .aac(Slice(audio.extradata))]
     }
 
     private static func videoEncoder(_ configuration: Configuration) throws(FFmpegError) -> Encoder {

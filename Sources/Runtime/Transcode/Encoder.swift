@@ -1,5 +1,6 @@
 #if Transcoding
   internal import CFFmpeg
+  internal import MartletCodecs
   internal import MartletPrimitives
 
   /// One FFmpeg encoder and the frame it is fed with. Not thread-safe: it belongs to one transcoding thread.
@@ -40,6 +41,15 @@
     internal var extradata: [UInt8] {
       guard let data = context.pointee.extradata, context.pointee.extradata_size > 0 else { return [] }
       return Array(UnsafeBufferPointer(start: data, count: Int(context.pointee.extradata_size)))
+    }
+
+    /// The parameter sets of an H.264 encoder as the body of `avcC`.
+    internal func h264Configuration() throws(ParseError) -> Slice {
+      let sets = AnnexB.units(of: Slice(extradata))
+      return try H264Configuration(
+        sps: sets.filter { H264.nalType($0.bytes.byte(at: 0) ?? 0) == H264.NALType.sps },
+        pps: sets.filter { H264.nalType($0.bytes.byte(at: 0) ?? 0) == H264.NALType.pps }
+      ).write()
     }
 
     /// Samples that an audio encoder takes at a time.

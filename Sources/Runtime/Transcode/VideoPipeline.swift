@@ -42,8 +42,7 @@
       track = frame.track
       if frame.isKey { (awaitsKey, missed) = (false, 0) }
       guard !awaitsKey else { return missKey() }
-      do throws(FFmpegError) { try decoder.send(frame) } catch { return note(error) }
-      drain(decoder)
+      decode(frame, decoder)
     }
 
     internal func sourceHasGap() {
@@ -56,26 +55,20 @@
       encoder = nil
     }
 
-    private func drain(_ decoder: Decoder) {
-      while self.decoder === decoder, receive(from: decoder) {
-        do throws(FFmpegError) { try take(decoder) } catch { fail(error) }
-      }
-    }
-
-    private func receive(from decoder: Decoder) -> Bool {
+    /// - Parameter frame: `nil` for what the decoder has held back.
+    private func decode(_ frame: Frame?, _ decoder: Decoder) {
       do throws(FFmpegError) {
-        guard try decoder.receive() else { return false }
-        faults.noteSuccess()
-        return true
-      } catch {
-        note(error)
-        return false
-      }
+        try decoder.decode(frame) {
+          faults.noteSuccess()
+          guard self.decoder === decoder else { return }
+          do throws(FFmpegError) { try take(decoder) } catch { fail(error) }
+        }
+      } catch { note(error) }
     }
 
     /// The pictures that the decoder has held back for their order come out.
     private func endDecoder() {
-      if let decoder, (try? decoder.end()) != nil { drain(decoder) }
+      if let decoder { decode(nil, decoder) }
       decoder = nil
       awaitsKey = true
       missed = 0
