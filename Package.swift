@@ -105,7 +105,8 @@ let layers: [[Target]] = [
   core("SDP", vectors: true),
   core("RTP", ["Crypto", "Codecs"]),
   core("ICE", ["STUN", "Crypto"]),
-  core("PeerEngine", ["ICE", "Crypto", "RTP", "SDP", "Codecs"]),
+  core("SCTP", ["Crypto"]),
+  core("PeerEngine", ["ICE", "Crypto", "RTP", "SDP", "SCTP", "Codecs"]),
   // ──────── the I/O line ────────
   runtime("IO", ["Crypto", "CUV", "CShims"]),
   runtime("Storage", ["IO", "CSQLite"]),
@@ -113,13 +114,13 @@ let layers: [[Target]] = [
   hub("Media", ["Codecs"]),
   hub("Web", ["Crypto", "HTTP"]),
   hub("Messages", ["Storage"]),
-  hub("WebRTC", ["PeerEngine", "ICE", "STUN", "RTP", "SDP", "Crypto", "Codecs"]),
+  hub("WebRTC", ["PeerEngine", "ICE", "STUN", "RTP", "SDP", "SCTP", "Crypto", "Codecs"]),
   client(),
   server(
     "Endpoints",
     [
       "Client", "IO", "Web", "Media", "Messages", "WebRTC", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "SocketIO",
-      "PeerEngine", "ICE", "RTP", "SDP", "Transcode", "CDashboard",
+      "PeerEngine", "ICE", "RTP", "SDP", "SCTP", "Transcode", "CDashboard",
     ]),
   server(
     "Server",

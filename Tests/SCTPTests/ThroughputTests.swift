@@ -28,15 +28,21 @@ import Testing
     let simulation = Simulation(seed: 3, loss: loss, latency: .milliseconds(latency))
     let rate = try measure(simulation, seconds: 20)
     let s = simulation.left.session.statistics
-    print("RATE rtt \(2*latency) loss \(loss): \(rate / 1e6) Mbit/s cwnd \(s.congestionWindow) rtx \(s.retransmissions) to \(s.timeouts) lost \(simulation.network.statistics.lost) sent \(simulation.network.statistics.sent)")
+    print(
+      "RATE rtt \(2*latency) loss \(loss): \(rate / 1e6) Mbit/s cwnd \(s.congestionWindow) rtx \(s.retransmissions) to \(s.timeouts) lost \(simulation.network.statistics.lost) sent \(simulation.network.statistics.sent)"
+    )
   }
 
-  @Test(arguments: [(1_250_000, 125_000, 0.0), (1_250_000, 30_000, 0.0), (1_250_000, 125_000, 0.01), (250_000, 60_000, 0.0), (6_000_000, 60_000, 0.01)])
+  @Test(arguments: [
+    (1_250_000, 125_000, 0.0), (1_250_000, 30_000, 0.0), (1_250_000, 125_000, 0.01), (250_000, 60_000, 0.0), (6_000_000, 60_000, 0.01),
+  ])
   func bottleneck(_ rate: Int, _ queue: Int, _ loss: Double) throws {
     let simulation = Simulation(seed: 3, loss: loss, latency: .milliseconds(50))
     simulation.bottleneck = Bottleneck(bytesPerSecond: rate, queueBytes: queue)
     let got = try measure(simulation, seconds: 20)
     let s = simulation.left.session.statistics
-    print("BOTTLE \(rate * 8 / 1_000_000) Mbit/s queue \(queue) loss \(loss): \(got / 1e6) Mbit/s cwnd \(s.congestionWindow) rtx \(s.retransmissions) to \(s.timeouts) dropped \(simulation.bottleneck!.dropped) sent \(simulation.network.statistics.sent) srtt \(s.roundTrip!.milliseconds)")
+    print(
+      "BOTTLE \(rate * 8 / 1_000_000) Mbit/s queue \(queue) loss \(loss): \(got / 1e6) Mbit/s cwnd \(s.congestionWindow) rtx \(s.retransmissions) to \(s.timeouts) dropped \(simulation.bottleneck!.dropped) sent \(simulation.network.statistics.sent) srtt \(s.roundTrip!.milliseconds)"
+    )
   }
 }

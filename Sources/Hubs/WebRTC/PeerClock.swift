@@ -9,6 +9,7 @@ package final class PeerClock {
   private let start: Instant
   var writer = ByteWriter(capacity: 128)
   var batch = DatagramBatch()
+  var packets = DatagramBatch()
 
   package init(in context: LoopContext) {
     origin = NTPTime(context.wallTime)

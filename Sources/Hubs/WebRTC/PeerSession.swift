@@ -3,6 +3,7 @@ package import MartletIO
 package import MartletPeerEngine
 package import MartletPrimitives
 package import MartletRTP
+package import MartletSCTP
 
 /// What a session's owner hears, on the loop's thread. It may close the session from inside any of these calls.
 package protocol PeerSessionHandler: AnyObject {
@@ -10,8 +11,8 @@ package protocol PeerSessionHandler: AnyObject {
   /// Media, decrypted: `packet` says where in `buffer`, which is valid during the call only.
   func session(_ session: PeerSession, didReceive packet: IncomingMedia.Packet, in buffer: UnsafeRawBufferPointer)
   func session(_ session: PeerSession, didReceive event: PeerMedia.Event)
-  /// A record of application data.
-  func session(_ session: PeerSession, didReceive record: RawSpan)
+  /// Of data channels, once they were enabled.
+  func session(_ session: PeerSession, didReceive event: DataChannelEvent)
   func session(_ session: PeerSession, didRaise event: ICEEvent)
   /// Everything that came in this turn has been handed over.
   func sessionDidReceiveBatch(_ session: PeerSession)
@@ -21,7 +22,7 @@ package protocol PeerSessionHandler: AnyObject {
 
 extension PeerSessionHandler {
   package func session(_ session: PeerSession, didReceive packet: IncomingMedia.Packet, in buffer: UnsafeRawBufferPointer) {}
-  package func session(_ session: PeerSession, didReceive record: RawSpan) {}
+  package func session(_ session: PeerSession, didReceive event: DataChannelEvent) {}
   package func session(_ session: PeerSession, didRaise event: ICEEvent) {}
   package func sessionDidReceiveBatch(_ session: PeerSession) {}
   package func sessionDidWake(_ session: PeerSession) {}
@@ -52,6 +53,10 @@ package final class PeerSession {
   private var paths: [UInt32: any DatagramPath] = [:]
   /// What is sent over now, and where to; `nil` while nothing may be sent.
   private var path: (sink: any DatagramPath, remote: SocketAddress)?
+  /// One association for all data channels (RFC 8831).
+  private var channels: DataChannelSession?
+  /// While true nothing is handed up, and the peer is stopped once the receive buffer is full.
+  package var isDataPaused = false
   private var timer: SlabID?
   private var armedFor = Instant.distantFuture
   private var isClosed = false
@@ -105,7 +110,7 @@ package final class PeerSession {
     case .rtcp(let count):
       media.receiveControl(UnsafeRawBufferPointer(rebasing: datagram[..<count]).bytes, now: now, ntp: clock.ntp(at: now))
       drainMedia()
-    case .records: drainRecords()
+    case .records: receiveRecords(now)
     case .nothing: remember(remote, base)
     }
   }
@@ -128,9 +133,11 @@ package final class PeerSession {
     while !isClosed, let event = media.pollEvent() { handler?.session(self, didReceive: event) }
   }
 
-  private func drainRecords() {
-    let records = exchange(&transport.records, with: DatagramBatch())
-    for index in 0..<records.count where !isClosed { handler?.session(self, didReceive: records[index]) }
+  private func receiveRecords(_ now: Instant) {
+    var records = exchange(&transport.records, with: DatagramBatch())
+    for index in 0..<records.count { channels?.receive(records[index], now: now) }
+    records.removeAll()
+    transport.records = records
   }
 
   // MARK: Out
@@ -178,21 +185,23 @@ package final class PeerSession {
     bytesSent += size
   }
 
-  /// Encrypts a record of application data. It leaves with `settle`, or at the end of a batch that is being received.
-  package func sendRecord(_ record: RawSpan) { transport.sendRecord(record) }
-
   /// Sends what the engine has to send, tells the owner what happened, and sees to being woken. To be called after anything that was
   /// done to `transport` or `media` from outside.
   package func settle() {
     guard !isClosed else { return }
     flush()
     while !isClosed, let event = transport.pollEvent() { tell(event) }
+    if !isClosed { pumpChannels() }
     guard !isClosed else { return }
     handler?.sessionDidReceiveBatch(self)
     guard !isClosed else { return }
+    sendChannels()
     flush()
     arm()
   }
+
+  /// The same at the end of the turn, for who is inside a call from here.
+  package func settleSoon() { context.atEndOfTurn { [weak self] in self?.settle() } }
 
   private func flush() {
     while let transmit = transport.pollTransmit() { paths[transmit.base.socket]?.send(transmit.bytes.span.bytes, to: transmit.to) }
@@ -212,15 +221,64 @@ package final class PeerSession {
       if case .selected(let pair) = event { path = paths[pair.base.socket].map { ($0, pair.remote) } }
       if case .consentLost = event { path = nil }
       handler?.session(self, didRaise: event)
-    case .stateChanged(let state): handler?.session(self, didChange: state)
+    case .stateChanged(let state):
+      if state == .connected { channels?.start(now: context.now) }
+      handler?.session(self, didChange: state)
     }
+  }
+
+  // MARK: Data channels
+
+  /// Begins when DTLS is connected. The offer and answer say the ports and the peer's largest message.
+  package func enableDataChannels(port: UInt16, largestMessage: Int, isClient: Bool, random: RandomSource) {
+    guard channels == nil else { return }
+    var configuration = SCTPConfiguration()
+    configuration.remotePort = port
+    var limits = DataChannelLimits()
+    limits.outgoingMessage = largestMessage
+    channels = DataChannelSession(configuration, isClient: isClient, limits: limits, random: random)
+    if transport.state == .connected { channels?.start(now: context.now) }
+  }
+
+  package var dataStatistics: SCTPStatistics? { channels?.statistics }
+
+  package func openChannel(_ options: DataChannelOptions) throws(DataChannelError) -> UInt16 {
+    guard channels != nil, !isClosed else { throw .transport(.closed) }
+    return try channels?.open(options, now: context.now) ?? 0
+  }
+
+  /// Queues a message; it leaves with `settle`.
+  /// - Returns: false when the sender should wait for `bufferedAmountLow`.
+  @discardableResult package func send(_ kind: DataChannelKind, _ payload: Slice, on id: UInt16) throws(DataChannelError) -> Bool {
+    guard channels != nil, !isClosed else { throw .transport(.closed) }
+    return try channels?.send(kind, payload, on: id, now: context.now) ?? false
+  }
+
+  package func closeChannel(_ id: UInt16) { channels?.close(id) }
+  package func setLowThreshold(_ bytes: Int, of id: UInt16) { channels?.setLowThreshold(bytes, of: id) }
+  package func bufferedAmount(of id: UInt16) -> Int { channels?.bufferedAmount(of: id) ?? 0 }
+
+  private func pumpChannels() {
+    while !isClosed, !isDataPaused, let event = channels?.pollEvent(now: context.now) { handler?.session(self, didReceive: event) }
+  }
+
+  /// What congestion control allows now.
+  private func sendChannels() {
+    guard channels != nil, transport.state == .connected || transport.state == .disconnected else { return }
+    var batch = exchange(&clock.packets, with: DatagramBatch())
+    repeat {
+      batch.removeAll()
+      channels?.takeOutput(into: &batch, now: context.now)
+      for index in 0..<batch.count { transport.sendRecord(batch[index]) }
+    } while !batch.isEmpty
+    clock.packets = batch
   }
 
   // MARK: Time
 
   private func arm() {
     let now = context.now
-    let deadlines = [transport.deadline(now: now), transport.canSend ? media.deadline : nil, ownDeadline]
+    let deadlines = [transport.deadline(now: now), transport.canSend ? media.deadline : nil, channels?.deadline, ownDeadline]
     guard let next = deadlines.compactMap(\.self).min() else { return }
     if next < armedFor { arm(for: next) }
   }
@@ -236,6 +294,7 @@ package final class PeerSession {
     (timer, armedFor) = (nil, .distantFuture)
     let now = context.now
     transport.timeout(now: now)
+    if let due = channels?.deadline, due <= now { channels?.timeout(now: now) }
     if transport.canSend, let due = media.deadline, due <= now { sendControl(now) }
     if let due = ownDeadline, due <= now {
       ownDeadline = nil

@@ -70,7 +70,10 @@ internal final class WorkerServices {
       router.fallback { [unowned files] exchange in files.handle(exchange) }
     }
     http = HTTPServer(configuration.http, router: router, in: context)
-    if configuration.diagnostics { DiagnosisEndpoint.add(to: router, webSockets: configuration.http.webSocket) }
+    if configuration.diagnostics {
+      DiagnosisEndpoint.add(to: router, webSockets: configuration.http.webSocket)
+      whip.addDiagnosis(to: router)
+    }
     startRelay()
   }
 

@@ -24,7 +24,7 @@ package final class WHIPEndpoint {
   }
 
   private let admission: Admission
-  private let listener: WebRTCListener
+  internal let listener: WebRTCListener
   private let loops: [EventLoop]
   private let held: HeldExchanges
   /// Viewers whose stream has not shown its tracks yet.
@@ -78,13 +78,7 @@ package final class WHIPEndpoint {
     guard Self.hasContent(exchange, "application/sdp") else {
       return exchange.refuse(.unsupportedMediaType, "an SDP offer is expected, with Content-Type: application/sdp")
     }
-    guard listener.socket != nil else {
-      return exchange.refuse(.serviceUnavailable, "this server has no WebRTC port (listeners.webrtc is off)")
-    }
-    guard listener.sessions.count < listener.configuration.sessions else {
-      exchange.responseFields.append("Retry-After", "5")
-      return exchange.refuse(.serviceUnavailable, "\(listener.configuration.sessions) sessions are open on this worker (webrtc.sessions)")
-    }
+    guard hasRoom(exchange) else { return }
     let request = exchange.accessRequest(address.kind == .whip ? .publish : .play, on: address.path.text, transport: address.kind.rawValue)
     admission.ask(request, path: address.path) { [self] result in
       guard !exchange.isFinished else { return }
@@ -99,8 +93,22 @@ package final class WHIPEndpoint {
     }
   }
 
+  /// Answers the exchange when there can be no further session.
+  internal func hasRoom(_ exchange: HTTPExchange) -> Bool {
+    guard listener.socket != nil else {
+      exchange.refuse(.serviceUnavailable, "this server has no WebRTC port (listeners.webrtc is off)")
+      return false
+    }
+    guard listener.sessions.count < listener.configuration.sessions else {
+      exchange.responseFields.append("Retry-After", "5")
+      exchange.refuse(.serviceUnavailable, "\(listener.configuration.sessions) sessions are open on this worker (webrtc.sessions)")
+      return false
+    }
+    return true
+  }
+
   /// A browser's offer with simulcast has some 10 KB.
-  private static let maximumOffer = 256 << 10
+  internal static let maximumOffer = 256 << 10
 
   private func publish(_ exchange: HTTPExchange, _ offer: String, _ client: ClientInfo) {
     do throws(SessionAnswer.Failure) {
@@ -162,7 +170,7 @@ package final class WHIPEndpoint {
   }
 
   /// Makes the transport and completes the answer; `nil` when the exchange has been answered.
-  private func connect(_ exchange: HTTPExchange, _ answer: SessionAnswer) -> (PeerSession, String)? {
+  internal func connect(_ exchange: HTTPExchange, _ answer: SessionAnswer) -> (PeerSession, String)? {
     guard let socket = listener.socket, let transport = listener.makeTransport() else { return nil }
     let now = context.now
     var answer = answer
@@ -226,7 +234,7 @@ package final class WHIPEndpoint {
 
   private static func unknown(_ exchange: HTTPExchange) { exchange.refuse(.notFound, "there is no such session; it may have ended") }
 
-  private func close(_ exchange: HTTPExchange, _ id: String) {
+  internal func close(_ exchange: HTTPExchange, _ id: String) {
     reach(exchange, id) { ticket, session, listener in
       session.end("ended by DELETE")
       ticket.answer(from: listener.context) { $0.respond(.ok) }
