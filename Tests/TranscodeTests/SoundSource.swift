@@ -4,16 +4,17 @@
   import MartletCodecs
   import MartletPrimitives
 
-  /// A tone that begins at `onset`, encoded: the first channel carries it, a second one a tone an octave above.
+  /// A tone that begins at `onset`, encoded: the first channel carries it, each further one a higher harmonic.
   struct SoundSource {
     let format: TrackFormat
     let frames: [Frame]
 
     /// - Parameters:
     ///   - onset, duration: seconds.
+    ///   - period: seconds; the tone falls silent for the second half of each.
     ///   - start: time of the first sample, in ticks of the track.
     init(
-      _ codec: Codec, rate: Int, channels: Int = 1, onset: Double = 0, duration: Double = 2, frequency: Double = 440, start: Int64 = 0
+      _ codec: Codec, rate: Int, channels: Int = 1, onset: Double = 0, period: Double = .infinity, duration: Double = 2, start: Int64 = 0
     ) throws {
       let name =
         switch codec {
@@ -49,7 +50,8 @@
         for index in 0..<size {
           for channel in 0..<channels {
             let time = Double(sample + index) / Double(rate)
-            let value = time < onset ? 0 : 0.5 * sin((time - onset) * 2 * .pi * frequency * Double(channel + 1))
+            let isSilent = time < onset || (time - onset).truncatingRemainder(dividingBy: period) > period / 2
+            let value = isSilent ? 0 : 0.5 * sin((time - onset) * 2 * .pi * 440 * Double(channel + 1))
             Self.put(value, at: index, channel, of: channels, into: encoder.frame)
           }
         }
@@ -58,7 +60,6 @@
       }
       frames += encoder.encode(pts: nil)
       self.frames = frames.map { frame in
-        // PCM has no times of its own kind: packets come as they went in.
         Frame(track: 3, dts: frame.pts + start, pts: frame.pts + start, isKey: true, payload: frame.payload)
       }
     }

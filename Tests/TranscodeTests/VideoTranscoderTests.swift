@@ -81,9 +81,10 @@
       #expect(try SeenPicture.all(frames, outputs.formats[1]).map(\.width) == Array(repeating: 320, count: 20))
     }
 
-    @Test func `a change of codec goes on at the next key frame`() async throws {
+    @Test(arguments: [Codec.vp9, .h264])
+    func `a change of codec goes on at the next key frame`(codec: Codec) async throws {
       let first = try VideoSource(.hevc, count: 20, bFrames: 3)
-      let second = try VideoSource(.vp9, count: 40, start: 20 * 3000)
+      let second = try VideoSource(codec, count: 40, start: 20 * 3000)
       let recorder = OutputRecorder()
       let transcoder = try VideoTranscoder(from: first.format) { recorder.record($0) }
       for frame in first.frames { transcoder.send(frame) }

@@ -70,20 +70,22 @@
       guard shape.isPlausible else { throw FFmpegError("sound of \(shape.channels) channels at \(shape.rate) Hz") }
       let encoder = try encoder(for: shape, at: time ?? 0)
       let resampler = try resampler(for: samples, encoder)
-      switch timeline.place(at: time ?? encoder.end &+ resampler.delay, expected: encoder.end &+ resampler.delay) {
-      case .follow: break
-      case .stretch(let count): try resampler.stretch(by: count)
+      let write = { (made: Int32) throws(FFmpegError) in self.emit(try encoder.write(resampler.result, count: made)) }
+      let inSource = { (count: Int) in count * Int(shape.rate) / AudioEncoder.rate }
+      let expected = encoder.end &+ resampler.delay
+      switch timeline.place(at: time ?? expected, expected: expected) {
+      case .follow: try resampler.convert(samples, write)
+      case .stretch(let count):
+        try resampler.stretch(by: count)
+        try resampler.convert(samples, write)
       case .silence(let count):
-        let count = count * Int(shape.rate) / AudioEncoder.rate
-        try resampler.convertSilence(count) { made throws(FFmpegError) in try write(resampler.result, made, encoder) }
-      case .skip(let count):
-        let count = Int32(clamping: count * Int(shape.rate) / AudioEncoder.rate)
-        return try resampler.convert(samples, from: count) { made throws(FFmpegError) in try write(resampler.result, made, encoder) }
+        try resampler.convertSilence(inSource(count), write)
+        try resampler.convert(samples, write)
+      case .skip(let count): try resampler.convert(samples, from: inSource(count), write)
       case .restart:
         try endEncoder()
-        return try take(samples, at: time)
+        try take(samples, at: time)
       }
-      try resampler.convert(samples) { made throws(FFmpegError) in try write(resampler.result, made, encoder) }
     }
 
     private func encoder(for shape: SampleShape, at time: Int64) throws(FFmpegError) -> AudioEncoder {
@@ -117,11 +119,7 @@
     }
 
     private func flush(_ resampler: Resampler, _ encoder: AudioEncoder) throws(FFmpegError) {
-      try resampler.flush { made throws(FFmpegError) in try write(resampler.result, made, encoder) }
-    }
-
-    private func write(_ samples: UnsafeMutablePointer<AVFrame>, _ count: Int32, _ encoder: AudioEncoder) throws(FFmpegError) {
-      emit(try encoder.write(samples, count: count))
+      try resampler.flush { made throws(FFmpegError) in emit(try encoder.write(resampler.result, count: made)) }
     }
 
     /// The encoder's times are those of what a decoder puts out: less by its delay than the times of the samples it was given.

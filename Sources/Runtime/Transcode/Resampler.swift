@@ -68,16 +68,16 @@
 
     /// Converts decoded samples from the one at `start` on; `consume` sees `result` filled with so many.
     internal func convert(
-      _ samples: UnsafeMutablePointer<AVFrame>, from start: Int32 = 0, _ consume: (Int32) throws(FFmpegError) -> Void
+      _ samples: UnsafeMutablePointer<AVFrame>, from start: Int = 0, _ consume: (Int32) throws(FFmpegError) -> Void
     ) throws(FFmpegError) {
-      try feed(samples, from: start, count: samples.pointee.nb_samples - start, consume)
+      try feed(samples, from: Int32(clamping: start), to: samples.pointee.nb_samples, consume)
     }
 
     internal func convertSilence(_ count: Int, _ consume: (Int32) throws(FFmpegError) -> Void) throws(FFmpegError) {
       var left = count
       while left > 0 {
         let part = min(left, 1024)
-        try feed(silence, from: 0, count: Int32(part), consume)
+        try feed(silence, from: 0, to: Int32(part), consume)
         left -= part
       }
     }
@@ -94,14 +94,13 @@
 
     /// In parts, so that what comes out fits into `result`.
     private func feed(
-      _ samples: UnsafeMutablePointer<AVFrame>, from start: Int32, count: Int32, _ consume: (Int32) throws(FFmpegError) -> Void
+      _ samples: UnsafeMutablePointer<AVFrame>, from start: Int32, to end: Int32, _ consume: (Int32) throws(FFmpegError) -> Void
     ) throws(FFmpegError) {
       guard let data = samples.pointee.extended_data else { return }
       let isPlanar = av_sample_fmt_is_planar(AVSampleFormat(source.format)) != 0
       let planes = isPlanar ? Int(source.channels) : 1
       let stride = Int(av_get_bytes_per_sample(AVSampleFormat(source.format))) * (isPlanar ? 1 : Int(source.channels))
       let part = max(1, Int32(Int64(Self.room / 2) * Int64(source.rate) / Int64(max(rate, source.rate))))
-      let end = min(start + count, samples.pointee.nb_samples)
       var position = start
       while position < end {
         let size = min(part, end - position)
