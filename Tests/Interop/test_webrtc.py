@@ -190,6 +190,7 @@ def test_the_resource_of_a_session_is_patched_and_deleted(server, chromium):
     try:
         wait_for(lambda: server.live("live/resource"))
         start(chromium, server, "watch('/live/resource/whep')")
+        playing(chromium, frames=60)
         path = chromium.evaluate("new URL(resource).pathname")
         etag = chromium.evaluate("etag")
         kind = "application/trickle-ice-sdpfrag"
@@ -286,13 +287,13 @@ def test_nobody_publishes_is_a_404_in_time(make_server, chromium):
 
 def test_tokens_decide_who_publishes_and_ice_servers_are_told(make_server, chromium):
     server = make_server(configuration=(
-        "auth:\n  keys: [{key: sesame, do: publish, on: \"live/**\"}]\nwebrtc:\n  ice_servers: [\"stun:stun.example.org:3478\"]\n"))
+        "auth:\n  keys: [{key: open-sesame, do: publish, on: \"live/**\"}]\nwebrtc:\n  ice_servers: [\"stun:stun.example.org:3478\"]\n"))
     page(chromium, server)
     refused = chromium.evaluate("publish('/live/guarded/whip').catch(error => error.message)")
     assert refused.startswith("401") or refused.startswith("403"), refused
     status, fields, _ = send(server, "OPTIONS", "/live/guarded/whip")
     assert fields["Link"] == '<stun:stun.example.org:3478>; rel="ice-server"'
-    chromium.evaluate("publish('/live/guarded/whip?key=sesame')")
+    chromium.evaluate("publish('/live/guarded/whip?key=open-sesame')")
     wait_for(lambda: server.live("live/guarded"))
     chromium.evaluate("window.publisher.close()")
 
