@@ -9,6 +9,9 @@ import Testing
 struct NegotiatingPeer {
   var negotiation: PeerNegotiation
   var events: [NegotiationEvent] = []
+  /// What the transport has: its own credentials, and the peer's for these.
+  var local: ICECredentials
+  var remote: ICECredentials?
 
   init(_ name: String, seed: UInt64, isLite: Bool = false, _ configure: (inout NegotiationConfiguration) -> Void = { _ in }) {
     var configuration = NegotiationConfiguration()
@@ -19,10 +22,15 @@ struct NegotiatingPeer {
     let local = LocalTransport(
       credentials: ICECredentials(prefix: name, random: &random), fingerprints: [fingerprint], isLite: isLite)
     negotiation = PeerNegotiation(configuration, local: local, random: random)
+    self.local = local.credentials
   }
 
   mutating func drain() {
-    while let event = negotiation.pollEvent() { events.append(event) }
+    while let event = negotiation.pollEvent() {
+      if case .restartICE(let credentials) = event { (local, remote) = (credentials, nil) }
+      if case .connect(let transport) = event { remote = transport.credentials }
+      events.append(event)
+    }
   }
 
   /// The events since it was asked last.
@@ -32,7 +40,6 @@ struct NegotiatingPeer {
     return events
   }
 
-  /// The media that the last event about them tells.
   var media: NegotiatedMedia { negotiation.negotiatedMedia() }
 }
 
@@ -103,6 +110,9 @@ func expectAgreement(_ a: NegotiatingPeer, _ b: NegotiatingPeer) {
   }
   expectMedia(from: a, to: b)
   expectMedia(from: b, to: a)
+  if ours?.media.contains(where: { !$0.isRejected }) == true, a.remote != nil || b.remote != nil {
+    #expect(a.remote == b.local && b.remote == a.local)
+  }
 }
 
 /// What one sends is what the other expects.
@@ -114,11 +124,9 @@ func expectMedia(from a: NegotiatingPeer, to b: NegotiatingPeer) {
     #expect(section.codecs.map(\.payloadType) == sent.codecs.map(\.payloadType))
     #expect(section.codecs.map(\.name) == sent.codecs.map(\.name))
     #expect(section.extensions == sent.extensions)
-    if sent.encodings.count == 1, sent.encodings[0].rid == nil {
-      let parameters = sent.encodings[0].parameters
-      #expect(section.announced == [IncomingSection.Announced(ssrc: parameters.ssrc, rtx: parameters.rtx?.ssrc)])
-    } else {
-      #expect(section.rids == sent.encodings.compactMap(\.rid))
-    }
+    #expect(section.rids == sent.encodings.compactMap(\.rid))
+    guard sent.encodings.count == 1, let parameters = sent.encodings.first?.parameters, !section.announced.isEmpty else { continue }
+    #expect(section.announced.map(\.ssrc) == [parameters.ssrc])
+    if let rtx = parameters.rtx { #expect(section.announced.map(\.rtx) == [rtx.ssrc]) }
   }
 }

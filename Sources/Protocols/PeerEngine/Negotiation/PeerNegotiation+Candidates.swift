@@ -36,11 +36,15 @@ extension PeerNegotiation {
     let fragment = fragment ?? candidate?.fragment
     var isPending = descriptions.pendingRemote != nil
     // A candidate of the generation before may still be on its way when a restart is pending.
-    if let fragment, isPending, !description.session.uses(fragment), let current = descriptions.currentRemote, current.session.uses(fragment) {
+    if let fragment, isPending, !description.session.uses(fragment), let current = descriptions.currentRemote,
+      current.session.uses(fragment)
+    {
       (description, isPending) = (current, false)
     }
     let index = try place(mid, section, in: description.session)
-    if let fragment, !description.session.uses(fragment) { throw .operation(section: index, "a candidate of other credentials than the description's") }
+    if let fragment, !description.session.uses(fragment) {
+      throw .operation(section: index, "a candidate of other credentials than the description's")
+    }
     try description.session.note(candidate, text, at: index, limit: configuration.limits.remoteCandidates)
     if isPending { descriptions.pendingRemote = description } else { descriptions.currentRemote = description }
     forward(candidate, at: index, description.session)
@@ -58,7 +62,9 @@ extension PeerNegotiation {
 
   /// To the transport, if it is connected with the credentials of this description.
   private mutating func forward(_ candidate: ICECandidate?, at index: Int, _ session: SessionDescription) {
-    guard let connected, let transport = transportSection(session), session.sharedTransport(transport).credentials == connected else { return }
+    guard let connected, let transport = transportSection(session), session.media.indices.contains(transport),
+      session.sharedTransport(transport).credentials == connected.credentials
+    else { return }
     // Other sections of a bundle may have candidates of transports that it has made superfluous. A peer that knows no better puts all
     // into one section, though, whichever the answer chose.
     guard index == transport || session.media[transport].candidates.isEmpty else { return }
@@ -66,15 +72,15 @@ extension PeerNegotiation {
   }
 
   /// The section whose transport the answer chose.
-  private func transportSection(_ session: SessionDescription) -> Int? {
+  func transportSection(_ session: SessionDescription) -> Int? {
     let answer = [descriptions.pendingLocal, descriptions.pendingRemote, descriptions.currentLocal, descriptions.currentRemote]
       .compactMap(\.self).first { $0.type.isAnswer }
     return answer?.session.answeredTransportSection ?? session.answeredTransportSection
   }
 
-  /// Those that the peer's description has had until now.
-  mutating func raiseCandidates(_ transport: Int) {
-    guard let session = descriptions.remote?.session, session.media.indices.contains(transport) else { return }
+  /// Those that a description of the peer has had until now.
+  mutating func raiseCandidates(of session: SessionDescription, _ transport: Int) {
+    guard session.media.indices.contains(transport) else { return }
     let own = session.media[transport]
     let sections = own.candidates.isEmpty ? session.media : [own]
     let texts = sections.flatMap(\.candidates).prefix(configuration.limits.remoteCandidates)
@@ -85,7 +91,9 @@ extension PeerNegotiation {
 }
 
 extension SessionDescription {
-  fileprivate func uses(_ fragment: String) -> Bool { media.indices.contains { transport(of: $0).ufrag == fragment } || iceUfrag == fragment }
+  fileprivate func uses(_ fragment: String) -> Bool {
+    iceUfrag == fragment || media.contains { $0.iceUfrag == fragment }
+  }
 
   fileprivate mutating func note(_ candidate: ICECandidate?, _ text: String, at index: Int, limit: Int) throws(NegotiationError) {
     guard candidate != nil else { return media[index].hasEndOfCandidates = true }

@@ -12,7 +12,7 @@ extension PeerNegotiation {
   }
 
   private var isNegotiationNeeded: Bool {
-    if credentialsToReplace != nil { return true }
+    if credentialsToReplace != nil, descriptions.currentLocal?.session.answeredTransportSection != nil { return true }
     if usesDataChannels, !(descriptions.currentLocal?.session.media.contains { $0.kind == .application } ?? false) { return true }
     return transceivers.contains(where: isNegotiationNeeded)
   }
@@ -30,7 +30,6 @@ extension PeerNegotiation {
     return described != transceiver.direction.intersection(remote ?? .sendrecv)
   }
 
-  /// Without a line in a section that does not send, there is nothing to compare: the direction tells.
   private func hasStreams(of transceiver: Transceiver, _ section: MediaDescription) -> Bool {
     let told = Set(section.msids.map(\.stream)).subtracting(["-"])
     return !section.msids.isEmpty && told == Set(transceiver.sender.streams)

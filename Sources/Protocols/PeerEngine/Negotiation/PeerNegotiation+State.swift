@@ -16,8 +16,8 @@ extension PeerNegotiation {
   private mutating func settle() {
     transceivers.removeAll { $0.isStopped || ($0.isStopping && $0.mid == nil) }
     for index in transceivers.indices { transceivers[index].settle() }
-    settledCredentials = local.credentials
-    if credentialsToReplace != settledCredentials { credentialsToReplace = nil }
+    settledTransport = (local.credentials, connected)
+    if credentialsToReplace != local.credentials { credentialsToReplace = nil }
     (lastOffer, lastAnswer) = (nil, nil)
   }
 

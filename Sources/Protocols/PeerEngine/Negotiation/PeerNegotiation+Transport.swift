@@ -13,36 +13,32 @@ extension PeerNegotiation {
 
   /// With the first answer, and with that to a restart: both sides know each other's credentials.
   mutating func connect(answer: SessionDescription, isAnsweredHere: Bool) {
-    guard let section = answer.answeredTransportSection, let remote = descriptions.remote?.session else { return }
+    // A restart that no section carries does not take place: the peer has not heard of it.
+    guard let section = answer.answeredTransportSection, let remote = descriptions.remote?.session else { return restoreTransport() }
     let transport = remote.sharedTransport(section)
     if iceRole == nil { iceRole = isAnsweredHere ? .controlled : .controlling }
     if dtlsRole == nil {
       let answered = isAnsweredHere ? answer.sharedTransport(section).setup : transport.setup
       dtlsRole = (answered == .active) == isAnsweredHere ? .client : .server
     }
-    connect(to: transport, section)
+    guard let credentials = transport.credentials, credentials != connected?.credentials, let dtlsRole else { return }
+    let parameters = RemoteTransport(
+      credentials: credentials, isLite: transport.isICELite, fingerprints: CertificateFingerprint.all(in: transport), role: dtlsRole,
+      iceRole: iceRole ?? .controlling)
+    connected = parameters
+    raise(.connect(parameters))
+    raiseCandidates(of: remote, section)
   }
 
   /// A restart that was begun is taken back.
   mutating func restoreTransport() {
-    guard local.credentials != settledCredentials else { return }
-    use(settledCredentials)
-    let answer = [descriptions.currentLocal, descriptions.currentRemote].compactMap(\.self).first { $0.type == .answer }
-    guard let section = answer?.session.answeredTransportSection, let remote = descriptions.currentRemote?.session else { return }
-    connect(to: remote.sharedTransport(section), section)
-  }
-
-  private mutating func connect(to transport: TransportDescription, _ section: Int) {
-    guard let credentials = transport.credentials, credentials != connected, let dtlsRole else { return }
-    connected = credentials
-    let fingerprints = CertificateFingerprint.all(in: transport)
-    peerFingerprints = fingerprints
-    raise(
-      .connect(
-        RemoteTransport(
-          credentials: credentials, isLite: transport.isICELite, fingerprints: fingerprints, role: dtlsRole,
-          iceRole: iceRole ?? .controlling)))
-    raiseCandidates(section)
+    guard local.credentials != settledTransport.local else { return }
+    use(settledTransport.local)
+    guard let remote = settledTransport.remote else { return }
+    connected = remote
+    raise(.connect(remote))
+    guard let session = descriptions.currentRemote?.session, let section = transportSection(session) else { return }
+    raiseCandidates(of: session, section)
   }
 }
 

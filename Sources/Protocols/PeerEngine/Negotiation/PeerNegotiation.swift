@@ -28,14 +28,12 @@ package struct PeerNegotiation: Sendable {
   var descriptions = NegotiationDescriptions()
   /// In use; a restart changes the credentials.
   var local: LocalTransport
-  /// Those of the last stable state, where a rollback leads.
-  var settledCredentials: ICECredentials
+  /// The transport of the last stable state, where a rollback leads.
+  var settledTransport: (local: ICECredentials, remote: RemoteTransport?)
   /// What an ICE restart that was asked for has to replace: [[LocalIceCredentialsToReplace]].
   var credentialsToReplace: ICECredentials?
-  /// The peer's credentials that the driver was given for the ones of ours in use.
-  var connected: ICECredentials?
-  /// Of the certificates that the peer showed or will show.
-  var peerFingerprints: [CertificateFingerprint] = []
+  /// What the driver was told of the peer for the credentials of ours in use.
+  var connected: RemoteTransport?
   /// Of this end; set by the first offer that is answered.
   var iceRole: ICERole?
   var localCandidates: [ICECandidate] = []
@@ -55,7 +53,7 @@ package struct PeerNegotiation: Sendable {
   package init(_ configuration: NegotiationConfiguration = NegotiationConfiguration(), local: LocalTransport, random: RandomSource) {
     self.configuration = configuration
     self.local = local
-    settledCredentials = local.credentials
+    settledTransport = (local.credentials, nil)
     var random = random
     sessionID = random.next() >> 2
     let drawn = random.text(16)
@@ -105,11 +103,15 @@ package struct PeerNegotiation: Sendable {
 
   /// Answers the place of a transceiver among `transceivers`.
   func index(_ id: Transceiver.ID) throws(NegotiationError) -> Int {
-    guard let index = transceivers.firstIndex(where: { $0.id == id }) else { throw .invalidAccess("no such transceiver, or one that has stopped") }
+    guard let index = transceivers.firstIndex(where: { $0.id == id }) else {
+      throw .invalidAccess("no such transceiver, or one that has stopped")
+    }
     return index
   }
 
-  mutating func add(_ kind: TrackKind, _ direction: MediaDirection, _ sender: TrackSender, isFromOffer: Bool, isForTrack: Bool) -> Transceiver.ID {
+  mutating func add(
+    _ kind: TrackKind, _ direction: MediaDirection, _ sender: TrackSender, isFromOffer: Bool, isForTrack: Bool
+  ) -> Transceiver.ID {
     let id = Transceiver.ID(rawValue: nextID)
     nextID += 1
     transceivers.append(

@@ -28,7 +28,7 @@ extension PeerNegotiation {
   /// Whether the offer restarts ICE (RFC 8839 §4.4.3): then so do we. A pranswer has done it already.
   private func isRestarted(by offer: SessionDescription, _ answer: SessionDescription) -> Bool {
     guard signalingState == .haveRemoteOffer, let connected, let section = answer.answeredTransportSection else { return false }
-    return offer.sharedTransport(section).credentials != connected
+    return offer.sharedTransport(section).credentials != connected.credentials
   }
 
   /// RFC 8829 §5.3.1: the sections that share the first one's transport; another is not to be had.
@@ -63,7 +63,9 @@ extension PeerNegotiation {
     return acceptTrack(transceiver, index, of: offer, &answer.session.media[index])
   }
 
-  private func acceptTrack(_ transceiver: Transceiver, _ index: Int, of offer: SessionDescription, _ section: inout MediaDescription) -> Bool {
+  private func acceptTrack(
+    _ transceiver: Transceiver, _ index: Int, of offer: SessionDescription, _ section: inout MediaDescription
+  ) -> Bool {
     let offered = offer.media[index]
     let preferred = transceiver.codecPreferences
     let codecs = CodecNegotiation.answer(
@@ -78,7 +80,7 @@ extension PeerNegotiation {
     section.direction = direction
     section.codecs = codecs
     let layers = sentLayers(of: transceiver, offered, direction)
-    SectionWriter.writeSender(transceiver.sender, layers: layers, cname: cname, to: &section)
+    SectionWriter.write(transceiver, layers: layers, cname: cname, to: &section)
     let takesLayers = direction.receives && configuration.receivesSimulcast && transceiver.kind == .video
     SectionWriter.writeSimulcast(
       send: layers, receive: takesLayers ? offered.sentLayers(limit: configuration.limits.rids) : [], to: &section)

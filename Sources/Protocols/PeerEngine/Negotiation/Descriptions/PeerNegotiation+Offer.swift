@@ -17,7 +17,9 @@ extension PeerNegotiation {
     guard signalingState == .stable || signalingState == .haveLocalOffer else { throw .invalidState("createOffer", signalingState) }
     let contents = plan()
     guard contents.count <= configuration.limits.sections else { throw .limit("sections", maximum: configuration.limits.sections) }
-    let credentials = restartICE || needsRestart ? makeCredentials() : local.credentials
+    let isCarried = contents.contains { if case .rejected = $0 { false } else { true } }
+    // Without a section there is nothing that could tell them.
+    let credentials = isCarried && (restartICE || needsRestart) ? makeCredentials() : local.credentials
     let writer = SectionWriter(local: local, credentials: credentials, setup: .actpass)
     var offer = CreatedDescription(type: .offer, session: SessionDescription(origin: makeOrigin()), credentials: credentials)
     offer.session.isICELite = local.isLite
@@ -97,7 +99,7 @@ extension PeerNegotiation {
     section.hasReducedSizeRTCP = true
     section.codecs = types.assign(codecs(of: transceiver, former))
     let layers = transceiver.direction.sends && transceiver.sender.isSimulcast ? transceiver.sender.encodings.compactMap(\.rid) : []
-    SectionWriter.writeSender(transceiver.sender, layers: layers, cname: cname, to: &section)
+    SectionWriter.write(transceiver, layers: layers, cname: cname, to: &section)
     SectionWriter.writeSimulcast(send: layers, receive: receivedLayers(of: transceiver, at: index), to: &section)
     return section
   }

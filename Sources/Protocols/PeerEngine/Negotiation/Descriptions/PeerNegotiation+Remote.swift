@@ -42,7 +42,8 @@ extension PeerNegotiation {
     let fingerprints = CertificateFingerprint.all(in: session.sharedTransport(section))
     guard !fingerprints.isEmpty else { throw .operation(section: section, "no fingerprint by SHA-1, SHA-256, SHA-384 or SHA-512") }
     // RFC 8842 §5.5: another certificate would be another association, and another transport.
-    guard peerFingerprints.isEmpty || fingerprints.contains(where: peerFingerprints.contains) else {
+    guard let former = (connected ?? settledTransport.remote)?.fingerprints else { return }
+    guard fingerprints.contains(where: former.contains) else {
       throw .operation(section: section, "the certificate of another peer, which this transport cannot change to")
     }
   }
@@ -64,13 +65,15 @@ extension PeerNegotiation {
     guard let first = answer.media.indices.first(where: { !answer.media[$0].isRejected }) else { return }
     let tag = answer.transportSection(of: first)
     for index in answer.media.indices where !answer.media[index].isRejected {
-      guard answer.transportSection(of: index) == tag else { throw .operation(section: index, "an answer that leaves it out of the bundle") }
+      guard answer.transportSection(of: index) == tag else {
+        throw .operation(section: index, "an answer that leaves it out of the bundle")
+      }
       guard !answer.media[index].transport.isRTP || answer.media[index].hasRTCPMux else {
         throw .operation(section: index, "an answer without a=rtcp-mux")
       }
     }
     // RFC 8839 §4.4.3: an answer has new credentials when the offer had, or is the first.
-    if let connected, let now = answer.sharedTransport(tag).credentials, now != connected {
+    if let connected, let now = answer.sharedTransport(tag).credentials, now != connected.credentials {
       throw .operation(section: tag, "an answer that changes the ICE credentials without a restart in the offer")
     }
   }
@@ -84,7 +87,9 @@ extension PeerNegotiation {
       guard let kind = TrackKind(section.kind), let mid = section.mid, !section.isRejected else { continue }
       let direction = offer.direction(of: index).inverted
       let place = transceiver(for: mid, kind, direction)
-      guard transceivers[place].kind == kind else { throw .operation(section: index, "the mid \(mid) belongs to \(transceivers[place].kind.rawValue)") }
+      guard transceivers[place].kind == kind else {
+        throw .operation(section: index, "the mid \(mid) belongs to \(transceivers[place].kind.rawValue)")
+      }
       propose(section, place)
       fire(place, direction, section)
     }

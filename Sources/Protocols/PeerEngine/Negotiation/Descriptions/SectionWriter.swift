@@ -18,10 +18,12 @@ struct SectionWriter {
     section.setup = setup
   }
 
-  /// The track and its sources, where the section sends (RFC 8830, RFC 5576). JSEP needs no `ssrc` lines, but peers without the mid
-  /// extension do; the layers of simulcast are told by their rids alone, as browsers have it.
-  static func writeSender(_ sender: TrackSender, layers: [String], cname: String, to section: inout MediaDescription) {
-    guard section.direction?.sends == true else { return }
+  /// The track and its sources, if the transceiver wants to send, even where the peer does not receive (RFC 8830, RFC 5576, RFC 8829
+  /// §5.2.1): by what stands here W3C WebRTC tells whether there is something to negotiate. JSEP needs no `ssrc` lines, but peers
+  /// without the mid extension do; the layers of simulcast are told by their rids alone, as browsers have it.
+  static func write(_ transceiver: Transceiver, layers: [String], cname: String, to section: inout MediaDescription) {
+    guard transceiver.direction.sends else { return }
+    let sender = transceiver.sender
     let streams = sender.streams.isEmpty ? ["-"] : sender.streams
     section.msids = streams.map { MediaStreamID(stream: $0, track: sender.trackID) }
     guard layers.isEmpty, let encoding = sender.encodings.first else { return }

@@ -114,7 +114,7 @@ extension PeerNegotiation {
   /// `restartIce`: the next offer brings new credentials.
   package mutating func restartICE() throws(NegotiationError) {
     try requireOpen("restartIce")
-    credentialsToReplace = settledCredentials
+    credentialsToReplace = settledTransport.local
     updateNegotiationNeeded()
   }
 
@@ -126,7 +126,9 @@ extension PeerNegotiation {
     guard streams <= configuration.limits.streams else { throw .limit("streams of a track", maximum: configuration.limits.streams) }
     for id in ids {
       // RFC 8830 §2: they stand in a line of text.
-      guard !id.isEmpty, id.utf8.allSatisfy({ (33...126).contains($0) }) else { throw .invalidAccess("the id \"\(id)\" has other than visible ASCII") }
+      guard !id.isEmpty, id.utf8.allSatisfy({ (33...126).contains($0) }) else {
+        throw .invalidAccess("the id \"\(id)\" has other than visible ASCII")
+      }
       guard id.utf8.count <= configuration.limits.idBytes else { throw .limit("bytes of an id", maximum: configuration.limits.idBytes) }
     }
   }
