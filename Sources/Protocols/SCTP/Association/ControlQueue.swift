@@ -39,8 +39,5 @@ struct ControlQueue {
     return bundled.popFirst()
   }
 
-  mutating func removeAll() {
-    lone.removeAll()
-    bundled.removeAll()
-  }
+  mutating func removeBundled() { bundled.removeAll() }
 }

@@ -126,7 +126,7 @@ extension SCTPAssociation {
     streams.isInterleaved = isInterleaved
     if outgoingStreamCount < configuration.outgoingStreams { streams.drop(from: outgoingStreamCount) }
     if outstanding.isEmpty { outstanding = OutstandingChunks(firstTSN: localTSN, isInterleaved: isInterleaved) }
-    reset = StreamReset(localTSN: localTSN, peerTSN: tsn)
+    reset = StreamReset(localTSN: localTSN, peerTSN: tsn, waiting: reset.waiting)
   }
 
   private mutating func becomeEstablished(_ now: Instant) {
@@ -138,6 +138,7 @@ extension SCTPAssociation {
     if outstanding.needsTimer { timers.retransmission = now + timeout.value }
     restHeartbeat(now)
     raise(.connected)
+    giveUpResets()
   }
 
   // MARK: Time
