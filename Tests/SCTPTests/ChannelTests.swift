@@ -128,7 +128,9 @@ import Testing
       return try simulation.left.session.open(options, now: .zero)
     }
     #expect(simulation.connect())
-    for number in 0..<200 { for id in ids { try simulation.left.session.send(.binary, pattern(4000, number), on: id, now: simulation.now) } }
+    for number in 0..<200 {
+      for id in ids { try simulation.left.session.send(.binary, pattern(4000, number), on: id, now: simulation.now) }
+    }
     simulation.run(for: .seconds(8))
     let counts = ids.map { Double(simulation.right.messages[$0]?.count ?? 0) }
     #expect(counts[0] > 10 && abs(counts[1] / counts[0] - 2) < 0.4 && abs(counts[2] / counts[0] - 4) < 0.8)

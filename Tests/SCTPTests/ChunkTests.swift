@@ -132,7 +132,8 @@ import Testing
   @Test func `OPEN and ACK come back the same`() throws {
     var options = DataChannelOptions(label: "größe", protocolName: "chat")
     options.priority = 1024
-    for (retransmissions, lifetime, isOrdered) in [(nil, nil, true), (3, nil, false), (nil, 1500, true), (0, nil, true)] as [(UInt16?, Int?, Bool)] {
+    let kinds: [(UInt16?, Int?, Bool)] = [(nil, nil, true), (3, nil, false), (nil, 1500, true), (0, nil, true)]
+    for (retransmissions, lifetime, isOrdered) in kinds {
       options.maximumRetransmissions = retransmissions
       options.lifetime = lifetime.map { .milliseconds($0) }
       options.isOrdered = isOrdered

@@ -136,7 +136,8 @@ extension SCTPAssociation {
     guard let tsn = outstanding.nextLost(), hasWindow || packet.count > start else { return false }
     let chunk = outstanding[tsn]
     let size = headerBytes + (chunk.payload.count + 3) & ~3
-    guard packet.count + size <= configuration.packetBytes || packet.count == start else { return false }
+    // Behind control chunks it may not fit: the next packet has the room that it was cut for.
+    guard packet.count + size <= configuration.packetBytes else { return false }
     outstanding.markResent(tsn, packet: packetNumber, now: now)
     peer.window = max(0, peer.window - chunk.payload.count)
     counters.retransmissions += 1
