@@ -6,7 +6,7 @@ struct ControlQueue {
   struct Lone {
     var tag: UInt32
     var chunk: [UInt8]
-    /// RFC 9653 §5.2: INIT always has a checksum.
+    /// RFC 9653 §5.2: what is sent before both have agreed has a checksum.
     var needsChecksum: Bool
   }
 

@@ -46,7 +46,7 @@ extension SCTPAssociation {
       extensions: configuration.extensions, cookie: cookie.sealed(cookieKey), unrecognized: initiation.parameters.unrecognized)
     var writer = ByteWriter()
     ourInit(tag: tag, tsn: localTSN, parameters: parameters).write(into: &writer, isAck: true)
-    control.append(alone: writer.bytes, tag: initiation.tag)
+    control.append(alone: writer.bytes, tag: initiation.tag, needsChecksum: true)
   }
 
   /// RFC 9260 §5.1.5, §5.2.4.
