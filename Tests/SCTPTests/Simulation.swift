@@ -39,6 +39,11 @@ final class Peer {
     } while !batch.isEmpty
   }
 
+  var statistics: SCTPStatistics { session.statistics }
+  var state: SCTPState { session.association.state }
+  func bufferedAmount(of id: UInt16) -> Int { session.bufferedAmount(of: id) }
+  func hasChannel(_ id: UInt16) -> Bool { session.options(of: id) != nil }
+
   func count(_ matches: (DataChannelEvent) -> Bool) -> Int { events.count(where: matches) }
   var isConnected: Bool { events.contains(.connected) }
   var endReason: SCTPEndReason? {

@@ -72,6 +72,8 @@ package struct SCTPStatistics: Equatable, Sendable {
   package var congestionWindow = 0
   package var peerWindow = 0
   package var bytesInFlight = 0
+  /// Received and not taken: of messages that are incomplete, early or not polled, with something for each.
+  package var bytesHeld = 0
   /// `nil` before the first measurement.
   package var roundTrip: TimeSpan?
   package var retransmissionTimeout = TimeSpan.zero

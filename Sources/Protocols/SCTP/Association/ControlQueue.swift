@@ -6,7 +6,7 @@ struct ControlQueue {
   struct Lone {
     var tag: UInt32
     var chunk: [UInt8]
-    /// RFC 9653 §5.2: INIT always has a checksum.
+    /// RFC 9653 §5.2: what is sent before both have agreed has a checksum.
     var needsChecksum: Bool
   }
 
@@ -39,8 +39,5 @@ struct ControlQueue {
     return bundled.popFirst()
   }
 
-  mutating func removeAll() {
-    lone.removeAll()
-    bundled.removeAll()
-  }
+  mutating func removeBundled() { bundled.removeAll() }
 }

@@ -20,6 +20,7 @@ extension SCTPAssociation {
     let result = outstanding.acknowledge(tsn, gaps: gaps, shortest: timeout.shortest, now: now)
     // The peer lives, even when its window is shut (RFC 9260 §6.1 A).
     failures = 0
+    heartbeatSentAt = nil
     restHeartbeat(now)
     if let sent = result.sampleSentAt { timeout.measure(now - sent, now: now) } else if result.movedCumulative { timeout.restore() }
     congestion.acknowledge(
@@ -57,7 +58,8 @@ extension SCTPAssociation {
   mutating func retransmissionTimeout(now: Instant) {
     counters.timeouts += 1
     guard countFailure() else { return }
-    if !isProbing { congestion.timeOut() }
+    // Neither a shut window nor a FORWARD TSN that was lost says that the path is full.
+    if !isProbing, outstanding.flightBytes > 0 { congestion.timeOut() }
     timeout.backOff()
     outstanding.markAllLost()
     abandonExhausted(now)

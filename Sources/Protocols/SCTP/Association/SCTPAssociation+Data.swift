@@ -47,6 +47,7 @@ extension SCTPAssociation {
     if !isNext || received.hasGaps { sack.isDue = true }
     received.insert(tsn)
     guard chunk.stream < configuration.incomingStreams else { return reject(chunk) }
+    guard !incoming.isStale(chunk) else { return }
     do throws(SCTPViolation) {
       if let message = try fragments.insert(chunk, tsn: tsn, payload) { deliver(message) }
     } catch {
@@ -85,7 +86,7 @@ extension SCTPAssociation {
     if !isInterleaved { fragments.drop(upTo: tsn) }
     for skipped in forward.skipped {
       if isInterleaved { fragments.drop(skipped) }
-      if !skipped.isUnordered { skipIncoming(skipped) }
+      skipIncoming(skipped)
     }
   }
 
@@ -94,7 +95,7 @@ extension SCTPAssociation {
   /// RFC 9260 §6.2: at once for every second packet and while there are gaps, else after a while.
   mutating func endOfPacket(now: Instant) {
     guard state != .ended else { return }
-    performDeferredReset()
+    if !extensions.contains(.interleaving) { fragments.dropOrphans(upTo: received.cumulative) }
     guard sack.packetHasData else { return }
     sack.packetHasData = false
     sack.packets += 1

@@ -21,7 +21,7 @@ extension SCTPAssociation {
   /// Ends the association for something the peer did.
   mutating func fail(_ reason: SCTPEndReason, cause: ErrorCause?) {
     guard state != .ended else { return }
-    control.removeAll()
+    control = ControlQueue(maximum: configuration.limits.replies)
     if peer.isKnown { control.append(alone: ErrorCause.chunk(ChunkType.abort, cause.map { [$0] } ?? []), tag: peer.tag) }
     finish(reason)
   }
@@ -40,6 +40,7 @@ extension SCTPAssociation {
     guard state != .ended else { return }
     state = .ended
     timers.stopAll()
+    control.removeBundled()
     streams.removeAll()
     outstanding = OutstandingChunks(firstTSN: localTSN, isInterleaved: false)
     fragments = FragmentStore(limits: configuration.limits)

@@ -46,7 +46,7 @@ extension SCTPAssociation {
       extensions: configuration.extensions, cookie: cookie.sealed(cookieKey), unrecognized: initiation.parameters.unrecognized)
     var writer = ByteWriter()
     ourInit(tag: tag, tsn: localTSN, parameters: parameters).write(into: &writer, isAck: true)
-    control.append(alone: writer.bytes, tag: initiation.tag)
+    control.append(alone: writer.bytes, tag: initiation.tag, needsChecksum: true)
   }
 
   /// RFC 9260 §5.1.5, §5.2.4.
@@ -126,7 +126,7 @@ extension SCTPAssociation {
     streams.isInterleaved = isInterleaved
     if outgoingStreamCount < configuration.outgoingStreams { streams.drop(from: outgoingStreamCount) }
     if outstanding.isEmpty { outstanding = OutstandingChunks(firstTSN: localTSN, isInterleaved: isInterleaved) }
-    reset = StreamReset(localTSN: localTSN, peerTSN: tsn)
+    reset = StreamReset(localTSN: localTSN, peerTSN: tsn, waiting: reset.waiting)
   }
 
   private mutating func becomeEstablished(_ now: Instant) {
@@ -138,6 +138,7 @@ extension SCTPAssociation {
     if outstanding.needsTimer { timers.retransmission = now + timeout.value }
     restHeartbeat(now)
     raise(.connected)
+    giveUpResets()
   }
 
   // MARK: Time

@@ -4,7 +4,7 @@ package import MartletPrimitives
 extension SCTPAssociation {
   /// Takes one packet, which is one DTLS record. One that is not acceptable is dropped and counted in `statistics`.
   package mutating func receive(_ packet: RawSpan, now: Instant) {
-    guard state != .ended else { return }
+    guard state != .ended else { return answerLate(packet) }
     counters.packetsReceived += 1
     do throws(ParseError) {
       try accept(packet, now: now)
@@ -12,6 +12,13 @@ extension SCTPAssociation {
       drop(.malformed(error))
     }
     endOfPacket(now: now)
+  }
+
+  /// RFC 9260 §8.4: a peer whose SHUTDOWN ACK comes again did not get our SHUTDOWN COMPLETE.
+  private mutating func answerLate(_ packet: RawSpan) {
+    var reader = ByteReader(packet)
+    guard let header = try? PacketHeader(parsing: &reader), header.tag == localTag, reader.peek() == ChunkType.shutdownAck else { return }
+    control.append(alone: Self.empty(ChunkType.shutdownComplete), tag: peer.tag)
   }
 
   mutating func drop(_ error: SCTPError) {

@@ -39,10 +39,13 @@ extension SCTPAssociation {
     timers.reset = now + timeout.value
   }
 
-  /// RFC 6525 §5.1.1: asks again.
+  /// RFC 6525 §5.1.1: asks again. While data is on its way T3 does the counting.
   mutating func resetTimeout(now: Instant) {
-    guard reset.request != nil, countFailure() else { return }
-    timeout.backOff()
+    guard reset.request != nil else { return }
+    if timers.retransmission == .distantFuture {
+      guard countFailure() else { return }
+      timeout.backOff()
+    }
     reset.mustSend = true
   }
 
@@ -55,24 +58,26 @@ extension SCTPAssociation {
     let chunk = try ReconfigurationChunk(parsing: body)
     for parameter in chunk.parameters {
       switch parameter {
-      case .outgoing(let request, _, let last, let streams): answer(request, last, streams)
-      case .other(let request): if isExpected(request) { conclude(request, ResetParameter.Result.denied) }
+      case .outgoing(let request, _, let last, let streams): if isInTurn(request) { conclude(request, answer(last, streams)) }
+      case .other(let request): if isInTurn(request) { conclude(request, ResetParameter.Result.denied) }
       case .response(let request, let result): receiveResponse(request, result, now: now)
       }
     }
   }
 
-  /// RFC 6525 §5.2.1: the last request again gets the last answer again, any other is out of sequence.
-  private mutating func isExpected(_ request: UInt32) -> Bool {
+  /// RFC 6525 §5.2.1: the last request again gets the last answer again, any other is out of sequence. A request that had to wait
+  /// counts as answered: of the peers that ask again some (usrsctp, Pion) do so with the same number, some (dcsctp) with the next.
+  private mutating func isInTurn(_ request: UInt32) -> Bool {
     if request == reset.expected { return true }
-    respond(request, request == reset.expected &- 1 ? reset.lastResult : ResetParameter.Result.badSequenceNumber)
+    let isRepeated = request == reset.expected &- 1
+    if isRepeated, reset.lastResult == ResetParameter.Result.inProgress { return true }
+    respond(request, isRepeated ? reset.lastResult : ResetParameter.Result.badSequenceNumber)
     return false
   }
 
   private mutating func conclude(_ request: UInt32, _ result: UInt32) {
     reset.expected = request &+ 1
     reset.lastResult = result
-    reset.deferred = nil
     respond(request, result)
   }
 
@@ -82,36 +87,25 @@ extension SCTPAssociation {
     control.append(writer.bytes)
   }
 
-  /// RFC 6525 §5.2.2. While data of before the reset is missing the peer is told to ask again, and keeps its streams still.
-  private mutating func answer(_ request: UInt32, _ lastTSN: UInt32, _ streams: [UInt16]) {
-    guard isExpected(request) else { return }
-    guard streams.allSatisfy({ $0 < configuration.incomingStreams }) else { return conclude(request, ResetParameter.Result.wrongStream) }
+  /// RFC 6525 §5.2.2. While data of before the reset is missing the peer is told to ask again; it keeps its streams still meanwhile,
+  /// so that nothing of after the reset can come before it.
+  private mutating func answer(_ lastTSN: UInt32, _ streams: [UInt16]) -> UInt32 {
+    guard streams.allSatisfy({ $0 < configuration.incomingStreams }) else { return ResetParameter.Result.wrongStream }
     let last = SerialNumber.extend(lastTSN, near: received.cumulative)
-    guard last <= received.cumulative, hasRoomForEvents else {
-      reset.deferred = StreamReset.Deferred(number: request, lastTSN: lastTSN, streams: streams)
-      return respond(request, ResetParameter.Result.inProgress)
-    }
-    perform(request, streams)
-  }
-
-  /// The data that a reset waited for has come.
-  mutating func performDeferredReset() {
-    guard let deferred = reset.deferred, hasRoomForEvents else { return }
-    guard SerialNumber.extend(deferred.lastTSN, near: received.cumulative) <= received.cumulative else { return }
-    perform(deferred.number, deferred.streams)
-  }
-
-  private mutating func perform(_ request: UInt32, _ streams: [UInt16]) {
+    guard last <= received.cumulative, hasRoomForEvents else { return ResetParameter.Result.inProgress }
     incoming.reset(streams)
     for stream in streams { fragments.drop(stream: stream) }
     raise(.incomingReset(streams))
-    conclude(request, ResetParameter.Result.performed)
+    return ResetParameter.Result.performed
   }
 
   private mutating func receiveResponse(_ number: UInt32, _ result: UInt32, now: Instant) {
     guard let request = reset.request, request.number == number else { return }
     failures = 0
-    if result == ResetParameter.Result.inProgress || result == ResetParameter.Result.alreadyInProgress {
+    if result == ResetParameter.Result.inProgress {
+      // A new number: dcsctp takes the old one for answered.
+      reset.request?.number = reset.nextNumber
+      reset.nextNumber &+= 1
       timers.reset = now + timeout.value
       return
     }
@@ -121,5 +115,11 @@ extension SCTPAssociation {
     timers.reset = .distantFuture
     for stream in request.streams { streams.reopen(stream, restarts: isAccepted) }
     raise(.outgoingReset(request.streams, accepted: isAccepted))
+  }
+
+  /// The handshake has shown that the peer knows no resets.
+  mutating func giveUpResets() {
+    guard !reset.waiting.isEmpty, !extensions.contains(.reconfiguration) else { return }
+    raise(.outgoingReset(exchange(&reset.waiting, with: []), accepted: false))
   }
 }

@@ -3,8 +3,10 @@ package import MartletPrimitives
 /// Messages to be sent, and the packets that carry them (RFC 9260 §6.1, §6.9, §6.10).
 extension SCTPAssociation {
   /// Queues a message, before the handshake too.
+  /// - Parameter isCounted: its bytes belong to `bufferedBytes(of:)`.
   package mutating func send(
-    _ payload: Slice, on stream: UInt16, protocolID: UInt32, _ reliability: SCTPReliability = .reliable, now: Instant
+    _ payload: Slice, on stream: UInt16, protocolID: UInt32, _ reliability: SCTPReliability = .reliable, isCounted: Bool = true,
+    now: Instant
   ) throws(SCTPError) {
     switch state {
     case .closed, .cookieWait, .cookieEchoed, .established: break
@@ -18,7 +20,7 @@ extension SCTPAssociation {
     counters.messagesSent += 1
     streams.append(
       OutgoingMessage(
-        payload: payload, protocolID: protocolID, isUnordered: reliability.isUnordered,
+        payload: payload, protocolID: protocolID, isUnordered: reliability.isUnordered, isCounted: isCounted,
         retransmissionLimit: reliability.maximumRetransmissions ?? .max,
         expiresAt: reliability.lifetime.map { now + $0 } ?? .distantFuture), to: stream)
   }
@@ -26,7 +28,7 @@ extension SCTPAssociation {
   /// The share of a stream among those that have something to send; 256 unless set (RFC 8831 §6.4).
   package mutating func setWeight(_ weight: UInt16, of stream: UInt16) { streams.update(stream) { $0.weight = max(1, weight) } }
 
-  /// When the bytes waiting on a stream fall to this, `bufferedAmountLow` is raised.
+  /// When the bytes waiting on a stream fall to this, `bufferedAmountLow` is raised; without a threshold it never is.
   package mutating func setLowThreshold(_ bytes: Int, of stream: UInt16) { streams.update(stream) { $0.lowThreshold = max(0, bytes) } }
 
   // MARK: Packets
@@ -134,7 +136,8 @@ extension SCTPAssociation {
     guard let tsn = outstanding.nextLost(), hasWindow || packet.count > start else { return false }
     let chunk = outstanding[tsn]
     let size = headerBytes + (chunk.payload.count + 3) & ~3
-    guard packet.count + size <= configuration.packetBytes || packet.count == start else { return false }
+    // Behind control chunks it may not fit: the next packet has the room that it was cut for.
+    guard packet.count + size <= configuration.packetBytes else { return false }
     outstanding.markResent(tsn, packet: packetNumber, now: now)
     peer.window = max(0, peer.window - chunk.payload.count)
     counters.retransmissions += 1
@@ -148,12 +151,14 @@ extension SCTPAssociation {
   private mutating func writeNew(into packet: inout ByteWriter, _ start: Int, _ now: Instant) -> Bool {
     guard hasWindow || packet.count > start else { return false }
     let isFirst = packet.count == start
-    // Into a shut window goes one chunk, when nothing else is under way (RFC 9260 §6.1 A).
-    let isProbe = peer.window < Self.smallWindow && outstanding.isEmpty
     let room = (configuration.packetBytes - packet.count - headerBytes) & ~3
-    let allowed = isProbe && isFirst ? room : min(room, peer.window)
+    // Into a window too small for a packet one chunk goes when nothing else is under way (RFC 9260 §6.1 A); else the window is
+    // waited for: crumbs that just fit would be all that ever goes.
+    let isSmall = peer.window < room
+    let isProbe = isSmall && outstanding.isEmpty
+    let allowed = isProbe ? room : min(room, peer.window)
     guard allowed > 0 else { return false }
-    switch streams.next(room: allowed, isFirst: isFirst, now: now) {
+    switch streams.next(room: allowed, mayCut: isFirst && (isProbe || !isSmall), now: now) {
     case .nothing: return false
     case .abandoned(let rest):
       _ = outstanding.abandon(rest.message)
@@ -172,8 +177,6 @@ extension SCTPAssociation {
       return true
     }
   }
-
-  private static let smallWindow = 1
 
   private var headerBytes: Int { DataChunk.headerBytes(isInterleaved: streams.isInterleaved) }
 

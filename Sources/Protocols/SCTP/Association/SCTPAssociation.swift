@@ -59,6 +59,8 @@ package struct SCTPAssociation: ~Copyable {
   var reset: StreamReset
 
   package init(_ configuration: SCTPConfiguration, random: RandomSource) {
+    var configuration = configuration
+    configuration.packetBytes = min(max(configuration.packetBytes, 256), 16384) & ~3
     self.configuration = configuration
     self.random = random
     cookieKey = self.random.bytes(32)
@@ -94,6 +96,7 @@ package struct SCTPAssociation: ~Copyable {
     result.congestionWindow = congestion.bytes
     result.peerWindow = peer.window
     result.bytesInFlight = outstanding.flightBytes
+    result.bytesHeld = heldBytes
     result.roundTrip = timeout.smoothed
     result.retransmissionTimeout = timeout.value
     result.messagesAbandoned += streams.abandonedMessages

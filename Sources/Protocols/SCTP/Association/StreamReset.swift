@@ -9,25 +9,18 @@ struct StreamReset {
     var streams: [UInt16]
   }
 
-  /// A request of the peer that waits for data to arrive.
-  struct Deferred {
-    var number: UInt32
-    var lastTSN: UInt32
-    var streams: [UInt16]
-  }
-
   var request: Request?
   /// Streams whose turn comes when the request under way is answered.
-  var waiting: [UInt16] = []
+  var waiting: [UInt16]
   /// The request is to be sent, for the first time or again.
   var mustSend = false
   var nextNumber: UInt32
   /// What the peer's next request must have, and how its last one was answered.
   var expected: UInt32
   var lastResult = ResetParameter.Result.badSequenceNumber
-  var deferred: Deferred?
 
-  init(localTSN: UInt32, peerTSN: UInt32) {
+  init(localTSN: UInt32, peerTSN: UInt32, waiting: [UInt16] = []) {
+    self.waiting = waiting
     nextNumber = localTSN
     expected = peerTSN
   }

@@ -48,9 +48,11 @@ package struct ChunkHeader: Equatable, Sendable {
 }
 
 extension ByteWriter {
-  /// Begins a chunk or a parameter, whose length is not known yet.
-  /// - Returns: what `endBlock` wants to know.
+  /// Begins a chunk or a parameter, whose length is not known yet, behind the padding of the one before it. (The length of a chunk
+  /// does not count the padding of its last parameter, RFC 9260 §3.2.)
+  /// - Returns: what `endChunk` and `endParameter` want to know.
   mutating func beginBlock() -> Int {
+    zeros(-count & 3)
     u32(0)
     return count - 4
   }
@@ -58,12 +60,11 @@ extension ByteWriter {
   /// Writes type, flags and length where the block began, and pads it.
   mutating func endChunk(_ type: UInt8, flags: UInt8 = 0, at start: Int) {
     patchU32(UInt32(type) << 24 | UInt32(flags) << 16 | UInt32(UInt16(clamping: count - start)), at: start)
-    zeros(-(count - start) & 3)
+    zeros(-count & 3)
   }
 
   mutating func endParameter(_ type: UInt16, at start: Int) {
     patchU32(UInt32(type) << 16 | UInt32(UInt16(clamping: count - start)), at: start)
-    zeros(-(count - start) & 3)
   }
 
   /// A chunk that is only a header.

@@ -92,7 +92,7 @@ extension DataChannelSession {
     }
     guard channels.count < limits.channels, id < association.outgoingStreamCount else { return refuse(id) }
     do throws(SCTPError) {
-      try association.send(Slice(ChannelControl.ack.bytes), on: id, protocolID: PayloadProtocol.control, now: now)
+      try association.send(Slice(ChannelControl.ack.bytes), on: id, protocolID: PayloadProtocol.control, isCounted: false, now: now)
     } catch {
       return refuse(id)
     }

@@ -86,7 +86,7 @@ package struct DataChannelSession: ~Copyable {
 
   private mutating func queue(_ bytes: [UInt8], on id: UInt16, now: Instant) throws(DataChannelError) {
     do throws(SCTPError) {
-      try association.send(Slice(bytes), on: id, protocolID: PayloadProtocol.control, now: now)
+      try association.send(Slice(bytes), on: id, protocolID: PayloadProtocol.control, isCounted: false, now: now)
     } catch {
       throw .transport(error)
     }
@@ -134,6 +134,7 @@ package struct DataChannelSession: ~Copyable {
     association.setWeight(priority, of: id)
   }
 
+  /// `bufferedAmountLow` is raised when what waits falls to this; it is not before a threshold is set.
   package mutating func setLowThreshold(_ bytes: Int, of id: UInt16) {
     guard channels[id] != nil else { return }
     association.setLowThreshold(bytes, of: id)

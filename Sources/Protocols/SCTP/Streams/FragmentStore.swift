@@ -44,8 +44,6 @@ struct FragmentStore {
   init(limits: SCTPLimits) { self.limits = limits }
 
   var isFull: Bool { runs.count >= limits.partialMessages }
-  /// Nothing is missing at the end of what is held: the last message may come to be complete.
-  var isEmpty: Bool { runs.isEmpty }
 
   /// - Returns: the message that this fragment completes.
   mutating func insert(_ chunk: DataChunk, tsn: Int64, _ payload: RawSpan) throws(SCTPViolation) -> ReassembledMessage? {
@@ -143,6 +141,14 @@ struct FragmentStore {
 
   /// FORWARD TSN (RFC 3758 §3.6): what began up to here and is incomplete stays so.
   mutating func drop(upTo tsn: Int64) { drop { $0.start <= tsn } }
+
+  /// Fragments of DATA whose beginning was given up: all that comes before them is there or will never be.
+  mutating func dropOrphans(upTo cumulative: Int64) {
+    var place = 0
+    while place < runs.count, runs[place].start <= cumulative {
+      if runs[place].hasBegin { place += 1 } else { _ = remove(place) }
+    }
+  }
 
   /// I-FORWARD-TSN (RFC 8260 §2.3.1).
   mutating func drop(_ skipped: ForwardTSN.Skipped) {

@@ -7,6 +7,8 @@ struct IncomingStreams {
     var next: Int64 = 0
     /// Complete messages that came too early.
     var waiting: [Int64: SCTPMessage] = [:]
+    /// The last unordered message of I-DATA that the peer has given up.
+    var skippedUnordered: Int64?
   }
 
   private var streams: [UInt16: Stream] = [:]
@@ -32,6 +34,16 @@ struct IncomingStreams {
     }
   }
 
+  /// A fragment of a message that was delivered or given up.
+  func isStale(_ chunk: DataChunk) -> Bool {
+    guard let stream = streams[chunk.stream] else { return false }
+    guard chunk.flags.contains(.unordered) else {
+      return Self.extend(chunk.messageNumber, near: stream.next, chunk.isInterleaved) < stream.next
+    }
+    guard chunk.isInterleaved, let skipped = stream.skippedUnordered else { return false }
+    return Self.extend(chunk.messageNumber, near: skipped, true) <= skipped
+  }
+
   private static func extend(_ number: UInt32, near next: Int64, _ isInterleaved: Bool) -> Int64 {
     isInterleaved ? SerialNumber.extend(number, near: next) : SerialNumber.extend(UInt16(truncatingIfNeeded: number), near: next)
   }
@@ -46,6 +58,7 @@ struct IncomingStreams {
 
   /// The peer has given up the messages up to a number: those that did come are delivered, and what follows them.
   mutating func skip(_ skipped: ForwardTSN.Skipped, isInterleaved: Bool, into output: inout Deque<SCTPEvent>) {
+    guard !skipped.isUnordered else { return skipUnordered(skipped) }
     let next = streams[skipped.stream]?.next ?? 0
     let last = Self.extend(skipped.messageNumber, near: next, isInterleaved)
     guard last >= next else { return }
@@ -56,6 +69,11 @@ struct IncomingStreams {
     }
     streams[skipped.stream, default: Stream()].next = last + 1
     release(skipped.stream, into: &output)
+  }
+
+  private mutating func skipUnordered(_ skipped: ForwardTSN.Skipped) {
+    let known = streams[skipped.stream]?.skippedUnordered ?? -1
+    streams[skipped.stream, default: Stream()].skippedUnordered = max(known, Self.extend(skipped.messageNumber, near: known, true))
   }
 
   /// The streams begin again at number 0; all of them when the list is empty.

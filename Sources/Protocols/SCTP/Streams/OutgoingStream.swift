@@ -5,6 +5,8 @@ struct OutgoingMessage {
   var payload: Slice
   var protocolID: UInt32
   var isUnordered: Bool
+  /// It belongs to the stream's buffered bytes; control messages do not.
+  var isCounted: Bool
   var retransmissionLimit: UInt16
   var expiresAt: Instant
 }
@@ -13,7 +15,8 @@ struct OutgoingMessage {
 struct OutgoingStream {
   var messages = Deque<OutgoingMessage>()
   var bufferedBytes = 0
-  var lowThreshold = 0
+  /// `nil` until somebody wants to know.
+  var lowThreshold: Int?
   var weight: UInt16 = 256
   /// No more messages are taken: the stream is to be reset.
   var isClosing = false

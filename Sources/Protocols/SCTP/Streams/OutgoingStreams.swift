@@ -33,7 +33,7 @@ struct OutgoingStreams {
     var wasIdle = false
     update(id) {
       $0.messages.append(message)
-      $0.bufferedBytes += message.payload.count
+      if message.isCounted { $0.bufferedBytes += message.payload.count }
       wasIdle = !$0.isScheduled
     }
     bufferedBytes += message.payload.count
@@ -50,7 +50,7 @@ struct OutgoingStreams {
   /// Drops what waits on streams that the peer does not take.
   mutating func drop(from limit: UInt16) {
     for (id, stream) in streams where id >= limit {
-      bufferedBytes -= stream.bufferedBytes
+      for message in stream.messages { bufferedBytes -= message.payload.count }
       schedule.remove(id)
       streams[id] = nil
     }
@@ -86,16 +86,17 @@ struct OutgoingStreams {
 
   /// - Parameters:
   ///   - room: payload bytes that the packet still takes.
-  ///   - isFirst: the packet holds no data yet, so that no better place will come for a long message.
-  mutating func next(room: Int, isFirst: Bool, now: Instant) -> Next {
+  ///   - mayCut: a long message will not find more room than here.
+  mutating func next(room: Int, mayCut: Bool, now: Instant) -> Next {
     while let id = unfinished ?? schedule.first, let stream = streams[id], let message = stream.messages.first {
       if message.expiresAt <= now {
+        abandonedMessages += 1
         if let chunk = dropFirst(id) { return .abandoned(chunk) }
         continue
       }
       let left = message.payload.count - stream.offset
       // A message is not cut into crumbs that fill the end of a packet.
-      guard left <= room || isFirst || room >= Self.smallestPiece, room > 0 else { return .nothing }
+      guard left <= room || mayCut || room >= Self.smallestPiece, room > 0 else { return .nothing }
       return .fragment(take(id, message, min(left, room)))
     }
     return .nothing
@@ -118,7 +119,7 @@ struct OutgoingStreams {
       isDone = stream.offset == message.payload.count
     }
     if isDone { chunk.flags.insert(.end) }
-    consume(id, count)
+    consume(id, count, message)
     advance(id, isDone: isDone)
     return chunk
   }
@@ -135,11 +136,11 @@ struct OutgoingStreams {
     }
   }
 
-  private mutating func consume(_ id: UInt16, _ count: Int) {
-    guard let stream = streams[id] else { return }
+  private mutating func consume(_ id: UInt16, _ count: Int, _ message: OutgoingMessage) {
     bufferedBytes -= count
+    guard message.isCounted, let stream = streams[id] else { return }
     let left = stream.bufferedBytes - count
-    if stream.bufferedBytes > stream.lowThreshold, left <= stream.lowThreshold { low.append(id) }
+    if let threshold = stream.lowThreshold, stream.bufferedBytes > threshold, left <= threshold { low.append(id) }
     update(id) { $0.bufferedBytes = left }
   }
 
@@ -172,8 +173,7 @@ struct OutgoingStreams {
   /// - Returns: a stand-in for what has not gone, when a part of it has: the peer must be told to stop waiting.
   private mutating func dropFirst(_ id: UInt16) -> OutgoingChunk? {
     guard let stream = streams[id], let message = stream.messages.first else { return nil }
-    abandonedMessages += 1
-    consume(id, message.payload.count - stream.offset)
+    consume(id, message.payload.count - stream.offset, message)
     advance(id, isDone: true)
     guard stream.offset > 0 else { return nil }
     return OutgoingChunk(
@@ -197,15 +197,25 @@ struct OutgoingStreams {
   }
 }
 
-/// Streams by when their next piece would be through: a binary heap.
+/// Streams by when their next piece would be through, equal ones in the order in which they came: a binary heap.
 private struct ScheduleHeap {
-  private var entries: [(finish: UInt64, id: UInt16)] = []
+  private struct Entry {
+    var finish: UInt64
+    var order: UInt64
+    var id: UInt16
+
+    static func < (a: Entry, b: Entry) -> Bool { a.finish == b.finish ? a.order < b.order : a.finish < b.finish }
+  }
+
+  private var entries: [Entry] = []
+  private var pushed: UInt64 = 0
 
   var isEmpty: Bool { entries.isEmpty }
   var first: UInt16? { entries.first?.id }
 
   mutating func push(_ finish: UInt64, _ id: UInt16) {
-    entries.append((finish, id))
+    pushed += 1
+    entries.append(Entry(finish: finish, order: pushed, id: id))
     siftUp(entries.count - 1)
   }
 
@@ -224,7 +234,7 @@ private struct ScheduleHeap {
 
   private mutating func siftUp(_ start: Int) {
     var child = start
-    while child > 0, entries[child].finish < entries[(child - 1) / 2].finish {
+    while child > 0, entries[child] < entries[(child - 1) / 2] {
       entries.swapAt(child, (child - 1) / 2)
       child = (child - 1) / 2
     }
@@ -234,7 +244,7 @@ private struct ScheduleHeap {
     var parent = start
     while true {
       var least = parent
-      for child in [2 * parent + 1, 2 * parent + 2] where child < entries.count && entries[child].finish < entries[least].finish {
+      for child in [2 * parent + 1, 2 * parent + 2] where child < entries.count && entries[child] < entries[least] {
         least = child
       }
       guard least != parent else { return }
