@@ -20,6 +20,11 @@ extension ICEAgent {
     return localCredentials
   }
 
+  /// The role that signaling gives (RFC 8445 §6.1.1), before checks begin.
+  package mutating func takeRole(_ role: ICERole, now: Instant) {
+    if startedAt == nil, !configuration.isLite { changeRole(to: role, now: now) }
+  }
+
   /// Nothing is sent or taken any more.
   package mutating func close(now: Instant) {
     guard state != .closed else { return }

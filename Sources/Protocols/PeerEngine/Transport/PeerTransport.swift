@@ -137,10 +137,13 @@ package final class PeerTransport {
   /// - Parameters:
   ///   - fingerprints: of the certificates that the peer may show (RFC 8122).
   ///   - role: of this end in DTLS (RFC 8842).
+  ///   - iceRole: of this end in ICE; without, the configuration's.
   package func connect(
-    to credentials: ICECredentials, isLite: Bool, fingerprints: [CertificateFingerprint], role: DTLSEngine.Role, now: Instant
+    to credentials: ICECredentials, isLite: Bool, fingerprints: [CertificateFingerprint], role: DTLSEngine.Role,
+    iceRole: ICERole? = nil, now: Instant
   ) throws(ICEError) {
     guard state == .new else { throw .closed }
+    if let iceRole { agent.takeRole(iceRole, now: now) }
     try agent.setRemote(credentials, isLite: isLite, now: now)
     self.role = role
     self.fingerprints = fingerprints

@@ -1,0 +1,76 @@
+internal import MartletPrimitives
+
+/// RTCRtpTransceiver: media of one kind, sent to and received from the peer in one section.
+public final class MediaTransceiver: Sendable, Equatable {
+  public enum Kind: String, Sendable { case audio, video }
+  public enum Direction: String, Sendable { case sendrecv, sendonly, recvonly, inactive }
+
+  /// A codec that was negotiated.
+  public struct Codec: Sendable, Equatable {
+    /// As SDP names it: `VP8`, `H264`, `opus`.
+    public let name: String
+    public let payloadType: UInt8
+    /// Ticks a second of timestamps.
+    public let clockRate: Int
+    public let parameters: String
+  }
+
+  /// One RTP packet's content (RFC 3550).
+  public struct Packet: Sendable {
+    public var payloadType: UInt8
+    public var sequenceNumber: UInt16
+    /// In ticks of the codec's clock.
+    public var timestamp: UInt32
+    public var marker: Bool
+    public var payload: [UInt8]
+  }
+
+  /// A picture or a piece of sound, whole.
+  public struct Frame: Sendable {
+    /// In ticks of the codec's clock.
+    public var timestamp: UInt32
+    public var isKeyFrame: Bool
+    /// H.264 and HEVC: NAL units, each behind its length in four bytes. AV1: OBUs. VP8, VP9, Opus, G.711: the frame.
+    public var data: [UInt8]
+
+    public init(timestamp: UInt32, isKeyFrame: Bool, data: [UInt8]) {
+      self.timestamp = timestamp
+      self.isKeyFrame = isKeyFrame
+      self.data = data
+    }
+  }
+
+  public let kind: Kind
+  /// What the peer sends, packet by packet as it arrives; a reader that falls 1,000 behind loses the oldest.
+  public let packets: PeerSequence<Packet>
+  /// The same, put in order and together; whoever reads frames need not read packets. A reader that falls 300 behind loses the oldest.
+  public let frames: PeerSequence<Frame>
+  let connection: UInt64
+  let id: UInt32
+
+  init(_ kind: Kind, id: UInt32, connection: UInt64) {
+    self.kind = kind
+    self.id = id
+    self.connection = connection
+    packets = PeerSequence(.dropsOldest(1000))
+    frames = PeerSequence(.dropsOldest(300))
+  }
+
+  public static func == (a: MediaTransceiver, b: MediaTransceiver) -> Bool { a.connection == b.connection && a.id == b.id }
+
+  /// What may be sent, the preferred one first; empty before the exchange of offer and answer.
+  public var codecs: [Codec] { get async { (try? await PeerConnection.run(connection) { [id] in $0.codecs(of: id) }) ?? [] } }
+
+  /// Sends a frame in the first codec that was negotiated. Nothing is sent before the connection is there.
+  public func send(_ frame: Frame) async throws(PeerError) {
+    try await PeerConnection.run(connection) { [id] core throws(PeerError) in try core.send(frame, on: id) }
+  }
+
+  /// Asks the peer for a key frame.
+  public func requestKeyFrame() { PeerLoop.shared.post { [connection, id] in $0.connections[connection]?.requestKeyFrame(of: id) } }
+
+  func finish() {
+    packets.box.finish()
+    frames.box.finish()
+  }
+}

@@ -1,0 +1,122 @@
+internal import MartletPeerEngine
+internal import MartletPrimitives
+
+extension PeerConnection {
+  /// RTCConfiguration, as far as it concerns a program.
+  public struct Configuration: Sendable {
+    public struct ICEServer: Sendable {
+      /// `stun:HOST:PORT`.
+      public var urls: [String]
+      public init(urls: [String]) { self.urls = urls }
+    }
+
+    public var iceServers: [ICEServer] = []
+    /// Loopback addresses are candidates too: for two programs of one machine.
+    public var includesLoopback = false
+    /// Bytes of the largest message that is taken from the peer; announced as `max-message-size`. 1 to 16,777,216.
+    public var maximumMessageSize = 262_144
+    public init() {}
+  }
+
+  /// RTCSessionDescription.
+  public struct SessionDescription: Sendable, Equatable {
+    public enum Kind: String, Sendable { case offer, pranswer, answer, rollback }
+    public var kind: Kind
+    /// The SDP (RFC 8866); empty for a rollback.
+    public var sdp: String
+
+    public init(_ kind: Kind, sdp: String) {
+      self.kind = kind
+      self.sdp = sdp
+    }
+  }
+
+  /// RTCIceCandidate: one line of trickle ICE (RFC 8838).
+  public struct Candidate: Sendable, Equatable {
+    /// `candidate:…`; empty says that there are no more.
+    public var candidate: String
+    public var mid: String?
+    public var lineIndex: Int?
+
+    public init(_ candidate: String, mid: String? = nil, lineIndex: Int? = nil) {
+      self.candidate = candidate
+      self.mid = mid
+      self.lineIndex = lineIndex
+    }
+  }
+
+  public enum ConnectionState: String, Sendable { case new, connecting, connected, disconnected, failed, closed }
+  public enum SignalingState: String, Sendable {
+    case stable
+    case haveLocalOffer = "have-local-offer"
+    case haveRemoteOffer = "have-remote-offer"
+    case haveLocalPranswer = "have-local-pranswer"
+    case haveRemotePranswer = "have-remote-pranswer"
+    case closed
+  }
+
+  @nonexhaustive public enum Event: Sendable {
+    case connectionState(ConnectionState)
+    case signalingState(SignalingState)
+    /// Make an offer when nothing else is under way.
+    case negotiationNeeded
+    /// A candidate to send to the peer; `nil` when there are no more.
+    case candidate(Candidate?)
+    /// The peer opened a channel.
+    case dataChannel(DataChannel)
+    /// The peer sends on this transceiver, or sends again.
+    case track(MediaTransceiver)
+    /// The peer cannot decode what this transceiver sends before its next key frame.
+    case keyFrameRequested(MediaTransceiver)
+  }
+
+  /// A summary in the terms of webrtc-stats.
+  public struct Statistics: Sendable, Equatable {
+    public var bytesSent = 0, bytesReceived = 0
+    public var packetsSent = 0
+    /// Of the selected pair: `127.0.0.1:5000`.
+    public var remoteAddress: String?
+    public var localCandidateType: String?, remoteCandidateType: String?
+    public var currentRoundTripTime: Duration?
+    public var dtlsCipher: String?
+    public var srtpCipher: String?
+    /// Of data channels.
+    public var messagesSent = 0, messagesReceived = 0
+    public var congestionWindow = 0
+  }
+}
+
+/// Why a call on a peer connection failed. Two are equal when their codes are.
+public struct PeerError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// The names of the W3C's exceptions.
+  public enum Code: String, Sendable { case invalidState, invalidAccess, operation, syntax, network, closed }
+  public let code: Code
+  public let reason: String
+
+  internal init(_ code: Code, _ reason: String) {
+    self.code = code
+    self.reason = reason
+  }
+
+  public var description: String { reason }
+  public static func == (a: PeerError, b: PeerError) -> Bool { a.code == b.code }
+}
+
+extension PeerError {
+  init(_ error: NegotiationError) {
+    let code: Code =
+      switch error {
+      case .invalidState: .invalidState
+      case .invalidAccess, .invalidModification: .invalidAccess
+      default: .operation
+      }
+    self.init(code, "\(error)")
+  }
+}
+
+extension TimeSpan {
+  init(_ duration: Duration) {
+    let (seconds, attoseconds) = duration.components
+    self.init(nanoseconds: Int64(clamping: Double(seconds) * 1e9 + Double(attoseconds) / 1e9))
+  }
+}

@@ -1,0 +1,126 @@
+import MartletWebRTC
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct PeerConnectionTests {
+  private static var local: PeerConnection.Configuration {
+    var configuration = PeerConnection.Configuration()
+    configuration.includesLoopback = true
+    return configuration
+  }
+
+  /// Hands candidates over as they come, until the sequence ends.
+  private static func signal(_ a: PeerConnection, to b: PeerConnection, also: @escaping @Sendable (PeerConnection.Event) async -> Void) async {
+    for await event in a.events {
+      if case .candidate(let candidate) = event { try? await b.add(candidate ?? .init("")) }
+      await also(event)
+    }
+  }
+
+  /// Offer and answer; candidates follow.
+  private static func exchange(_ offerer: PeerConnection, _ answerer: PeerConnection) async throws {
+    try await offerer.setLocalDescription()
+    try await answerer.setRemoteDescription(try #require(await offerer.localDescription))
+    try await answerer.setLocalDescription()
+    try await offerer.setRemoteDescription(try #require(await answerer.localDescription))
+  }
+
+  @Test func `two connections of one program talk over a data channel, each in its order, and end together`() async throws {
+    let (a, b) = (PeerConnection(Self.local), PeerConnection(Self.local))
+    let channel = try await a.createDataChannel("chat")
+    async let first: Void = Self.signal(a, to: b) { _ in }
+    async let second: Void = Self.signal(b, to: a) { event in
+      guard case .dataChannel(let channel) = event else { return }
+      #expect(channel.label == "chat")
+      Task {
+        for await message in channel.messages { try await channel.send(message) }
+      }
+    }
+    try await Self.exchange(a, b)
+    try await a.waitUntilConnected()
+    #expect(await channel.waitUntilOpen())
+    for number in 0..<200 { try await channel.send("message \(number)") }
+    try await channel.send([UInt8](repeating: 7, count: 100_000))
+    var count = 0
+    for await message in channel.messages {
+      #expect(message == (count < 200 ? .text("message \(count)") : .binary([UInt8](repeating: 7, count: 100_000))))
+      count += 1
+      if count == 201 { break }
+    }
+    let statistics = await a.statistics
+    #expect(statistics.messagesSent == 202 && statistics.srtpCipher != nil && statistics.remoteAddress != nil)
+    await a.close()
+    _ = await first
+    // The other end hears of it.
+    _ = await second
+    #expect(await b.connectionState == .closed)
+  }
+
+  @Test func `video frames arrive whole, and a session of data alone becomes one with media without a new transport`() async throws {
+    let (a, b) = (PeerConnection(Self.local), PeerConnection(Self.local))
+    let channel = try await a.createDataChannel("first")
+    let received = PeerTracks()
+    async let first: Void = Self.signal(a, to: b) { _ in }
+    async let second: Void = Self.signal(b, to: a) { event in
+      if case .track(let transceiver) = event { await received.add(transceiver) }
+    }
+    try await Self.exchange(a, b)
+    try await a.waitUntilConnected()
+    #expect(await channel.waitUntilOpen())
+    let before = await a.statistics.remoteAddress
+    let video = try await a.addTransceiver(.video, .sendonly)
+    try await Self.exchange(a, b)
+    let codec = try #require(await video.codecs.first)
+    let incoming = try await received.next()
+    let frames = (0..<30).map { index -> [UInt8] in
+      // A VP8 key frame begins with an even byte; an H.264 access unit is a NAL unit behind its length.
+      let body = [UInt8](repeating: UInt8(index), count: 3000 + index)
+      return codec.name == "VP8" ? [0x10] + body : [0, 0, UInt8(truncatingIfNeeded: (body.count + 1) >> 8), UInt8(truncatingIfNeeded: body.count + 1), 0x65] + body
+    }
+    let sending = Task {
+      for (index, data) in frames.enumerated() {
+        try await video.send(.init(timestamp: UInt32(index * 3000), isKeyFrame: true, data: data))
+      }
+    }
+    var arrived: [[UInt8]] = []
+    for await frame in incoming.frames {
+      arrived.append(frame.data)
+      if arrived.count == frames.count { break }
+    }
+    try await sending.value
+    #expect(arrived == frames)
+    #expect(await a.statistics.remoteAddress == before)
+    try await channel.send("still here")
+    await a.close()
+    await b.close()
+    _ = await (first, second)
+  }
+
+  @Test func `what cannot be is a typed error`() async throws {
+    let peer = PeerConnection(Self.local)
+    await #expect(throws: PeerError.self) { try await peer.setRemoteDescription(.init(.answer, sdp: "v=0")) }
+    await #expect(throws: PeerError.self) { _ = try await peer.createAnswer() }
+    var options = DataChannel.Options()
+    (options.maximumRetransmits, options.maximumPacketLifetime) = (1, .seconds(1))
+    let channel = try await peer.createDataChannel("x")
+    await #expect(throws: PeerError.self) { try await channel.send("too early") }
+    await peer.close()
+    await #expect(throws: PeerError.self) { _ = try await peer.createOffer() }
+    for await _ in channel.messages {}
+    #expect(await channel.waitUntilOpen() == false)
+  }
+}
+
+/// Tracks as they come.
+private actor PeerTracks {
+  private var tracks: [MediaTransceiver] = []
+  private var waiters: [CheckedContinuation<MediaTransceiver, Never>] = []
+
+  func add(_ track: MediaTransceiver) {
+    if let waiter = waiters.popLast() { waiter.resume(returning: track) } else { tracks.append(track) }
+  }
+
+  func next() async throws -> MediaTransceiver {
+    if !tracks.isEmpty { return tracks.removeFirst() }
+    return await withCheckedContinuation { waiters.append($0) }
+  }
+}
