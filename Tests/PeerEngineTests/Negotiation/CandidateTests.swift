@@ -67,7 +67,9 @@ import Testing
 
   @Test func `a candidate that cannot be is an OperationError`() throws {
     var (_, b) = try offered()
-    for (text, mid, section) in [("x", "0", nil), (text, "9", nil), (text, nil, 7), (text, nil, -1)] as [(String, String?, Int?)] {
+    let lines = text + " x y\nm=z"
+    let wrong: [(String, String?, Int?)] = [("x", "0", nil), (text, "9", nil), (text, nil, 7), (text, nil, -1), (lines, "0", nil)]
+    for (text, mid, section) in wrong {
       #expect(throws: NegotiationError.self) { try b.negotiation.addRemoteCandidate(text, mid: mid, section: section) }
     }
     for port in 0..<64 { try b.negotiation.addRemoteCandidate(text.replacing("5000", with: "\(port + 1)")) }
