@@ -165,6 +165,20 @@ import Testing
     try settle(&a, &b)
   }
 
+  // RFC 8829 §5.3.1
+  @Test func `data channels that the peer refuses are told, and asked for no more`() throws {
+    var a = NegotiatingPeer("a", seed: 1), b = NegotiatingPeer("b", seed: 2)
+    try a.negotiation.addTrack(.audio, "audio")
+    try a.negotiation.openDataChannels()
+    try b.negotiation.setRemoteDescription(.offer, try a.negotiation.setLocalDescription().session)
+    var answer = try b.negotiation.setLocalDescription().session
+    answer.reject(1)
+    try a.negotiation.setRemoteDescription(.answer, try carried(answer))
+    let names = a.taken().names
+    #expect(names.contains("rejected 1") && !names.contains("data"))
+    #expect(!a.negotiation.needsNegotiation && a.negotiation.currentRemoteDescription?.media[1].isRejected == true)
+  }
+
   // RFC 8853 §5
   @Test func `simulcast is agreed on, and goes on when the other side offers`() throws {
     var a = NegotiatingPeer("a", seed: 1), b = NegotiatingPeer("b", seed: 2)

@@ -59,10 +59,10 @@ import Testing
     var ends = [
       End(peer: NegotiatingPeer("a", seed: seed), isPolite: true), End(peer: NegotiatingPeer("b", seed: seed + 1000), isPolite: false),
     ]
-    for step in 0..<400 {
+    for step in 0..<250 {
       let place = Int.random(in: 0...1, using: &random)
       // Towards the end they only talk.
-      if step < 200, Int.random(in: 0..<4, using: &random) == 0 { try ends[place].act(&random) }
+      if step < 120, Int.random(in: 0..<4, using: &random) == 0 { try ends[place].act(&random) }
       let isSpeaking = Bool.random(using: &random)
       guard let message = isSpeaking ? try ends[place].speak() : try ends[place].hear() else { continue }
       ends[1 - place].inbox.append(message)

@@ -3,7 +3,9 @@ internal import MartletSDP
 
 extension PeerNegotiation {
   /// A candidate of ours: descriptions have it from now on.
-  package mutating func addLocalCandidate(_ candidate: ICECandidate) { localCandidates.append(candidate) }
+  package mutating func addLocalCandidate(_ candidate: ICECandidate) {
+    if !localCandidates.contains(candidate) { localCandidates.append(candidate) }
+  }
 
   /// There will be no more of ours.
   package mutating func endOfLocalCandidates() { hasAllLocalCandidates = true }
@@ -12,7 +14,7 @@ extension PeerNegotiation {
   func withCandidates(_ session: SessionDescription) -> SessionDescription {
     guard let section = session.answeredTransportSection else { return session }
     var session = session
-    session.media[section].candidates = localCandidates.map { String($0.description.dropFirst("candidate:".count)) }
+    session.media[section].candidates = localCandidates.map(\.attribute)
     session.media[section].hasEndOfCandidates = hasAllLocalCandidates
     return session
   }
@@ -32,6 +34,10 @@ extension PeerNegotiation {
     var candidate: ICECandidate?
     if !text.isEmpty {
       do throws(ICEError) { candidate = try ICECandidate(text) } catch { throw .operation(section: section, "\(error)") }
+      // It becomes a line of the description.
+      guard candidate?.attribute.utf8.allSatisfy({ $0 > 31 }) ?? false else {
+        throw .operation(section: section, "a candidate of several lines")
+      }
     }
     let fragment = fragment ?? candidate?.fragment
     var isPending = descriptions.pendingRemote != nil
@@ -45,7 +51,7 @@ extension PeerNegotiation {
     if let fragment, !description.session.uses(fragment) {
       throw .operation(section: index, "a candidate of other credentials than the description's")
     }
-    try description.session.note(candidate, text, at: index, limit: configuration.limits.remoteCandidates)
+    try description.session.note(candidate, at: index, limit: configuration.limits.remoteCandidates)
     if isPending { descriptions.pendingRemote = description } else { descriptions.currentRemote = description }
     forward(candidate, at: index, description.session)
   }
@@ -95,9 +101,14 @@ extension SessionDescription {
     iceUfrag == fragment || media.contains { $0.iceUfrag == fragment }
   }
 
-  fileprivate mutating func note(_ candidate: ICECandidate?, _ text: String, at index: Int, limit: Int) throws(NegotiationError) {
-    guard candidate != nil else { return media[index].hasEndOfCandidates = true }
+  fileprivate mutating func note(_ candidate: ICECandidate?, at index: Int, limit: Int) throws(NegotiationError) {
+    guard let candidate else { return media[index].hasEndOfCandidates = true }
     guard media.reduce(0, { $0 + $1.candidates.count }) < limit else { throw .limit("remote candidates", maximum: limit) }
-    media[index].candidates.append(text.hasPrefix("candidate:") ? String(text.dropFirst("candidate:".count)) : text)
+    media[index].candidates.append(candidate.attribute)
   }
+}
+
+extension ICECandidate {
+  /// The value of `a=candidate:`.
+  fileprivate var attribute: String { String(description.dropFirst("candidate:".count)) }
 }

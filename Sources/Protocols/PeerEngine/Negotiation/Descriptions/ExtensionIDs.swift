@@ -9,7 +9,7 @@ struct ExtensionIDs {
   /// - Parameter sessions: where ids were given, the most important first.
   init(_ sessions: [SessionDescription]) {
     for section in sessions.lazy.flatMap(\.media) where section.transport.isRTP && !section.isRejected {
-      for map in section.extensions where ids[map.uri] == nil && taken.insert(map.id).inserted { ids[map.uri] = map.id }
+      for map in section.extensions where taken.insert(map.id).inserted && ids[map.uri] == nil { ids[map.uri] = map.id }
     }
   }
 

@@ -53,6 +53,7 @@ struct PayloadTypes {
   }
 
   private func type(of codec: RTPCodec) -> UInt8? {
+    if let same = assigned.first(where: { $0.payloadType == codec.payloadType }), Self.isSame(same, codec) { return same.payloadType }
     if let known = assigned.first(where: { Self.isSame($0, codec) }) { return known.payloadType }
     if !taken.contains(codec.payloadType) { return codec.payloadType }
     // RFC 8843 §9.1 and RFC 5761 §4: the dynamic ones, then those below that no RTCP packet looks like.
@@ -60,7 +61,7 @@ struct PayloadTypes {
   }
 
   private static func isSame(_ known: RTPCodec, _ codec: RTPCodec) -> Bool {
-    known.associatedPayloadType == codec.associatedPayloadType && known.redundantPayloadTypes == codec.redundantPayloadTypes
-      && known.answer(with: codec) != nil
+    known.clockRate == codec.clockRate && known.associatedPayloadType == codec.associatedPayloadType
+      && known.redundantPayloadTypes == codec.redundantPayloadTypes && known.answer(with: codec) != nil
   }
 }

@@ -30,8 +30,10 @@ extension PeerNegotiation {
       switch content {
       case .track(let id):
         guard let transceiver = transceiver(id) else { continue }
+        let section = offerTrack(transceiver, at: index, writer, &types, &extensions)
+        guard section.codecs.contains(where: \.isPrimary) else { throw .operation(section: index, "the session has no payload type left") }
         offer.transceivers[index] = id
-        offer.session.media.append(offerTrack(transceiver, at: index, writer, &types, &extensions))
+        offer.session.media.append(section)
       case .data: offer.session.media.append(offerData(at: index, writer))
       case .rejected: offer.session.media.append(rejected(at: index))
       }

@@ -166,14 +166,17 @@ extension PeerNegotiation {
   /// A section that has no use for either side any more, or never had.
   mutating func reject(_ section: MediaDescription, _ place: Int?) {
     guard let mid = section.mid else { return }
-    guard let place else {
-      if section.kind == .application { raise(.rejected(mid: mid, nil)) }
-      return
-    }
+    guard let place else { return rejectData(section.kind, mid) }
     guard !transceivers[place].isStopped else { return }
     fire(place, .inactive)
     transceivers[place].isStopped = true
     transceivers[place].currentDirection = nil
     raise(.rejected(mid: mid, transceivers[place].id))
+  }
+  /// A section of data channels that were open, or were to be.
+  private mutating func rejectData(_ kind: MediaDescription.Kind, _ mid: String) {
+    guard kind == .application, dataChannels?.mid == mid || (dataChannels == nil && usesDataChannels) else { return }
+    dataChannels = nil
+    raise(.rejected(mid: mid, nil))
   }
 }

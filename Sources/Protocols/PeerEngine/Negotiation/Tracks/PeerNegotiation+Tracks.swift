@@ -12,7 +12,7 @@ extension PeerNegotiation {
     try check(ids: [track] + streams, streams: streams.count)
     guard !transceivers.contains(where: { $0.sender.track == track }) else { throw .invalidAccess("the track \(track) has a sender") }
     defer { updateNegotiationNeeded() }
-    let free = transceivers.firstIndex { $0.kind == kind && $0.isLive && $0.sender.track == nil && !$0.hasSent && !$0.direction.sends }
+    let free = transceivers.firstIndex { $0.kind == kind && $0.isLive && $0.sender.track == nil && !$0.hasSent }
     guard let free else {
       let sender = TrackSender(track: track, trackID: track, streams: streams, encodings: [makeEncoding()])
       return add(kind, .sendrecv, sender, isFromOffer: false, isForTrack: true)
@@ -21,7 +21,7 @@ extension PeerNegotiation {
     transceivers[free].sender.trackID = track
     transceivers[free].sender.streams = streams
     transceivers[free].direction = MediaDirection(sends: true, receives: transceivers[free].direction.receives)
-    transceivers[free].isForTrack = true
+    if transceivers[free].isFromOffer { transceivers[free].isForTrack = true }
     return transceivers[free].id
   }
 

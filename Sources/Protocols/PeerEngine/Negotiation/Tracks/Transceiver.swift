@@ -38,7 +38,7 @@ package struct Transceiver: Equatable, Sendable {
 
   /// Made for a section that the peer offered.
   let isFromOffer: Bool
-  /// `addTrack` made it or used it: it takes up what the peer offers (RFC 8829 §5.10), and a rollback keeps it.
+  /// `addTrack` made it, or took what the peer had made: it takes up what the peer offers (RFC 8829 §5.10), and a rollback keeps it.
   var isForTrack: Bool
   /// A track that somebody has received is not given to others (W3C WebRTC §5.1, addTrack).
   var hasSent = false
