@@ -22,6 +22,8 @@ struct OutgoingStreams {
   private(set) var low: [UInt16] = []
   /// Agreed on in the handshake, before anything is sent.
   var isInterleaved = false
+  /// The peer understands that the rest of a message will not come.
+  var mayAbandonParts = false
 
   var isEmpty: Bool { schedule.isEmpty && unfinished == nil }
 
@@ -89,7 +91,7 @@ struct OutgoingStreams {
   ///   - mayCut: a long message will not find more room than here.
   mutating func next(room: Int, mayCut: Bool, now: Instant) -> Next {
     while let id = unfinished ?? schedule.first, let stream = streams[id], let message = stream.messages.first {
-      if message.expiresAt <= now {
+      if message.expiresAt <= now, stream.offset == 0 || mayAbandonParts {
         abandonedMessages += 1
         if let chunk = dropFirst(id) { return .abandoned(chunk) }
         continue
