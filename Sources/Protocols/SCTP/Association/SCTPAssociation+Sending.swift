@@ -163,7 +163,8 @@ extension SCTPAssociation {
     let isProbe = isSmall && outstanding.isEmpty
     let allowed = isProbe ? room : min(room, peer.window)
     guard allowed > 0 else { return false }
-    switch streams.next(room: allowed, mayCut: isFirst && (isProbe || !isSmall), now: now) {
+    let full = (configuration.packetBytes - PacketHeader.byteCount - headerBytes) & ~3
+    switch streams.next(room: allowed, full: full, mayCut: isFirst && (isProbe || !isSmall), now: now) {
     case .nothing: return false
     case .abandoned(let rest):
       _ = outstanding.abandon(rest.message)
