@@ -113,6 +113,39 @@ import Testing
     #expect(sizes == [1184, 12 + 10 * (20 + 52)])
   }
 
+  @Test func `a message that fits into a packet is not cut for what travels with it`() throws {
+    let simulation = Simulation(seed: 7, jitter: .milliseconds(10))
+    let id = try simulation.left.session.open(DataChannelOptions(label: "x"), now: .zero)
+    #expect(simulation.connect())
+    simulation.run(for: .seconds(1))
+    var cut = 0
+    simulation.filter = {
+      cut += Self.fragments($0.bytes)
+      return true
+    }
+    for number in 0..<100 {
+      for peer in [simulation.left, simulation.right] {
+        try peer.session.send(.binary, pattern(1150, number), on: id, now: simulation.now)
+      }
+      simulation.run(for: .milliseconds(7))
+    }
+    simulation.run(for: .seconds(2))
+    #expect(simulation.left.messageCount == 100 && simulation.right.messageCount == 100)
+    #expect(cut == 0)
+  }
+
+  /// Chunks of data in a packet that are not whole messages.
+  private static func fragments(_ packet: [UInt8]) -> Int {
+    var reader = ByteReader(packet.span.bytes)
+    var count = 0
+    guard (try? PacketHeader(parsing: &reader)) != nil else { return 0 }
+    while let chunk = try? ChunkHeader(parsing: &reader), (try? reader.skip(min(chunk.bodyBytes + chunk.padding, reader.remaining))) != nil
+    {
+      if chunk.type == ChunkType.interleavedData, chunk.flags & 3 != 3 { count += 1 }
+    }
+    return count
+  }
+
   @Test func `an idle session is small`() {
     #expect(MemoryLayout<DataChannelSession>.size < 2048)
   }

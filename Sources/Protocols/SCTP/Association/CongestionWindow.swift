@@ -4,10 +4,11 @@ internal import MartletPrimitives
 ///
 /// - A loss does not always halve the window. It goes down to what the path was seen to deliver in its shortest round trip (as TCP
 ///   Westwood+ does), and never below half. Where a queue has built up that drains it; where none has, the loss was none of ours.
-/// - In congestion avoidance the window grows by a sixteenth in a round trip, at least one packet, while round trips show no queue;
+/// - In congestion avoidance the window grows by an eighth in a round trip, at least two packets, while round trips show no queue;
 ///   by one packet when they do.
 ///
-/// With RFC 9260 alone 1 % of loss at 100 ms holds an association to 1.1 Mbit/s whatever the path can do.
+/// With RFC 9260 alone 1 % of loss at 100 ms holds an association to 1.1 Mbit/s whatever the path can do; so it comes to 16 Mbit/s
+/// within 20 s. At a bottleneck of 10 Mbit/s with 125 kB of queue one packet in 27,000 is lost, with 30 kB one in fifty.
 struct CongestionWindow {
   private(set) var bytes: Int
   private(set) var threshold = Int.max
@@ -35,14 +36,16 @@ struct CongestionWindow {
   ) {
     delivery.acknowledge(count, cumulative: cumulative, lastSent: lastSent, now: now)
     if let end = recoveryEnd, cumulative >= end { recoveryEnd = nil }
-    guard recoveryEnd == nil, wasLimited, count > 0 else { return }
+    // On a path that loses one packet in a hundred, a window of more than that is always recovering: it may grow as long as it does
+    // not fill a queue.
+    guard wasLimited, count > 0, recoveryEnd == nil || timeout.seesNoQueue else { return }
     if bytes < threshold {
       // All that was acknowledged counts, as in RFC 9002 §7.3.1: a receiver that takes packets in batches answers each with one SACK.
       bytes = bytes &+ count
       if !timeout.seesNoQueue, bytes >= initial { threshold = bytes }
     } else {
       acknowledged += count
-      let step = timeout.seesNoQueue ? max(packet, bytes / 16) : packet
+      let step = timeout.seesNoQueue && recoveryEnd == nil ? max(2 * packet, bytes / 8) : packet
       // In parts, so that the window does not jump once a round trip.
       let growth = step * min(acknowledged, bytes) / bytes
       guard growth >= packet / 8 else { return }

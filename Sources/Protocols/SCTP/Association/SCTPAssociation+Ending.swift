@@ -44,6 +44,7 @@ extension SCTPAssociation {
     streams.removeAll()
     outstanding = OutstandingChunks(firstTSN: localTSN, isInterleaved: false)
     fragments = FragmentStore(limits: configuration.limits)
+    incoming = IncomingStreams()
     sack.isDue = false
     mustForward = false
     mustEchoCookie = false
@@ -91,7 +92,7 @@ extension SCTPAssociation {
       let tsn = SerialNumber.extend(raw, near: outstanding.cumulative)
       guard tsn <= outstanding.lastTSN else { return drop(.outOfSequence) }
       state = .shutdownReceived
-      if tsn >= outstanding.cumulative { process(tsn, [], window: nil, now: now) }
+      if tsn >= outstanding.cumulative { process(tsn, [], window: nil, now: now) } else { continueShutdown(now: now) }
     case .shutdownSent:
       // Both sides began.
       state = .shutdownAckSent

@@ -33,7 +33,6 @@ extension SCTPAssociation {
   mutating func receiveInit(_ body: RawSpan, now: Instant) throws(ParseError) {
     let initiation = try InitChunk(parsing: body, limits: configuration.limits)
     if state == .shutdownAckSent { return control.append(Self.empty(ChunkType.shutdownAck)) }
-    guard state != .ended else { return drop(.closed) }
     // While our own INIT is under way the same tag and TSN are used; a living association gives new ones, which only a restart takes up.
     let isLiving = state != .closed && state != .cookieWait && state != .cookieEchoed
     let isFresh = state == .closed || isLiving
@@ -124,6 +123,7 @@ extension SCTPAssociation {
     received = ReceivedTSNs(initialTSN: tsn, limits: configuration.limits)
     let isInterleaved = self.extensions.contains(.interleaving)
     streams.isInterleaved = isInterleaved
+    streams.mayAbandonParts = self.extensions.contains(.partialReliability)
     if outgoingStreamCount < configuration.outgoingStreams { streams.drop(from: outgoingStreamCount) }
     if outstanding.isEmpty { outstanding = OutstandingChunks(firstTSN: localTSN, isInterleaved: isInterleaved) }
     reset = StreamReset(localTSN: localTSN, peerTSN: tsn, waiting: reset.waiting)
@@ -156,6 +156,7 @@ extension SCTPAssociation {
   mutating func receiveStaleCookie(now: Instant) {
     guard state == .cookieEchoed else { return }
     state = .cookieWait
+    peer = PeerDescription()
     mustEchoCookie = false
     outstanding.markAllLost()
     sendInit(now)

@@ -11,13 +11,13 @@ extension SCTPAssociation {
     return true
   }
 
-  /// Streams in one request; it must fit into a packet.
-  private static let maximumStreams = 256
+  /// Streams in one request, which must fit into a packet.
+  private var maximumStreams: Int { min(256, (configuration.packetBytes - 64) / 2) }
 
   /// Takes up the streams that have nothing left to send.
   private mutating func beginRequest() {
     guard reset.request == nil, !reset.waiting.isEmpty, state == .established || state == .shutdownPending else { return }
-    let idle = reset.waiting.filter { streams[$0]?.messages.isEmpty ?? true }.prefix(Self.maximumStreams)
+    let idle = reset.waiting.filter { streams[$0]?.messages.isEmpty ?? true }.prefix(maximumStreams)
     guard !idle.isEmpty else { return }
     reset.waiting.removeAll { idle.contains($0) }
     reset.request = StreamReset.Request(

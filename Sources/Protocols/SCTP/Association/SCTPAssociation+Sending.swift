@@ -38,7 +38,6 @@ extension SCTPAssociation {
     guard hasOutput else { return }
     var packet = ByteWriter(capacity: configuration.packetBytes)
     for _ in 0..<maximumPackets {
-      packet.removeAll()
       guard writePacket(into: &packet, now: now) else { break }
       counters.packetsSent += 1
       batch.append(packet.bytes.span.bytes)
@@ -52,6 +51,7 @@ extension SCTPAssociation {
   }
 
   private mutating func writePacket(into packet: inout ByteWriter, now: Instant) -> Bool {
+    packet.removeAll()
     if let lone = control.nextLone() {
       header(lone.tag).write(into: &packet)
       packet.append(lone.chunk)
@@ -63,6 +63,11 @@ extension SCTPAssociation {
     let needsChecksum = mustEchoCookie
     writeControl(into: &packet, now)
     writeData(into: &packet, now)
+    if packet.count == PacketHeader.byteCount {
+      // What had expired may have been all that a shutdown waited for.
+      continueShutdown(now: now)
+      writeControl(into: &packet, now)
+    }
     guard packet.count > PacketHeader.byteCount else { return false }
     seal(&packet, needsChecksum: needsChecksum)
     return true
@@ -158,7 +163,8 @@ extension SCTPAssociation {
     let isProbe = isSmall && outstanding.isEmpty
     let allowed = isProbe ? room : min(room, peer.window)
     guard allowed > 0 else { return false }
-    switch streams.next(room: allowed, mayCut: isFirst && (isProbe || !isSmall), now: now) {
+    let full = (configuration.packetBytes - PacketHeader.byteCount - headerBytes) & ~3
+    switch streams.next(room: allowed, full: full, mayCut: isFirst && (isProbe || !isSmall), now: now) {
     case .nothing: return false
     case .abandoned(let rest):
       _ = outstanding.abandon(rest.message)

@@ -13,7 +13,6 @@ package enum ResetParameter: Equatable, Sendable {
     package static let performed: UInt32 = 1
     package static let denied: UInt32 = 2
     package static let wrongStream: UInt32 = 3
-    package static let alreadyInProgress: UInt32 = 4
     package static let badSequenceNumber: UInt32 = 5
     package static let inProgress: UInt32 = 6
   }

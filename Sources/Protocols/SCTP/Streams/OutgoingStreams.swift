@@ -22,6 +22,8 @@ struct OutgoingStreams {
   private(set) var low: [UInt16] = []
   /// Agreed on in the handshake, before anything is sent.
   var isInterleaved = false
+  /// The peer understands that the rest of a message will not come.
+  var mayAbandonParts = false
 
   var isEmpty: Bool { schedule.isEmpty && unfinished == nil }
 
@@ -86,17 +88,18 @@ struct OutgoingStreams {
 
   /// - Parameters:
   ///   - room: payload bytes that the packet still takes.
-  ///   - mayCut: a long message will not find more room than here.
-  mutating func next(room: Int, mayCut: Bool, now: Instant) -> Next {
+  ///   - full: what a packet takes that holds nothing else: a message that fits into it is never cut.
+  ///   - mayCut: a longer message will not find more room than here.
+  mutating func next(room: Int, full: Int, mayCut: Bool, now: Instant) -> Next {
     while let id = unfinished ?? schedule.first, let stream = streams[id], let message = stream.messages.first {
-      if message.expiresAt <= now {
+      if message.expiresAt <= now, stream.offset == 0 || mayAbandonParts {
         abandonedMessages += 1
         if let chunk = dropFirst(id) { return .abandoned(chunk) }
         continue
       }
       let left = message.payload.count - stream.offset
-      // A message is not cut into crumbs that fill the end of a packet.
-      guard left <= room || mayCut || room >= Self.smallestPiece, room > 0 else { return .nothing }
+      // Nor is a longer one cut into crumbs that fill the end of a packet.
+      guard room > 0, left <= room || left > full && (mayCut || room >= Self.smallestPiece) else { return .nothing }
       return .fragment(take(id, message, min(left, room)))
     }
     return .nothing
@@ -187,13 +190,9 @@ struct OutgoingStreams {
     guard let stream = streams[chunk.stream], stream.offset > 0, stream.message == chunk.message else { return nil }
     guard unfinished == chunk.stream || isInterleaved else { return nil }
     if unfinished == nil { schedule.remove(chunk.stream) }
-    return dropScheduled(chunk.stream)
-  }
-
-  private mutating func dropScheduled(_ id: UInt16) -> OutgoingChunk? {
-    // `advance` takes the first of the schedule when no message is unfinished: here the stream was taken out already.
-    unfinished = id
-    return dropFirst(id)
+    // `advance` takes the first of the schedule unless a message is unfinished: here the stream was taken out already.
+    unfinished = chunk.stream
+    return dropFirst(chunk.stream)
   }
 }
 
