@@ -23,7 +23,8 @@ final class HostSocket: UDPSocketHandler {
   func ask(_ server: SocketAddress, random: inout RandomSource, now: Instant) {
     let query = BindingQuery(random: &random, now: now)
     queries.append((query, server))
-    socket.send(query.request.span.bytes, to: server)
+    let request = query.request
+    socket.send(request.span.bytes, to: server)
   }
 
   var deadline: Instant? { queries.compactMap(\.query.deadline).min() }
@@ -31,7 +32,10 @@ final class HostSocket: UDPSocketHandler {
   func timeout(now: Instant) {
     for index in queries.indices.reversed() {
       switch queries[index].query.timeout(now: now) {
-      case .transmit: socket.send(queries[index].query.request.span.bytes, to: queries[index].server)
+      case .transmit:
+        let (query, server) = queries[index]
+        let request = query.request
+        socket.send(request.span.bytes, to: server)
       case .failed: queries.remove(at: index)
       default: break
       }
@@ -41,7 +45,8 @@ final class HostSocket: UDPSocketHandler {
   func socket(_ socket: UDPSocket, didReceive datagram: UnsafeMutableRawBufferPointer, from peer: SocketAddress, ecn: UInt8) {
     if let index = queries.firstIndex(where: { $0.server == peer }) {
       do throws(STUNError) {
-        let answer = try queries[index].query.receive(UnsafeRawBufferPointer(datagram).bytes)
+        var query = queries[index].query
+        let answer = try query.receive(UnsafeRawBufferPointer(datagram).bytes)
         queries.remove(at: index)
         if case .mapped(let address) = answer { owner.didLearn(address, of: base, from: peer.ip) }
         return

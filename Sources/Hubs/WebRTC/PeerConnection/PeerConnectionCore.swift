@@ -136,7 +136,7 @@ final class PeerConnectionCore {
     switch event {
     case .signalingStateChanged: events.box.put(.signalingState(signalingState))
     case .negotiationNeeded: events.box.put(.negotiationNeeded)
-    case .restartICE(let credentials): session.transport.restartICE(credentials, now: now)
+    case .restartICE(let credentials): session.transport.restartICE(with: credentials, now: now)
     case .connect(let remote):
       do throws(ICEError) {
         if session.state == .new {

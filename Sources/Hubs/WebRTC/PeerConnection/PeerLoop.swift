@@ -1,10 +1,10 @@
-package import MartletCrypto
-package import MartletIO
-package import MartletPrimitives
+internal import MartletCrypto
+internal import MartletIO
+internal import MartletPrimitives
 
 /// The thread that the peer connections of a process live on, started by the first of them.
-package final class PeerLoop: Sendable {
-  package static let shared = PeerLoop()
+final class PeerLoop: Sendable {
+  static let shared = PeerLoop()
   private let worker: Worker
 
   private init() {

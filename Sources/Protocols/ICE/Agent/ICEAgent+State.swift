@@ -5,10 +5,12 @@ internal import MartletSTUN
 extension ICEAgent {
   /// Begins a new generation (RFC 8445 §9) and answers the credentials to signal. The pair in use goes on by its old
   /// credentials until another is selected. Our candidates stay; the peer's credentials and candidates are to come.
-  @discardableResult package mutating func restart(now: Instant) -> ICECredentials {
+  ///
+  /// - Parameter credentials: those of ours, where signaling has made them (or takes former ones up again); without, new ones.
+  @discardableResult package mutating func restart(with credentials: ICECredentials? = nil, now: Instant) -> ICECredentials {
     guard state != .closed else { return localCredentials }
     generation &+= 1
-    localCredentials = ICECredentials(prefix: configuration.fragmentPrefix, random: &random)
+    localCredentials = credentials ?? ICECredentials(prefix: configuration.fragmentPrefix, random: &random)
     remoteCredentials = nil
     (remoteIsLite, hasAllRemotes, hasFailed) = (false, false, false)
     (startedAt, firstSuccessAt, nominating) = (nil, nil, nil)

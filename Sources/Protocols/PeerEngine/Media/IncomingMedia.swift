@@ -73,6 +73,9 @@ package struct IncomingMedia: Sendable {
 
   /// Another description was negotiated. Streams of sections that stay go on.
   package mutating func update(_ sections: [IncomingSection]) {
+    // A section that was used again for something else has none of the former sources.
+    let recycled = sections.indices.filter { self.sections.indices.contains($0) && self.sections[$0].mid != sections[$0].mid }
+    sources.removeAll { recycled.contains(streams[$0.stream].section) }
     self.sections = sections
     let codecs = sections.lazy.flatMap(\.codecs)
     let usesFeedback = sections.contains { $0.extensions.id(of: .transportSequenceNumber) != nil }

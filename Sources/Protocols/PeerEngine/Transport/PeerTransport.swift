@@ -122,8 +122,8 @@ package final class PeerTransport {
   }
 
   /// New credentials of ours, to be signalled; the path in use stays until its successor is found. DTLS is not begun anew.
-  package func restartICE(now: Instant) -> ICECredentials {
-    let credentials = agent.restart(now: now)
+  @discardableResult package func restartICE(with credentials: ICECredentials? = nil, now: Instant) -> ICECredentials {
+    let credentials = agent.restart(with: credentials, now: now)
     if state == .failed { move(to: .connecting) }
     startedAt = now
     settle(now: now)
