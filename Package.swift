@@ -135,6 +135,7 @@ let package = Package(
   products: [
     .library(name: "MartletClient", targets: ["MartletClient"]),
     .library(name: "MartletServer", targets: ["MartletServer"]),
+    .library(name: "MartletWebRTC", targets: ["MartletWebRTC"]),
     .executable(name: "martlet", targets: ["martlet"]),
   ],
   traits: [
@@ -164,7 +165,8 @@ let package = Package(
       name: "FuzzEntries",
       dependencies: [
         "MartletPrimitives", "MartletCrypto", "MartletCodecs", "MartletContainers", "MartletHTTP", "MartletRTMP", "MartletHLS",
-        "MartletMedia", "MartletEndpoints", "MartletServer", "MartletSocketIO",
+        "MartletMedia", "MartletEndpoints", "MartletServer", "MartletSocketIO", "MartletSTUN", "MartletICE", "MartletSDP", "MartletRTP",
+        "MartletSCTP", "MartletPeerEngine",
       ], path: "Tests/TestSupport/FuzzEntries", swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzEntries"], path: "Tests/FuzzTests", swiftSettings: strict),
     // `Scripts/fuzz` builds it with libFuzzer; without, it replays single inputs.

@@ -4,6 +4,7 @@ import PackageDescription
 // Small programs that see Martlet as yours would: through its products alone. `traits: []` leaves FFmpeg's libraries out; with
 // the default traits a server can also make its demo picture and snapshots.
 let client = Target.Dependency.product(name: "MartletClient", package: "Martlet")
+let webRTC = Target.Dependency.product(name: "MartletWebRTC", package: "Martlet")
 let server = Target.Dependency.product(name: "MartletServer", package: "Martlet")
 
 let package = Package(
@@ -15,6 +16,7 @@ let package = Package(
     .executableTarget(name: "chat", dependencies: [client, "Lines"]),
     .executableTarget(name: "follow", dependencies: [client, "Lines"]),
     .executableTarget(name: "talk", dependencies: [client, "Lines"]),
+    .executableTarget(name: "peer-chat", dependencies: [client, webRTC, "Lines"]),
     .executableTarget(name: "publish-file", dependencies: [client, "Pacing"]),
     .executableTarget(name: "watch", dependencies: [client]),
     .executableTarget(name: "fetch", dependencies: [client]),

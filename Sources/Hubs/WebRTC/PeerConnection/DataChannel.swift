@@ -26,8 +26,7 @@ public final class DataChannel: Sendable {
   public let options: Options
   /// What the peer sends, ending with the channel. The peer is stopped while more than a hundred messages wait here.
   public let messages: PeerSequence<Message>
-  /// Ends when the channel is open; `false` comes when it never will be.
-  private let opening = PeerSequence<Bool>(.never)
+  private let opening = PeerLatch()
   let connection: UInt64
   /// Names it within the connection, also before it has a number.
   let key: UInt64
@@ -49,15 +48,12 @@ public final class DataChannel: Sendable {
   }
 
   /// Waits until the peer has agreed; false when the channel ended instead.
-  public func waitUntilOpen() async -> Bool {
-    for await isOpen in opening { return isOpen }
-    return false
-  }
+  public func waitUntilOpen() async -> Bool { await opening.wait() }
 
-  func didOpen() { opening.box.put(true) }
+  func didOpen() { opening.settle(true) }
 
   func didClose() {
-    opening.box.finish()
+    opening.settle(false)
     messages.box.finish()
   }
 

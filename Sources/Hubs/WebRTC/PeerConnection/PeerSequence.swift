@@ -32,7 +32,13 @@ internal final class PeerBox<Element: Sendable>: Sendable {
   private struct State {
     var elements = Deque<Element>()
     var hasEnded = false
-    var waiter: CheckedContinuation<Void, Never>?
+    /// More than one only where several tasks share the sequence; each of them looks again when it is woken.
+    var waiters: [CheckedContinuation<Void, Never>] = []
+
+    mutating func wake() -> [CheckedContinuation<Void, Never>] {
+      defer { waiters = [] }
+      return waiters
+    }
     var dropped = 0
   }
 
@@ -47,24 +53,25 @@ internal final class PeerBox<Element: Sendable>: Sendable {
 
   /// - Returns: how many wait now.
   @discardableResult func put(_ element: Element) -> Int {
-    let (count, waiter): (Int, CheckedContinuation<Void, Never>?) = state.withLock { state in
-      guard !state.hasEnded else { return (0, nil) }
+    let (count, woken): (Int, [CheckedContinuation<Void, Never>]) = state.withLock { state in
+      guard !state.hasEnded else { return (0, []) }
       if case .dropsOldest(let limit) = overflow, state.elements.count >= limit {
         state.elements.popFirst()
         state.dropped += 1
       }
       state.elements.append(element)
-      return (state.elements.count, state.waiter.take())
+      return (state.elements.count, state.wake())
     }
-    waiter?.resume()
+    for waiter in woken { waiter.resume() }
     return count
   }
 
   func finish() {
-    state.withLock { state in
+    let woken = state.withLock { state in
       state.hasEnded = true
-      return state.waiter.take()
-    }?.resume()
+      return state.wake()
+    }
+    for waiter in woken { waiter.resume() }
   }
 
   func next() async -> Element? {
@@ -87,14 +94,14 @@ internal final class PeerBox<Element: Sendable>: Sendable {
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let mustWait = state.withLock { state in
-          guard state.elements.isEmpty, !state.hasEnded, !Task.isCancelled, state.waiter == nil else { return false }
-          state.waiter = continuation
+          guard state.elements.isEmpty, !state.hasEnded, !Task.isCancelled else { return false }
+          state.waiters.append(continuation)
           return true
         }
         if !mustWait { continuation.resume() }
       }
     } onCancel: {
-      state.withLock { $0.waiter.take() }?.resume()
+      for waiter in state.withLock({ $0.wake() }) { waiter.resume() }
     }
   }
 }
