@@ -32,7 +32,9 @@ PAGE = """(() => {
   };
   window.publish = async (url, { video = true, audio = true, codec, simulcast } = {}) => {
     const peer = window.publisher = new RTCPeerConnection();
-    const media = await navigator.mediaDevices.getUserMedia({ video: video && { width: 640, height: 480, frameRate: 30 }, audio });
+    // Chromium makes three layers of no less than 960 x 540.
+    const size = simulcast ? { width: 1280, height: 720 } : { width: 640, height: 480 };
+    const media = await navigator.mediaDevices.getUserMedia({ video: video && { ...size, frameRate: 30 }, audio });
     for (const track of media.getTracks()) {
       const encodings = simulcast && track.kind === "video"
         ? [{ rid: "q", scaleResolutionDownBy: 4 }, { rid: "h", scaleResolutionDownBy: 2 }, { rid: "f" }] : undefined;

@@ -50,6 +50,8 @@ package struct IncomingMedia: Sendable {
   /// The sender of our reports.
   private let reporter: UInt32
   private var feedback: TransportFeedbackGenerator?
+  /// A section whose packets carry transport-wide numbers.
+  private var numbered: Int?
   private var bitrateLimit: UInt64
   private var usesREMB = false
   private var nextReport: Instant?
@@ -74,6 +76,8 @@ package struct IncomingMedia: Sendable {
     self.sections = sections
     let codecs = sections.lazy.flatMap(\.codecs)
     let usesFeedback = sections.contains { $0.extensions.id(of: .transportSequenceNumber) != nil }
+    // RFC 8843 §9.1: an id means the same in all sections of a bundle.
+    numbered = sections.firstIndex { $0.extensions.id(of: .transportSequenceNumber) != nil }
     if usesFeedback, feedback == nil { feedback = TransportFeedbackGenerator() }
     usesREMB = !usesFeedback && codecs.contains { $0.feedback.contains(.remb) }
     for (index, section) in sections.enumerated() {
@@ -91,11 +95,12 @@ package struct IncomingMedia: Sendable {
     let bytes = UnsafeRawBufferPointer(packet).bytes
     do throws(ParseError) {
       let header = try RTPHeader(parsing: bytes)
-      guard let source = try source(of: header, in: bytes) else { return nil }
-      let section = sections[streams[source.stream].section]
-      if feedback != nil, let number = header.transportSequenceNumber(in: bytes, section.extensions) {
+      // Of every packet: probes of the path belong to no stream that is known yet, and would count as lost.
+      if let numbered, let number = header.transportSequenceNumber(in: bytes, sections[numbered].extensions) {
         feedback?.receive(number, now: now)
       }
+      guard let source = try source(of: header, in: bytes) else { return nil }
+      let section = sections[streams[source.stream].section]
       return source.isRetransmission
         ? try restore(header, packet, source, section, now: now)
         : try take(header, in: bytes, range: 0..<packet.count, source.stream, section, now: now)
@@ -237,8 +242,8 @@ package struct IncomingMedia: Sendable {
         packets.append(.bitrateEstimate(ReceiverEstimatedBitrate(sender: reporter, bitsPerSecond: bitrateLimit, sources: ssrcs)))
       }
     }
-    if let first = streams.first, let due = feedback?.poll(sender: reporter, media: first.ssrc, now: now) {
-      packets.append(.transportFeedback(due))
+    if let first = streams.first {
+      while let due = feedback?.poll(sender: reporter, media: first.ssrc, now: now) { packets.append(.transportFeedback(due)) }
     }
     for index in streams.indices { pollStream(index, now: now, into: &packets) }
   }
