@@ -3,7 +3,7 @@ import { canShareScreen, capture, devices, explain, isPossible, stop } from "/ca
 import { encodePath } from "/api.js";
 import { el, setText } from "/dom.js";
 import { Figures } from "/figures.js";
-import { bitrate } from "/format.js";
+import { bitrate, milliseconds, percent } from "/format.js";
 import { PeerStats } from "/peer-stats.js";
 import { publish } from "/whip.js";
 
@@ -160,14 +160,6 @@ const FIGURES = [
   { key: "pair", label: "ICE pair" },
   { key: "security", label: "DTLS, SRTP" },
 ];
-
-function milliseconds(seconds) {
-  return `${Math.round(seconds * 1000)} ms`;
-}
-
-function percent(share) {
-  return `${(share * 100).toFixed(share && share < 0.1 ? 1 : 0)} %`;
-}
 
 function leave() {
   session?.close();
