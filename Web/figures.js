@@ -7,14 +7,14 @@ export class Figures {
 
   /**
    * @param {string} about whose they are, for readers of the graphs
-   * @param {{key: string, label: string, format?: (value: any) => string, graph?: boolean}[]} fields
+   * @param {{key: string, label: string, format?: (value: any) => string, graph?: boolean, isWide?: boolean}[]} fields
    */
   constructor(about, fields) {
-    this.#fields = fields.map(({ key, label, format = String, graph }) => ({
-      key, label, format, value: el("dd", { "data-figure": key }, "–"), graph: graph ? new Graph(`${label} of ${about}`, format) : null,
+    this.#fields = fields.map(({ key, label, format = String, graph, isWide }) => ({
+      key, label, format, className: graph ? "with-graph" : isWide ? "two" : "", value: el("dd", { "data-figure": key }, "–"), graph: graph ? new Graph(`${label} of ${about}`, format) : null,
     }));
-    this.element = el("dl", { class: "figures" }, ...this.#fields.map(({ label, value, graph }) =>
-      el("div", { class: graph ? "with-graph" : "" }, el("dt", {}, label), value, ...(graph ? [el("dd", { class: "trend" }, graph.element)] : []))));
+    this.element = el("dl", { class: "figures" }, ...this.#fields.map(({ label, className, value, graph }) =>
+      el("div", { class: className }, el("dt", {}, label), value, ...(graph ? [el("dd", { class: "trend" }, graph.element)] : []))));
   }
 
   /** @param {object} values by key; what is `null` or not there is unknown. */

@@ -104,7 +104,7 @@ function show(next, { source, facing }) {
 }
 
 function size({ width, height, frameRate }) {
-  return [width && `${width} × ${height}`, frameRate && `${Math.round(frameRate)} pictures a second`].filter(Boolean).join(", ");
+  return [width && `${width} × ${height}`, frameRate && `${Math.round(frameRate)} fps`].filter(Boolean).join(", ");
 }
 
 async function replace(next) {
@@ -141,7 +141,7 @@ function goLive() {
   // For tests, and for whoever looks with the browser's tools.
   globalThis.session = next;
   figures = new Figures(path, FIGURES);
-  $("live").replaceChildren($("live-title"), figures.element);
+  $("live").replaceChildren(figures.element);
   $("watch").replaceChildren("Watch it: ", ...["", "?transport=webrtc"].flatMap((mode, index) => [
     index ? " · " : "", el("a", { href: `/play/${encodePath(path)}${mode}`, target: "_blank", rel: "noopener" }, index ? "by WebRTC" : "in a new tab")]));
   say("");
@@ -157,8 +157,8 @@ const FIGURES = [
   { key: "codecs", label: "Codecs" },
   { key: "retransmissions", label: "Sent again" },
   { key: "keyFrameRequests", label: "Key frames asked for" },
-  { key: "pair", label: "ICE pair" },
-  { key: "security", label: "DTLS, SRTP" },
+  { key: "pair", label: "ICE pair", isWide: true },
+  { key: "security", label: "DTLS, SRTP", isWide: true },
 ];
 
 function leave() {

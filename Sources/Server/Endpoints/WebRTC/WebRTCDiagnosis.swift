@@ -1,3 +1,4 @@
+internal import MartletCrypto
 internal import MartletICE
 internal import MartletMedia
 internal import MartletPeerEngine

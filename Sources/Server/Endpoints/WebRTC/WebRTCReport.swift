@@ -1,6 +1,7 @@
 package import MartletCodecs
 internal import MartletCrypto
 internal import MartletICE
+internal import MartletIO
 package import MartletMedia
 internal import MartletPeerEngine
 package import MartletPrimitives
@@ -126,9 +127,11 @@ extension WebRTCReport.Pair {
   fileprivate init(_ pair: ICESelectedPair, _ transport: PeerTransport) {
     kind = pair.kind
     (localType, remoteType) = (pair.localType.rawValue, pair.remoteType.rawValue)
-    // The socket may be bound to all addresses; the candidate says which of them it is.
-    local = transport.pairs.first { $0.isSelected }?.local.address ?? pair.base.address
     remote = pair.remote
+    // All candidates share one socket, which may be bound to all addresses: the one offered that could have been meant.
+    let offered = transport.localCandidates.compactMap(\.address)
+    local =
+      offered.first { $0.ip.isV4 == pair.remote.ip.isV4 && $0.ip.isLoopback == pair.remote.ip.isLoopback } ?? pair.base.address
   }
 }
 

@@ -1,3 +1,4 @@
+internal import MartletICE
 internal import MartletPeerEngine
 internal import MartletWebRTC
 
