@@ -47,6 +47,7 @@ export const api = {
   server: () => request("GET", "/server"),
   streams: async () => (await request("GET", "/streams")).streams,
   clients: async () => (await request("GET", "/clients")).clients,
+  webrtc: () => request("GET", "/webrtc"),
   channels: () => request("GET", "/channels"),
   stop: (path) => request("DELETE", `/streams/${encodePath(path)}`),
   kick: (id) => request("DELETE", `/clients/${encodeURIComponent(id)}`),

@@ -3,11 +3,13 @@ import { api, token } from "/api.js";
 import { el, reconcile, setText } from "/dom.js";
 import { count, duration } from "/format.js";
 import { placeOf, showPublishHints } from "/hints.js";
+import { FailedSessions } from "/sessions.js";
 import { StreamCard } from "/streams.js";
 
 const PERIOD = 2000;
 const $ = (id) => document.getElementById(id);
 const cards = new Map();
+const failed = new FailedSessions($("failed"));
 let place = null;
 let timer = null;
 let isAsking = false;
@@ -17,11 +19,12 @@ async function poll() {
   if (isAsking) return;
   isAsking = true;
   try {
-    const [server, streams, clients] = await Promise.all([api.server(), api.streams(), api.clients()]);
+    const [server, streams, clients, webrtc] = await Promise.all([api.server(), api.streams(), api.clients(), api.webrtc()]);
     $("access").hidden = true;
     say("");
     showServer(server);
-    showStreams(streams, clients);
+    showStreams(streams, clients, webrtc.sessions);
+    failed.update(webrtc.failed);
   } catch (error) {
     fail(error);
   } finally {
@@ -46,9 +49,10 @@ function showServer({ version, uptime, connections, warnings, ...server }) {
   showPublishHints($("publish"), place);
 }
 
-function showStreams(streams, clients) {
-  const byPath = Map.groupBy(clients, ({ path }) => path);
-  const items = streams.map((stream) => ({ ...stream, clients: byPath.get(stream.path) ?? [] }));
+function showStreams(streams, clients, sessions) {
+  const [clientsOf, sessionsOf] = [clients, sessions].map((list) => Map.groupBy(list, ({ path }) => path));
+  const items = streams.map((stream) =>
+    ({ ...stream, clients: clientsOf.get(stream.path) ?? [], sessions: sessionsOf.get(stream.path) ?? [] }));
   reconcile($("streams"), cards, items, ({ path }) => path, (item) => new StreamCard(item, place, (error) => say(error.message)));
   const viewers = streams.reduce((sum, stream) => sum + stream.viewers.total, 0);
   setText($("summary"), streams.length ? `${count(streams.length, "stream", "streams")}, ${count(viewers, "viewer", "viewers")}` : "");

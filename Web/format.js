@@ -5,6 +5,16 @@ export function bitrate(value) {
   return `${Math.round(value / 1000)} kbit/s`;
 }
 
+/** Of seconds. */
+export function milliseconds(value) {
+  return `${Math.round(value * 1000)} ms`;
+}
+
+/** Of a share, 0 to 1. */
+export function percent(value) {
+  return `${(value * 100).toFixed(value && value < 0.1 ? 1 : 0)} %`;
+}
+
 export function bytes(value) {
   const units = ["B", "KB", "MB", "GB", "TB"];
   const power = Math.min(units.length - 1, value > 0 ? Math.floor(Math.log10(value) / 3) : 0);
@@ -41,7 +51,7 @@ export function track({ kind, codec, width, height, sample_rate: rate, channels 
 /** Names of `transport` in the API. */
 const transports = {
   rtmp: "RTMP", rtmps: "RTMPS", "http-flv": "HTTP-FLV", "ws-flv": "WS-FLV", "http-ts": "HTTP-TS", "http-fmp4": "HTTP fMP4", "ws-fmp4": "WS fMP4",
-  hls: "HLS", demo: "built-in demo", snapshot: "picture", ws: "WebSocket", sse: "event stream", poll: "poll", "socket.io": "Socket.IO",
+  hls: "HLS", whip: "WHIP", whep: "WHEP", demo: "built-in demo", snapshot: "picture", ws: "WebSocket", sse: "event stream", poll: "poll", "socket.io": "Socket.IO",
 };
 
 export function transport(name) {

@@ -43,18 +43,28 @@ function buttons() {
   $("fullscreen").textContent = document.fullscreenElement ? "Leave full screen" : "Full screen";
 }
 
+/** What the figure "Behind live" does and does not hold. */
+const NOTES = {
+  fmp4: "Behind live: what has arrived and is not shown yet. The way here, and what the publisher takes, come on top.",
+  hls: "Behind live: how far behind the end of the playlist it plays. The segment that is being made comes on top.",
+  webrtc: "Behind live: half a round trip to this server and the wait in the jitter buffer. What the publisher, and the screen, take comes on top.",
+};
+
 function figures() {
-  const { latency, stalls, width, height, dropped, decoded, transport, mime, audioOnly, reconnects, rate } = player.stats;
+  const { latency, stalls, width, height, dropped, decoded, transport, mime, codecs, audioOnly, reconnects, rate } = player.stats;
   const set = (name, text) => {
     const field = document.querySelector(`[data-stat=${name}]`);
     if (field.textContent !== text) field.textContent = text;
   };
-  set("latency", latency === null ? "–" : `${latency.toFixed(1)} s${rate > 1 ? " (catching up)" : ""}`);
+  set("latency", latency === null ? "–" : `${latency.toFixed(latency < 1 ? 2 : 1)} s${rate > 1 ? " (catching up)" : ""}`);
   set("stalls", reconnects ? `${stalls}, ${reconnects} reconnects` : `${stalls}`);
   set("resolution", width ? `${width} × ${height}` : audioOnly ? "sound only" : "–");
   set("dropped", decoded ? `${dropped} of ${decoded}` : "–");
-  set("transport", { fmp4: "fMP4 over WebSocket", hls: "HLS" }[transport] ?? "–");
-  set("codecs", mime?.match(/codecs="(.*)"/)?.[1].replaceAll(",", ", ") ?? "–");
+  set("transport", { fmp4: "fMP4 over WebSocket", hls: "HLS", webrtc: "WebRTC" }[transport] ?? "–");
+  set("codecs", codecs ?? mime?.match(/codecs="(.*)"/)?.[1].replaceAll(",", ", ") ?? "–");
+  const note = $("latency-note");
+  const text = latency === null ? "" : NOTES[transport];
+  if (note.textContent !== text) note.textContent = text;
   $("audio-only").hidden = !audioOnly;
 }
 
@@ -93,11 +103,15 @@ document.addEventListener("keydown", (event) => {
 
 const possible = transports();
 for (const option of $("transport").options) option.disabled = option.value !== "auto" && !possible.includes(option.value);
+const asked = new URLSearchParams(location.search).get("transport");
+if (possible.includes(asked)) $("transport").value = asked;
 $("transport").onchange = start;
 
 $("access").onsubmit = (event) => {
   event.preventDefault();
-  const query = new URLSearchParams({ token: new FormData(event.target).get("token") });
+  const query = new URLSearchParams(location.search);
+  query.delete("key");
+  query.set("token", new FormData(event.target).get("token"));
   // In the address, as a link that was passed on would have it; but not in the history twice.
   history.replaceState(null, "", `?${query}`);
   start();

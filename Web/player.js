@@ -7,7 +7,10 @@
 //
 // The stream comes as fragmented MP4 over a WebSocket into Media Source Extensions: the server sends a text message with the
 // MIME type before each initialization segment, and a binary message for each fragment. Where a browser cannot do that, or
-// not with the stream's codecs, it plays HLS itself if it can.
+// not with the stream's codecs, it plays HLS itself if it can, and else by WebRTC (WHEP), which who wants the shortest way
+// may ask for.
+import { PeerStats } from "./peer-stats.js";
+import { watch } from "./whip.js";
 
 /** Seconds behind the newest frame at which to play; each stall adds some, quiet minutes take it back. */
 const TARGET = { least: 0.5, most: 2, step: 0.25, quiet: 20_000 };
@@ -30,6 +33,7 @@ export function transports() {
   const names = [];
   if (MediaSourceKind && globalThis.WebSocket) names.push("fmp4");
   if (document.createElement("video").canPlayType(HLS_TYPE)) names.push("hls");
+  if (globalThis.RTCPeerConnection) names.push("webrtc");
   return names;
 }
 
@@ -39,7 +43,7 @@ export function transports() {
  * @param {HTMLVideoElement} video muted if it is to start without a click; pausing it closes the connection, playing opens it.
  * @param {string} path the stream: "live/cam".
  * @param {object} [options]
- * @param {"auto"|"fmp4"|"hls"} [options.transport] "auto" takes fMP4, and HLS where that cannot be.
+ * @param {"auto"|"fmp4"|"hls"|"webrtc"} [options.transport] "auto" takes the first of these that can be.
  * @param {string} [options.query] credentials as the address has them, `token=…` or `key=…`; by default the page's own.
  * @param {string} [options.origin] of the server; by default the page's own.
  * @param {(state: PlayerState, text: string) => void} [options.onstate] called at each change; `text` is for people.
@@ -101,12 +105,13 @@ class Player {
       state: this.#state,
       transport: this.#transport?.name ?? null,
       mime: this.#transport?.mime ?? null,
+      codecs: this.#transport?.codecs ?? null,
       /** The stream has sound and no picture. */
       audioOnly: this.#transport?.mime?.startsWith("audio/") ?? (video.readyState > 0 && !video.videoWidth),
       latency: this.#latency,
       target: this.#target,
       rate: video.playbackRate,
-      stalls: this.#stalls,
+      stalls: this.#stalls + (this.#transport?.freezes ?? 0),
       reconnects: this.#reconnects,
       width: video.videoWidth,
       height: video.videoHeight,
@@ -122,7 +127,7 @@ class Player {
     const wanted = this.#options.transport;
     const possible = transports();
     const name = wanted === "auto" ? possible[0] : possible.find((kind) => kind === wanted);
-    if (!name) return this.#end("This browser plays neither Media Source Extensions nor HLS");
+    if (!name) return this.#end("This browser plays neither Media Source Extensions nor HLS nor WebRTC");
     this.#set(this.#attempts ? "reconnecting" : "connecting", this.#attempts ? "Connecting again…" : "Connecting…");
     this.#start(name);
   }
@@ -143,7 +148,7 @@ class Player {
       address.search = this.#options.query;
       return address.href;
     };
-    const transport = new (name === "hls" ? HLSTransport : FMP4Transport)(this.#video, url, events);
+    const transport = new { fmp4: FMP4Transport, hls: HLSTransport, webrtc: WebRTCTransport }[name](this.#video, url, events);
     this.#transport = transport;
     this.#isFresh = true;
     transport.open();
@@ -191,13 +196,13 @@ class Player {
     this.#set("failed", sentence(reason));
   }
 
-  #fallBack(mime) {
-    if (this.#options.transport === "auto" && transports().includes("hls")) {
-      this.#disconnect();
-      this.#start("hls");
-    } else {
-      this.#end(`This browser cannot play ${mime}`);
-    }
+  /** @param {string} what this transport cannot bring to this browser */
+  #fallBack(what) {
+    const possible = transports();
+    const next = this.#options.transport === "auto" && possible[possible.indexOf(this.#transport.name) + 1];
+    if (!next) return this.#end(`This browser cannot play ${what}`);
+    this.#disconnect();
+    this.#start(next);
   }
 
   // MARK: What the element says
@@ -234,6 +239,7 @@ class Player {
   // MARK: Latency
 
   get #latency() {
+    if (this.#transport?.name === "webrtc") return this.#transport.latency;
     const { buffered, seekable, currentTime } = this.#video;
     const ranges = this.#transport?.name === "hls" ? seekable : buffered;
     return ranges.length ? Math.max(0, ranges.end(ranges.length - 1) - currentTime) : null;
@@ -469,6 +475,76 @@ class HLSTransport {
     // Else the element would go on to fetch segments.
     this.#video.removeAttribute("src");
     this.#video.load();
+  }
+}
+
+/** WebRTC: the shortest way, without a buffer of our own. */
+class WebRTCTransport {
+  static #period = 1000;
+  /** Seconds without a picture or sound after which the line is taken for dead: a publisher may be away for a while. */
+  static #patience = 20;
+
+  name = "webrtc";
+  mime = null;
+  codecs = null;
+  /** Seconds: half a round trip and the time in the jitter buffer; without the former where the browser does not tell it. */
+  latency = null;
+  freezes = 0;
+  #video;
+  #url;
+  #events;
+  #session = null;
+  #timer = null;
+  #stats = null;
+  #packets = 0;
+  #silence = 0;
+
+  constructor(video, url, events) {
+    [this.#video, this.#url, this.#events] = [video, url, events];
+  }
+
+  open() {
+    const url = new URL(this.#url("/whep"));
+    // In a field, where it is in no log.
+    const token = url.searchParams.get("token");
+    url.searchParams.delete("token");
+    // The player sees to coming back.
+    this.#session = watch(url.href, { token, reconnects: false, onstate: (state, text, error) => this.#follow(state, text, error) });
+    this.#video.removeAttribute("src");
+    this.#video.playbackRate = 1;
+    this.#video.srcObject = this.#session.stream;
+    this.#timer = setInterval(() => this.#read(), WebRTCTransport.#period);
+  }
+
+  get isConnected() {
+    return this.#session.isWaiting;
+  }
+
+  close() {
+    clearInterval(this.#timer);
+    this.#session.close();
+    this.#video.srcObject = null;
+  }
+
+  #follow(state, text, error) {
+    if (state === "connected") this.#events.media();
+    if (state !== "failed") return;
+    if (error.status === 406) this.#events.unsupported(`this stream by WebRTC: ${text.charAt(0).toLowerCase()}${text.slice(1)}`);
+    else if (error.isFinal) this.#events.refused(error.message);
+    else this.#events.lost(error.message);
+  }
+
+  async #read() {
+    const { peer, state } = this.#session;
+    if (!peer || state !== "connected") return;
+    this.#stats ??= new PeerStats(peer);
+    const { delay, roundTrip, codecs, freezes, packets } = await this.#stats.read();
+    if (delay !== null) this.latency = delay + (roundTrip ?? 0) / 2;
+    this.codecs = codecs;
+    this.freezes = freezes ?? 0;
+    this.#silence = packets > this.#packets ? 0 : this.#silence + WebRTCTransport.#period / 1000;
+    this.#packets = packets;
+    if (this.#silence >= WebRTCTransport.#patience) this.#events.lost("no data came");
   }
 }
 

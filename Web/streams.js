@@ -5,6 +5,7 @@ import { confirmed, el, setText } from "/dom.js";
 import { bitrate, bytes, count, since, track, transport } from "/format.js";
 import { Graph } from "/graph.js";
 import { playAddresses, rows } from "/hints.js";
+import { SessionList } from "/sessions.js";
 
 export class StreamCard {
   #graph;
@@ -14,6 +15,8 @@ export class StreamCard {
   #tracks = el("p", { class: "tracks" });
   #publisher = el("p", { class: "note" });
   #summary = el("summary");
+  #sessions = new SessionList();
+  #webrtc = { summary: el("summary"), element: null };
   #stop;
 
   /** @param {import("/hints.js").Place} place @param {(error: Error) => void} onerror */
@@ -21,6 +24,7 @@ export class StreamCard {
     this.#graph = new Graph(`Bitrate of ${path}`, bitrate);
     this.#preview = new Preview(path);
     this.#clients = new ClientTable(path, onerror);
+    this.#webrtc.element = el("details", { class: "wide", hidden: true }, this.#webrtc.summary, this.#sessions.element);
     const watch = `/play/${encodePath(path)}`;
     this.#stop = el("button", {
       type: "button", class: "danger",
@@ -36,16 +40,16 @@ export class StreamCard {
       el("div", { class: "actions" }, el("a", { class: "button primary", href: watch }, "Watch"), this.#stop),
       el("div", { class: "more" },
         el("details", {}, el("summary", {}, "Addresses"), rows(playAddresses(place, path), path)),
-        el("details", {}, this.#summary, this.#clients.element)));
+        el("details", {}, this.#summary, this.#clients.element), this.#webrtc.element));
   }
 
   close() {
     this.#preview.close();
   }
 
-  /** @param {object} stream as the API has it, with its `clients` */
+  /** @param {object} stream as the API has it, with its `clients` and its `sessions` by WebRTC */
   update(stream) {
-    const { live, publisher, viewers, clients } = stream;
+    const { live, publisher, viewers, clients, sessions } = stream;
     this.element.classList.toggle("off", !live);
     setText(this.#fields.badge, live ? "Live" : "Interrupted");
     setText(this.#tracks, stream.tracks.map((each) => track(each, stream.frame_rate)).join(" · ") || "No media yet");
@@ -60,6 +64,9 @@ export class StreamCard {
     setText(this.#summary, `Clients (${clients.length})`);
     this.#stop.disabled = !live;
     this.#clients.update(clients);
+    this.#webrtc.element.hidden = !sessions.length;
+    setText(this.#webrtc.summary, `WebRTC sessions (${sessions.length})`);
+    this.#sessions.update(sessions);
     this.#preview.refresh(stream.tracks.some(({ kind }) => kind === "video"), live);
   }
 }

@@ -42,7 +42,10 @@ package final class PeerSession {
   }
   /// The publisher's clock of a track that is sent, for its sender reports.
   package var publisherClocks: [MediaClock?] = []
-  package private(set) var bytesReceived = 0, bytesSent = 0, packetsSent = 0
+  package private(set) var bytesReceived = 0, bytesSent = 0
+  /// Of media.
+  package private(set) var packetsReceived = 0, packetsSent = 0
+  private var rates = (incoming: RateMeter(), outgoing: RateMeter())
 
   /// The names under which a shared socket knows it.
   private(set) var fragments: [String] = []
@@ -103,6 +106,7 @@ package final class PeerSession {
     bytesReceived += datagram.count
     switch transport.receive(datagram, from: remote, on: base, now: now) {
     case .rtp(let count):
+      packetsReceived += 1
       let packet = UnsafeMutableRawBufferPointer(rebasing: datagram[..<count])
       if let received = media.incoming.receive(packet, now: now) {
         handler?.session(self, didReceive: received, in: UnsafeRawBufferPointer(packet))
@@ -293,6 +297,7 @@ package final class PeerSession {
   private func wake() {
     (timer, armedFor) = (nil, .distantFuture)
     let now = context.now
+    sampleRates(now)
     transport.timeout(now: now)
     if let due = channels?.deadline, due <= now { channels?.timeout(now: now) }
     if transport.canSend, let due = media.deadline, due <= now { sendControl(now) }
@@ -301,6 +306,18 @@ package final class PeerSession {
       handler?.sessionDidWake(self)
     }
     settle()
+  }
+
+  /// Reports wake a session with media about once a second.
+  private func sampleRates(_ now: Instant) {
+    rates.incoming.sample(bytesReceived, now: now)
+    rates.outgoing.sample(bytesSent, now: now)
+  }
+
+  /// Bits of the last second, of all that came and went.
+  package var bitrates: (incoming: Int, outgoing: Int) {
+    let now = context.now
+    return (rates.incoming.bitrate(bytesReceived, now: now), rates.outgoing.bitrate(bytesSent, now: now))
   }
 
   private func sendControl(_ now: Instant) {

@@ -74,6 +74,30 @@ static const unsigned char chat_js[] = {
 static const unsigned char chat_css[] = {
 #embed "../../../Web/chat.css"
 };
+static const unsigned char publish_html[] = {
+#embed "../../../Web/publish.html"
+};
+static const unsigned char publish_css[] = {
+#embed "../../../Web/publish.css"
+};
+static const unsigned char publish_js[] = {
+#embed "../../../Web/publish.js"
+};
+static const unsigned char capture_js[] = {
+#embed "../../../Web/capture.js"
+};
+static const unsigned char whip_js[] = {
+#embed "../../../Web/whip.js"
+};
+static const unsigned char peer_stats_js[] = {
+#embed "../../../Web/peer-stats.js"
+};
+static const unsigned char figures_js[] = {
+#embed "../../../Web/figures.js"
+};
+static const unsigned char sessions_js[] = {
+#embed "../../../Web/sessions.js"
+};
 // clang-format on
 
 static const martlet_web_file files[] = {
@@ -101,6 +125,14 @@ static const martlet_web_file files[] = {
     {"chat.html", chat_html, sizeof chat_html},
     {"chat.js", chat_js, sizeof chat_js},
     {"chat.css", chat_css, sizeof chat_css},
+    {"publish.html", publish_html, sizeof publish_html},
+    {"publish.css", publish_css, sizeof publish_css},
+    {"publish.js", publish_js, sizeof publish_js},
+    {"capture.js", capture_js, sizeof capture_js},
+    {"whip.js", whip_js, sizeof whip_js},
+    {"peer-stats.js", peer_stats_js, sizeof peer_stats_js},
+    {"figures.js", figures_js, sizeof figures_js},
+    {"sessions.js", sessions_js, sizeof sessions_js},
     {0, 0, 0},
 };
 

@@ -121,7 +121,7 @@ internal final class WorkerServices {
 
   internal func metrics(in context: LoopContext) -> [Metric] {
     MediaCollector.collect(hub) + MessageCollector.collect(messages) + socketIO.metrics + NetworkCollector.collect(context)
-      + HTTPCollector.collect(http.responses)
+      + HTTPCollector.collect(http.responses) + WebRTCCollector.collect(webrtc)
       + AccessCollector.collect(access, notifier)
   }
 

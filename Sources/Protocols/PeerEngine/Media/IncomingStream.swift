@@ -34,6 +34,8 @@ package struct IncomingStream: Sendable {
   /// Packets that were lost and came after all, and those given up.
   package var recovered: UInt64 { nacks?.recovered ?? 0 }
   package var abandoned: UInt64 { nacks?.abandoned ?? 0 }
+  /// Key frames that were asked for.
+  package var keyFrameRequests: UInt64 { keyFrames.sent }
 
   var deadline: Instant? {
     switch (nacks?.deadline, keyFrames.deadline) {

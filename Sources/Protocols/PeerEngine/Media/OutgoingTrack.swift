@@ -30,6 +30,8 @@ package struct OutgoingTrack: Sendable {
   package private(set) var lastReport: ReportBlock?
   package private(set) var roundTrip: TimeSpan?
   package private(set) var retransmitted: UInt64 = 0
+  /// Key frames that the peer asked for.
+  package internal(set) var keyFrameRequests: UInt64 = 0
   private var sequence: SequenceRewriter
   private var timestamps: TimestampRewriter
   private var source: UInt32

@@ -66,14 +66,19 @@ package struct PeerMedia: Sendable {
       for block in report.blocks { receive(block, ntp: ntp) }
     case .receiverReport(let report): for block in report.blocks { receive(block, ntp: ntp) }
     case .nack(let nack): if let track = track(nack.media) { raise(.missing(track: track, nack.lost)) }
-    case .pictureLoss(let loss): if let track = track(loss.media) { raise(.keyFrameRequested(track: track)) }
-    case .fullIntraRequest(let request):
-      for entry in request.entries { if let track = track(entry.ssrc) { raise(.keyFrameRequested(track: track)) } }
+    case .pictureLoss(let loss): receiveKeyFrameRequest(loss.media)
+    case .fullIntraRequest(let request): for entry in request.entries { receiveKeyFrameRequest(entry.ssrc) }
     case .bitrateEstimate(let estimate): raise(.estimate(estimate.bitsPerSecond))
     case .transportFeedback(let feedback): raise(.feedback(feedback))
     case .goodbye(let goodbye): for source in goodbye.sources { raise(.goodbye(ssrc: source)) }
     case .sourceDescription, .application, .extendedReport: break
     }
+  }
+
+  private mutating func receiveKeyFrameRequest(_ ssrc: UInt32) {
+    guard let track = track(ssrc) else { return }
+    outgoing[track].keyFrameRequests += 1
+    raise(.keyFrameRequested(track: track))
   }
 
   private func track(_ ssrc: UInt32) -> Int? { outgoing.firstIndex { $0.parameters.ssrc == ssrc } }

@@ -6,6 +6,8 @@ package struct KeyFrameRequester: Sendable {
   private let interval: TimeSpan
   private let tries: Int
   private var lastSent: Instant?
+  /// Requests so far.
+  package private(set) var sent: UInt64 = 0
   /// Requests still to send, at most.
   private var left = 0
 
@@ -32,6 +34,7 @@ package struct KeyFrameRequester: Sendable {
     guard let deadline, deadline <= now else { return false }
     lastSent = now
     left -= 1
+    sent += 1
     return true
   }
 }

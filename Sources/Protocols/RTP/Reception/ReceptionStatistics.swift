@@ -8,6 +8,8 @@ package struct ReceptionStatistics: Sendable {
   package let clockRate: UInt32
   package private(set) var packets: UInt64 = 0
   package private(set) var bytes: UInt64 = 0
+  /// Between the last two reports, in 1/256.
+  package private(set) var fractionLost: UInt8 = 0
 
   private var range: SequenceRange?
   /// In 1/16 timestamp units, as A.8 keeps it without floating point.
@@ -59,8 +61,9 @@ package struct ReceptionStatistics: Sendable {
     let expected = range.expected - expectedAtReport
     let lost = expected - (range.received - receivedAtReport)
     (expectedAtReport, receivedAtReport) = (range.expected, range.received)
+    fractionLost = expected > 0 && lost > 0 ? UInt8(clamping: lost * 256 / expected) : 0
     var block = ReportBlock(ssrc: ssrc)
-    block.fractionLost = expected > 0 && lost > 0 ? UInt8(clamping: lost * 256 / expected) : 0
+    block.fractionLost = fractionLost
     // A.3: clamped, not wrapped, to 24 bits.
     block.cumulativeLost = Int32(max(-0x80_0000, min(0x7F_FFFF, self.lost)))
     block.extendedHighest = UInt32(truncatingIfNeeded: range.highest)

@@ -96,7 +96,7 @@ internal final class DataChannelDiagnosis: WebRTCSession, PeerSessionHandler {
     isEnded = true
     listener.context.log(.info, "diag", "a data channel session ended: \(reason)")
     peer.close()
-    listener.sessions[id] = nil
+    listener.didEnd(self)
   }
 }
 

@@ -9,7 +9,7 @@ internal import MartletSDP
 internal import MartletWebRTC
 
 /// A viewer by WebRTC: a cursor into the stream's packets, which are given its own numbers and encrypted for it.
-internal final class WHEPViewer: WebRTCSession, PeerSessionHandler, PacketReaderOwner {
+internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketReaderOwner {
   /// A section that is sent in.
   private struct Sender {
     let section: SessionAnswer.Outgoing
@@ -26,6 +26,10 @@ internal final class WHEPViewer: WebRTCSession, PeerSessionHandler, PacketReader
   internal let id: String
   internal let peer: PeerSession
   internal let resource: String
+  internal var client: ClientInfo { reader.client }
+  internal var outgoingCodecs: [Codec?] {
+    senders.map { sender in sender.track.flatMap { Int($0) < ring.tracks.count ? ring.tracks[Int($0)].codec : nil } }
+  }
   internal var etag: String { "\"\(peer.transport.localCredentials.fragment)\"" }
   private let reader: PacketReader
   private let listener: WebRTCListener
@@ -199,10 +203,10 @@ internal final class WHEPViewer: WebRTCSession, PeerSessionHandler, PacketReader
   internal func session(_ session: PeerSession, didChange state: PeerTransport.State) {
     switch state {
     case .connected:
-      listener.didConnect(self, reader.client)
+      listener.didConnect(self)
       forward()
     case .failed:
-      listener.didFail(self, reader.client)
+      listener.didFail(self)
       end(session.transport.failure ?? "failed")
     case .closed: end("closed by the viewer")
     case .new, .connecting, .disconnected: break
@@ -215,7 +219,7 @@ internal final class WHEPViewer: WebRTCSession, PeerSessionHandler, PacketReader
     listener.context.log(.info, "whep", "\(ring.path): viewer left: \(reason)", ["client": reader.client.id])
     ring.remove(reader)
     peer.close()
-    listener.sessions[id] = nil
+    listener.didEnd(self)
     admission.access.sessionDidEnd(reader.client)
   }
 }

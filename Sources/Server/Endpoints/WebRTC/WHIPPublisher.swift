@@ -9,7 +9,7 @@ internal import MartletSDP
 internal import MartletWebRTC
 
 /// A browser or encoder that publishes by WebRTC: its packets go on as they are, and as frames for every other output.
-internal final class WHIPPublisher: WebRTCSession, PeerSessionHandler, PublicationOwner {
+internal final class WHIPPublisher: WebRTCMediaSession, PeerSessionHandler, PublicationOwner {
   /// What one stream of the peer is to the rest.
   private struct Source {
     let track: UInt8
@@ -36,7 +36,8 @@ internal final class WHIPPublisher: WebRTCSession, PeerSessionHandler, Publicati
   internal let peer: PeerSession
   internal let resource: String
   internal var etag: String { "\"\(peer.transport.localCredentials.fragment)\"" }
-  private let client: ClientInfo
+  internal let client: ClientInfo
+  internal var outgoingCodecs: [Codec?] { [] }
   private let listener: WebRTCListener
   private let admission: Admission
   private var publication: Publication?
@@ -216,9 +217,9 @@ internal final class WHIPPublisher: WebRTCSession, PeerSessionHandler, Publicati
 
   internal func session(_ session: PeerSession, didChange state: PeerTransport.State) {
     switch state {
-    case .connected: listener.didConnect(self, client)
+    case .connected: listener.didConnect(self)
     case .failed:
-      listener.didFail(self, client)
+      listener.didFail(self)
       end(session.transport.failure ?? "failed")
     case .closed: end("closed by the publisher")
     case .new, .connecting, .disconnected: break
@@ -236,7 +237,7 @@ internal final class WHIPPublisher: WebRTCSession, PeerSessionHandler, Publicati
     publication?.finish()
     publication = nil
     peer.close()
-    listener.sessions[id] = nil
+    listener.didEnd(self)
     admission.access.sessionDidEnd(client)
   }
 }

@@ -7,25 +7,50 @@ internal import MartletWebRTC
 
 // What became of sessions: for the log, the metrics, and for the person who asks why there is no picture.
 extension WebRTCListener {
-  internal func didConnect(_ session: any WebRTCSession, _ client: ClientInfo) {
+  /// Failed sessions that are kept.
+  private static let keptFailures = 20
+
+  internal func didConnect(_ session: any WebRTCMediaSession) {
     guard let pair = session.peer.transport.selectedPair else { return }
-    let kind = "\(pair.remoteType.rawValue)-\(pair.base.transport == .udp ? "udp" : "tcp")"
-    connectedByPair[kind, default: 0] += 1
+    let client = session.client
+    connectedByPair[pair.kind, default: 0] += 1
     context.log(
-      .info, client.transport, "\(client.path): connected to \(pair.remote) (\(kind))",
+      .info, client.transport, "\(client.path): connected to \(pair.remote) (\(pair.kind))",
       ["client": client.id, "srtp": session.peer.transport.srtpProfile.map { "\($0)" } ?? "none"])
   }
 
-  /// Says which candidates were offered, what came in, and which setting to change.
-  internal func didFail(_ session: any WebRTCSession, _ client: ClientInfo) {
+  /// Says which candidates were offered, what came in, and which setting to change. A peer that was there and is gone needs no advice.
+  internal func didFail(_ session: any WebRTCMediaSession) {
+    guard session.peer.transport.srtpProfile == nil else { return }
     failed += 1
-    let transport = session.peer.transport
-    guard transport.dtls == nil else { return }
-    let offered = transport.localCandidates.map { "\($0.host):\($0.port)" }.joined(separator: ", ")
-    let heard = session.peer.bytesReceived == 0 ? "nothing came in" : "\(session.peer.bytesReceived) bytes came in, and no check passed"
+    let report = WebRTCReport(session, port: port, at: context.wallTime)
+    if failures.count == Self.keptFailures { failures.removeFirst() }
+    failures.append(report)
+    let client = session.client
     context.log(
-      .warning, client.transport,
-      "\(client.path): no candidate reached the peer: offered \(offered); \(heard). If these addresses cannot be reached from where the "
-        + "peer is, set webrtc.addresses, and let UDP through to port \(socket?.socket.local.port ?? 0)", ["client": client.id])
+      .warning, client.transport, "\(client.path): \(report.failure ?? "failed"): \(report.diagnosis ?? "")", ["client": client.id])
+  }
+
+  internal func didEnd(_ session: any WebRTCSession) {
+    guard sessions.removeValue(forKey: session.id) != nil else { return }
+    ended.add(session.peer)
+  }
+
+  /// Where peers send to.
+  private var port: UInt16 { socket?.socket.local.port ?? 0 }
+
+  // MARK: For REST and metrics
+
+  /// Those that are there, then those that failed lately.
+  package var reports: [WebRTCReport] {
+    sessions.values.compactMap { $0 as? any WebRTCMediaSession }.map { WebRTCReport($0, port: port, at: context.wallTime) } + failures
+  }
+
+  /// Of all sessions since the start.
+  package var totals: WebRTCTotals { sessions.values.reduce(into: ended) { $0.add($1.peer) } }
+
+  /// Sessions now by the type of their pair; `none` while they look for one.
+  package var sessionsByPair: [String: Int] {
+    Dictionary(sessions.values.map { ($0.peer.transport.selectedPair?.kind ?? "none", 1) }, uniquingKeysWith: +)
   }
 }

@@ -1,6 +1,8 @@
 package import MartletCrypto
+internal import MartletCodecs
 internal import MartletICE
 package import MartletIO
+internal import MartletMedia
 internal import MartletPeerEngine
 package import MartletPrimitives
 package import MartletWebRTC
@@ -19,6 +21,9 @@ package final class WebRTCListener {
   /// Over the life of the worker: sessions by the type of pair they ended up with, and those that never had one.
   package internal(set) var connectedByPair: [String: Int] = [:]
   package internal(set) var failed = 0
+  /// What the sessions that have ended did, and the last of those that failed, oldest first.
+  internal var ended = WebRTCTotals()
+  internal var failures: [WebRTCReport] = []
 
   package init(_ configuration: WebRTCConfiguration, identity: DTLSIdentity, in context: LoopContext) {
     self.configuration = configuration
@@ -90,4 +95,11 @@ internal protocol WebRTCSession: AnyObject {
   /// Changes with each ICE restart (RFC 9725 §4.3.1).
   var etag: String { get }
   func end(_ reason: String)
+}
+
+/// A publisher or a viewer.
+internal protocol WebRTCMediaSession: WebRTCSession {
+  var client: ClientInfo { get }
+  /// Of what is sent, by section; `nil` while the stream has no track for it.
+  var outgoingCodecs: [Codec?] { get }
 }

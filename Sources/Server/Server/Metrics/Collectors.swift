@@ -3,6 +3,7 @@ internal import MartletIO
 internal import MartletMedia
 internal import MartletMessages
 internal import MartletPrimitives
+internal import MartletWebRTC
 
 /// Collectors: what each subsystem of one worker has to tell. They run on the worker's loop; the sums are the server's.
 internal enum MediaCollector {
@@ -66,6 +67,35 @@ internal enum HTTPCollector {
     var samples: [String: Double] = [:]
     for status in 1...5 { samples[Metric.label("class", "\(status)xx")] = Double(responses[status] ?? 0) }
     return [Metric("martlet_http_responses_total", .counter, "HTTP responses by class of status.", samples)]
+  }
+}
+
+internal enum WebRTCCollector {
+  static func collect(_ listener: WebRTCListener) -> [Metric] {
+    let totals = listener.totals
+    return [
+      Metric(
+        "martlet_webrtc_sessions", .gauge, "Sessions by the type of the pair they use; none while they look for one.",
+        labelled("pair", listener.sessionsByPair)),
+      Metric(
+        "martlet_webrtc_connected_total", .counter, "Connections that came about, again after an interruption, by type of pair.",
+        labelled("pair", listener.connectedByPair)),
+      Metric("martlet_webrtc_failed_total", .counter, "Sessions that never came about.", listener.failed),
+      Metric("martlet_webrtc_packets_total", .counter, "Media packets by direction.", ways(totals.packetsIn, totals.packetsOut)),
+      Metric("martlet_webrtc_bytes_total", .counter, "Bytes of datagrams by direction.", ways(totals.bytesIn, totals.bytesOut)),
+      Metric("martlet_webrtc_retransmissions_total", .counter, "Packets sent again.", totals.retransmissions),
+      Metric("martlet_webrtc_drops_total", .counter, "What came in and was not taken.", labelled("reason", totals.drops)),
+      Metric(
+        "martlet_webrtc_unknown_datagrams_total", .counter, "Datagrams of no session.", listener.socket?.statistics.unknown ?? 0),
+    ]
+  }
+
+  private static func labelled(_ name: String, _ counts: [String: Int]) -> [String: Double] {
+    Dictionary(uniqueKeysWithValues: counts.map { (Metric.label(name, $0.key), Double($0.value)) })
+  }
+
+  private static func ways(_ incoming: Int, _ outgoing: Int) -> [String: Double] {
+    labelled("direction", ["in": incoming, "out": outgoing])
   }
 }
 

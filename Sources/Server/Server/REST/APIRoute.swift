@@ -14,11 +14,13 @@ package struct APIRoute: Sendable {
   package let status: HTTPStatus
   /// `nil` for an answer without content.
   package let response: APISchema?
+  /// Answered without a token.
+  internal let isOpen: Bool
   internal let handle: @Sendable (RESTEndpoint, HTTPExchange, Router.Parameters) -> Void
 
   internal init(
     _ method: HTTPMethod, _ pattern: String, _ summary: String, request: APISchema? = nil, status: HTTPStatus = .ok, response: APISchema?,
-    handle: @escaping @Sendable (RESTEndpoint, HTTPExchange, Router.Parameters) -> Void
+    isOpen: Bool = false, handle: @escaping @Sendable (RESTEndpoint, HTTPExchange, Router.Parameters) -> Void
   ) {
     self.method = method
     self.pattern = pattern
@@ -26,6 +28,7 @@ package struct APIRoute: Sendable {
     self.request = request
     self.status = status
     self.response = response
+    self.isOpen = isOpen
     self.handle = handle
   }
 
@@ -54,6 +57,7 @@ package struct APIRoute: Sendable {
     }
     if let request { operation["requestBody"] = ["required": true, "content": ["application/json": ["schema": request.json]]] }
     operation["responses"] = .object(responses)
+    if isOpen { operation["security"] = [] }
     return .object(operation)
   }
 }

@@ -29,11 +29,12 @@ internal final class RESTEndpoint {
   /// Every operation there is.
   internal static let routes: [APIRoute] =
     ServerResource.routes + StreamsResource.routes + ChannelsResource.routes + FilesResource.routes + ClientsResource.routes
-    + RevocationResource.routes
+    + WebRTCResource.routes + RevocationResource.routes
 
   internal func add(to router: Router) {
     for route in Self.routes {
       router.on(route.method, route.pattern) { [unowned self] exchange, parameters in
+        if route.isOpen { return route.handle(self, exchange, parameters) }
         self.authorize(exchange) { route.handle(self, exchange, parameters) }
       }
     }

@@ -8,7 +8,7 @@ internal import Synchronization
 /// `/api/v1/server`: what runs here.
 internal enum ServerResource {
   private static let listener = APISchema.object([
-    .always("protocol", .string, "http, https, rtmp or rtmps"), .always("address", .string, "Of this machine; 0.0.0.0 and :: are all"),
+    .always("protocol", .string, "http, https, rtmp, rtmps or webrtc"), .always("address", .string, "Of this machine; 0.0.0.0 and :: are all"),
     .always("port", .integer, "As the kernel chose it where 0 was configured"),
   ])
 
@@ -24,7 +24,14 @@ internal enum ServerResource {
         .always("listeners", .array(listener), "Where it listens"),
         .always("warnings", .array(.string), "What an administrator should know"),
       ])
-    ) { endpoint, exchange, _ in get(endpoint, exchange) }
+    ) { endpoint, exchange, _ in get(endpoint, exchange) },
+    APIRoute(
+      .get, "/api/v1/https", "Where this server speaks HTTPS: for pages that need a secure context. Open to everybody",
+      response: .object([.sometimes("port", .integer, "Absent where HTTPS is off")]), isOpen: true
+    ) { endpoint, exchange, _ in
+      let bound = endpoint.shared.state.listeners.withLock { $0?.bound } ?? []
+      exchange.respond(.ok, json: bound.first { $0.name == "https" }.map { ["port": .int(Int64($0.address.port))] } ?? [:])
+    },
   ]
 
   private static func get(_ endpoint: RESTEndpoint, _ exchange: HTTPExchange) {
