@@ -9,7 +9,9 @@ import Testing
   }
 
   /// Hands candidates over as they come, until the sequence ends.
-  private static func signal(_ a: PeerConnection, to b: PeerConnection, also: @escaping @Sendable (PeerConnection.Event) async -> Void) async {
+  private static func signal(_ a: PeerConnection, to b: PeerConnection, also: @escaping @Sendable (PeerConnection.Event) async -> Void)
+    async
+  {
     for await event in a.events {
       if case .candidate(let candidate) = event { try? await b.add(candidate ?? .init("")) }
       await also(event)

@@ -15,7 +15,8 @@ package struct FuzzEntry: Sendable {
   }
 
   package static var all: [FuzzEntry] {
-    rtmp + http + containers + codecs + texts + socketIO + files + stun + ice + sessionDescriptions + negotiations + rtp + rtpPayloads + sctp
+    rtmp + http + containers + codecs + texts + socketIO + files + stun + ice + sessionDescriptions + negotiations + rtp + rtpPayloads
+      + sctp
   }
 }
 

@@ -68,7 +68,9 @@ final class PeerConnectionCore {
   }
 
   var connectionState: PeerConnection.ConnectionState { PeerConnection.ConnectionState(session.state) }
-  var signalingState: PeerConnection.SignalingState { PeerConnection.SignalingState(rawValue: negotiation.signalingState.rawValue) ?? .closed }
+  var signalingState: PeerConnection.SignalingState {
+    PeerConnection.SignalingState(rawValue: negotiation.signalingState.rawValue) ?? .closed
+  }
 
   // MARK: Negotiation
 
@@ -195,7 +197,9 @@ final class PeerConnectionCore {
   private func didResolve(_ addresses: [IPAddress]?, _ port: UInt16) {
     resolutions -= 1
     for socket in sockets {
-      guard let ip = addresses?.first(where: { $0.isV4 == socket.base.address.ip.isV4 }), !socket.base.address.ip.isLoopback else { continue }
+      guard let ip = addresses?.first(where: { $0.isV4 == socket.base.address.ip.isV4 }), !socket.base.address.ip.isLoopback else {
+        continue
+      }
       socket.ask(SocketAddress(ip: ip, port: port), random: &random, now: context.now)
     }
     session.ownDeadline = sockets.compactMap(\.deadline).min()
@@ -427,7 +431,9 @@ extension PeerConnectionCore: PeerSessionHandler {
   func session(_ session: PeerSession, didReceive event: PeerMedia.Event) {
     switch event {
     case .keyFrameRequested(let index):
-      guard let sender = senders.values.first(where: { $0.index == index }), let transceiver = transceiver(sender.transceiver) else { return }
+      guard let sender = senders.values.first(where: { $0.index == index }), let transceiver = transceiver(sender.transceiver) else {
+        return
+      }
       events.box.put(.keyFrameRequested(transceiver))
     case .missing(let index, let lost):
       senders.values.first { $0.index == index }?.retransmit(lost, over: session, now: context.now)
