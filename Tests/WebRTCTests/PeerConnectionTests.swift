@@ -103,6 +103,10 @@ import Testing
 
   @Test func `what cannot be is a typed error`() async throws {
     let peer = PeerConnection(Self.local)
+    // A candidate may overtake its description, but a thousand do not.
+    await #expect(throws: PeerError.self) {
+      for _ in 0..<1000 { try await peer.add(.init("candidate:1 1 udp 1 192.0.2.1 9 typ host", mid: "0")) }
+    }
     await #expect(throws: PeerError.self) { try await peer.setRemoteDescription(.init(.answer, sdp: "v=0")) }
     await #expect(throws: PeerError.self) { _ = try await peer.createAnswer() }
     var options = DataChannel.Options()

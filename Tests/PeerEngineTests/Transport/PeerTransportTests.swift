@@ -47,7 +47,9 @@ import Testing
       }
       var batch = DatagramBatch()
       if let path = transport.takeRecords(into: &batch) {
-        for index in 0..<batch.count { network.send(.init(from: path.base.address, to: path.remote, bytes: Array(copying: batch[index])), now: now) }
+        for index in 0..<batch.count {
+          network.send(.init(from: path.base.address, to: path.remote, bytes: Array(copying: batch[index])), now: now)
+        }
       }
       if let (path, datagrams) = transport.farewell {
         for index in 0..<datagrams.count {

@@ -50,7 +50,7 @@ public final class PeerConnection: Sendable {
   /// With the candidates known by now.
   public var localDescription: SessionDescription? { get async { (try? await run { $0.localDescription }) ?? nil } }
 
-  /// A candidate that the peer signalled.
+  /// A candidate that the peer signalled. One that overtakes the peer's description waits for it: signaling need not keep their order.
   public func add(_ candidate: Candidate) async throws(PeerError) {
     try await run { core throws(PeerError) in try core.add(candidate) }
   }

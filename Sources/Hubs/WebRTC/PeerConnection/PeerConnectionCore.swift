@@ -22,6 +22,8 @@ final class PeerConnectionCore {
   private var random = RandomSource.system
   private var sockets: [HostSocket] = []
   private var hasGathered = false
+  /// Of the peer, before its description.
+  private var waitingCandidates: [PeerConnection.Candidate] = []
   private var resolutions = 0
   /// By their numbers on the wire.
   private var channels: [UInt16: DataChannel] = [:]
@@ -37,7 +39,7 @@ final class PeerConnectionCore {
   private var receivers: [Int: TrackReceiving] = [:]
   private var sections: [IncomingSection] = []
 
-  /// Messages that wait to be read before the peer is stopped.
+  /// Messages that wait to be read before the peer is stopped, and candidates that wait for a description.
   private static let maximumWaiting = 100
 
   init(
@@ -112,6 +114,8 @@ final class PeerConnectionCore {
   func setRemote(_ description: PeerConnection.SessionDescription) throws(PeerError) {
     let (type, parsed) = try parse(description)
     try negotiate { negotiation throws(NegotiationError) in try negotiation.setRemoteDescription(type, parsed) }
+    for candidate in waitingCandidates { do throws(PeerError) { try add(candidate) } catch {} }
+    waitingCandidates = []
     session.settle()
   }
 
@@ -122,6 +126,13 @@ final class PeerConnectionCore {
   }
 
   func add(_ candidate: PeerConnection.Candidate) throws(PeerError) {
+    if negotiation.remoteDescription == nil, negotiation.signalingState != .closed {
+      guard waitingCandidates.count < Self.maximumWaiting else {
+        throw PeerError(.invalidState, "too many candidates before the description")
+      }
+      waitingCandidates.append(candidate)
+      return
+    }
     try negotiate { negotiation throws(NegotiationError) in
       try negotiation.addRemoteCandidate(candidate.candidate, mid: candidate.mid, section: candidate.lineIndex)
     }

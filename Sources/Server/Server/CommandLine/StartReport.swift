@@ -13,7 +13,7 @@ package struct StartReport {
   package func write(to log: Log) {
     for (name, address) in listeners {
       // Each worker has its own UDP port.
-      let others = name == "WEBRTC" && configuration.workers > 1 && configuration.listeners.webrtc?.port != 0
+      let others = name == "WebRTC" && configuration.workers > 1 && configuration.listeners.webrtc?.port != 0
       log(.info, "server", "\(name) listens on \(address)" + (others ? " to \(Int(address.port) + configuration.workers - 1)" : ""))
     }
     log(.info, "server", "ready", ["workers": "\(configuration.workers)", "version": MartletVersion.text])
@@ -22,7 +22,7 @@ package struct StartReport {
   }
 
   private var listeners: [(String, SocketAddress)] {
-    bound.bound.map { ($0.name.uppercased(), $0.address) }
+    bound.bound.map { ($0.name == "webrtc" ? "WebRTC" : $0.name.uppercased(), $0.address) }
   }
 
   package var invitations: [String] {
@@ -46,7 +46,7 @@ package struct StartReport {
   package var warnings: [String] {
     guard !configuration.auth.guardsPublishing else { return [] }
     // Nobody gets anything by the media port who was not let in over HTTP.
-    let open = listeners.filter { !$0.1.ip.isLoopback && $0.0 != "WEBRTC" }.map { "\($0.0) \($0.1)" }
+    let open = listeners.filter { !$0.1.ip.isLoopback && $0.0 != "WebRTC" }.map { "\($0.0) \($0.1)" }
     guard !open.isEmpty else { return [] }
     return [
       "everybody who reaches \(open.joined(separator: ", ")) may publish and play: auth.keys or auth.jwt would ask for a key, "

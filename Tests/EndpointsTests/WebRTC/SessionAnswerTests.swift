@@ -1,0 +1,77 @@
+import Foundation
+import MartletCodecs
+import MartletCrypto
+@testable import MartletEndpoints
+import MartletICE
+import MartletPeerEngine
+import MartletPrimitives
+import MartletSDP
+import Testing
+
+/// Answers to the offers that browsers make.
+@Suite struct SessionAnswerTests {
+  private static func offer(_ name: String) throws -> String {
+    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../../SDPTests/Vectors")
+    return try String(contentsOf: folder.appending(path: "\(name).txt"), encoding: .utf8)
+  }
+
+  private static func answer(_ text: String, _ purpose: SessionAnswer.Purpose, preferred: [Codec] = []) throws -> SessionAnswer {
+    var random = RandomSource(seed: 1)
+    var answer = try SessionAnswer(text, for: purpose, preferred: preferred, random: &random)
+    let credentials = ICECredentials(fragment: "aaaa", password: "0123456789abcdef012345")
+    let mark = try #require(CertificateFingerprint(algorithm: "sha-256", digest: [UInt8](repeating: 7, count: 32)))
+    answer.setTransport(credentials, mark, candidates: ["1 1 udp 2130706431 192.0.2.1 8189 typ host"])
+    return answer
+  }
+
+  private static func failure(_ text: String, _ purpose: SessionAnswer.Purpose) -> String {
+    do {
+      _ = try answer(text, purpose)
+      return "accepted"
+    } catch { return "\(error)" }
+  }
+
+  @Test(arguments: ["chromium-156-offer", "firefox-esr-153-offer", "aiortc-1.16.0-offer", "pion-3.1.56-offer"])
+  func `a publisher gets one codec for each track, and an answer that is valid`(peer: String) throws {
+    let offer = try Self.offer(peer)
+    let answer = try Self.answer(offer, .receive)
+    #expect(!answer.incoming.isEmpty && answer.outgoing.isEmpty)
+    for section in answer.incoming { #expect(section.codecs.filter(\.isPrimary).count == 1) }
+    let text = answer.description.write()
+    let parsed = try SessionDescription(text)
+    try parsed.validateForWebRTC(as: .answer)
+    // As many sections in the same order (RFC 3264 §6).
+    #expect(try parsed.media.map(\.kind) == SessionDescription(offer).media.map(\.kind))
+    #expect(parsed.isICELite)
+    #expect(text.components(separatedBy: "a=candidate:").count == 2)
+    for media in parsed.media where !media.isRejected && media.kind != .application { #expect(media.direction == .recvonly) }
+  }
+
+  @Test func `three sizes are accepted as three sizes`() throws {
+    for name in ["chromium-156-offer-simulcast", "firefox-esr-153-offer-simulcast"] {
+      let answer = try Self.answer(try Self.offer(name), .receive)
+      let video = try #require(answer.incoming.first { $0.kind == .video })
+      #expect(video.rids.count > 1)
+      #expect(answer.description.write().contains("a=simulcast:recv \(video.rids.joined(separator: ";"))"))
+    }
+  }
+
+  @Test func `what the stream has comes first in the answer to a viewer`() throws {
+    // Chromium's offer begins with VP8; it may both send and receive.
+    let answer = try Self.answer(try Self.offer("chromium-156-offer"), .send, preferred: [.h264, .opus])
+    let video = try #require(answer.outgoing.first { $0.kind == .video })
+    #expect(video.codecs.first?.media == .h264)
+    #expect(video.payloadTypes(.h264)?.media.parameters["packetization-mode"] == "1")
+    #expect(video.payloadTypes(.hevc) == nil)
+    #expect(video.ssrc != video.rtx)
+  }
+
+  @Test func `an offer that cannot be used says why`() throws {
+    let offer = try Self.offer("chromium-156-offer")
+    #expect(Self.failure("v=0\r\nnonsense", .receive).contains("line 2"))
+    #expect(Self.failure(offer.replacingOccurrences(of: "a=sendrecv", with: "a=recvonly"), .receive).contains("sendonly"))
+    #expect(Self.failure(offer.replacingOccurrences(of: "a=sendrecv", with: "a=sendonly"), .send).contains("recvonly"))
+    let foreign = offer.replacingOccurrences(of: "a=fingerprint:sha-256", with: "a=fingerprint:md2")
+    #expect(Self.failure(foreign, .receive) != "accepted")
+  }
+}
