@@ -91,6 +91,27 @@ def sessions(server, path):
     return {session["role"]: session for session in server.api(f"/webrtc?path={path}")["sessions"]}
 
 
+def problems(value, schema, at="$"):
+    """Where a value is not as its schema in the OpenAPI document says."""
+    kinds = {"string": str, "integer": int, "number": (int, float), "array": list, "object": dict, "boolean": bool}
+    if not isinstance(value, kinds[schema["type"]]):
+        return [f"{at} is no {schema['type']}"]
+    if schema["type"] == "array":
+        return [problem for index, each in enumerate(value) for problem in problems(each, schema["items"], f"{at}[{index}]")]
+    if schema["type"] != "object":
+        return []
+    known, values = schema.get("properties", {}), schema.get("additionalProperties")
+    missing = [f"{at}.{name} is missing" for name in schema.get("required", []) if name not in value]
+    unknown = [f"{at}.{name} is not described" for name in value if name not in known and not values]
+    return missing + unknown + [
+        problem for name, each in value.items() if name in known or values for problem in problems(each, known.get(name, values), f"{at}.{name}")]
+
+
+def answer_schema(server, path):
+    document = json.loads(server.get("/api/openapi.json")[2])
+    return document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+
+
 # An offer whose sender never comes: half a minute later it has failed, which the last test looks at.
 LOST = """(async () => {
   const peer = new RTCPeerConnection();
@@ -131,6 +152,7 @@ def test_what_is_published_from_the_page_plays_in_the_page(lost, request, server
         assert session["state"] == "connected" and session["pair"]["remote_type"] in ("host", "prflx") and session["local_candidates"]
         assert session["dtls_cipher"] and session["srtp_profile"].startswith("AE") and session["drops"] == {}
         assert {track["codec"] for track in session["tracks"]} == {"VP8", "Opus"}
+    assert problems(server.api("/webrtc"), answer_schema(server, "/api/v1/webrtc")) == []
     assert found["publisher"]["bitrate_in"] > 10_000 and found["viewer"]["bitrate_out"] > 10_000
     # The dashboard has a graph of each, and leaving the page ends the session at once.
     viewer.open(server.url("/"))
@@ -361,6 +383,7 @@ def test_a_session_that_nothing_reaches_is_diagnosed(lost, chromium, server):
     assert failed["state"] == "failed" and "no path" in failed["failure"] and failed["trace"]
     for part in ["offered", "nothing came in", "webrtc.addresses", "UDP"]:
         assert part in failed["diagnosis"], failed["diagnosis"]
+    assert problems(server.api("/webrtc"), answer_schema(server, "/api/v1/webrtc")) == []
     assert "nothing came in" in server.log.read_text()
     assert 'martlet_webrtc_failed_total 1' in server.get("/metrics")[2].decode()
     chromium.open(server.url("/"))
