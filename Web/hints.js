@@ -63,7 +63,7 @@ function whipHints(place, path, token) {
   return [
     {
       title: "OBS Studio, WHIP", note: "Settings → Stream → Service: WHIP; a keyframe interval of 2 s, no B-frames",
-      lines: [["Server", url], ["Bearer Token", token || "(none)"]],
+      lines: [["Server", url], ...(token ? [["Bearer Token", token]] : [])],
     },
     {
       title: "ffmpeg 8, WHIP", note: "FILE holds H.264 without B-frames",

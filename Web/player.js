@@ -115,8 +115,8 @@ class Player {
       reconnects: this.#reconnects,
       width: video.videoWidth,
       height: video.videoHeight,
-      decoded: quality?.totalVideoFrames ?? null,
-      dropped: quality?.droppedVideoFrames ?? null,
+      decoded: this.#transport?.decoded ?? quality?.totalVideoFrames ?? null,
+      dropped: this.#transport?.dropped ?? quality?.droppedVideoFrames ?? null,
     };
   }
 
@@ -490,6 +490,9 @@ class WebRTCTransport {
   /** Seconds: half a round trip and the time in the jitter buffer; without the former where the browser does not tell it. */
   latency = null;
   freezes = 0;
+  /** Not every browser counts these at the element. */
+  decoded = null;
+  dropped = null;
   #video;
   #url;
   #events;
@@ -538,7 +541,8 @@ class WebRTCTransport {
     const { peer, state } = this.#session;
     if (!peer || state !== "connected") return;
     this.#stats ??= new PeerStats(peer);
-    const { delay, roundTrip, codecs, freezes, packets } = await this.#stats.read();
+    const { delay, roundTrip, codecs, freezes, decoded, dropped, packets } = await this.#stats.read();
+    [this.decoded, this.dropped] = [decoded, dropped];
     if (delay !== null) this.latency = delay + (roundTrip ?? 0) / 2;
     this.codecs = codecs;
     this.freezes = freezes ?? 0;

@@ -151,13 +151,13 @@ const FIGURES = [
   { key: "bitrate", label: "Bitrate", format: bitrate, graph: true },
   { key: "roundTrip", label: "Round trip", format: milliseconds, graph: true },
   { key: "loss", label: "Loss", format: percent, graph: true },
-  { key: "available", label: "Estimated bandwidth", format: bitrate },
+  { key: "available", label: "Estimated bandwidth", format: bitrate, isOptional: true },
   { key: "picture", label: "Picture" },
   { key: "limitation", label: "Held back by" },
   { key: "codecs", label: "Codecs" },
   { key: "retransmissions", label: "Sent again" },
   { key: "keyFrameRequests", label: "Key frames asked for" },
-  { key: "pair", label: "ICE pair", isWide: true },
+  { key: "pair", label: "ICE pair" },
   { key: "security", label: "DTLS, SRTP", isWide: true },
 ];
 

@@ -8,14 +8,15 @@ const LIMIT = 12;
 
 const FIGURES = [
   { key: "bitrate", label: "Bitrate", format: bitrate, graph: true },
-  { key: "roundTrip", label: "Round trip", format: milliseconds, graph: true },
+  // A publisher's only its own browser knows.
+  { key: "roundTrip", label: "Round trip", format: milliseconds, graph: true, isOptional: true },
   { key: "loss", label: "Loss", format: percent, graph: true },
-  { key: "pair", label: "ICE pair", isWide: true },
   { key: "codecs", label: "Codecs" },
-  { key: "security", label: "DTLS, SRTP", isWide: true },
   { key: "retransmissions", label: "Sent again" },
   { key: "keyFrames", label: "Key frames asked for" },
-  { key: "drops", label: "Dropped" },
+  { key: "pair", label: "ICE pair", isWide: true },
+  { key: "security", label: "DTLS, SRTP", isWide: true },
+  { key: "drops", label: "Dropped", isWide: true, isOptional: true },
 ];
 
 /** The sessions of one stream. */
@@ -51,7 +52,7 @@ class SessionView {
       codecs: [...new Set(tracks.map(({ codec, layer }) => (layer ? `${codec} ${layer}` : codec)))].join(", ") || null,
       security: [session.dtls_cipher, session.srtp_profile].filter(Boolean).join(", ") || null,
       retransmissions: sum("retransmissions"), keyFrames: sum("key_frame_requests"),
-      drops: Object.entries(drops).map(([reason, count]) => `${reason} ${count}`).join(", ") || "nothing",
+      drops: Object.entries(drops).map(([reason, count]) => `${reason} ${count}`).join(", ") || null,
     });
   }
 }

@@ -21,13 +21,13 @@ internal struct WebRTCDiagnosis {
     switch (peer.transport.selectedPair, peer.transport.dtls?.state) {
     case (_?, _): "ICE found a path, and DTLS did not get through it: \(heard). Datagrams of 1200 bytes may not pass (MTU)"
     case (nil, _?): "DTLS began and the path was lost: \(heard)"
-    case (nil, nil): "offered \(list(peer.transport.localCandidates)); the peer has \(theirs); \(heard). \(advice)"
+    case (nil, nil): "offered \(list(peer.transport.localCandidates)); the peer \(theirs); \(heard). \(advice)"
     }
   }
 
   private var theirs: String {
     let candidates = peer.transport.remoteCandidates
-    return candidates.isEmpty ? "told no candidates" : list(candidates)
+    return candidates.isEmpty ? "told no candidates" : "told \(list(candidates))"
   }
 
   private func list(_ candidates: [ICECandidate]) -> String {
