@@ -151,7 +151,7 @@ let package = Package(
       name: "bench",
       dependencies: [
         "CAllocations", "MartletPrimitives", "MartletCodecs", "MartletContainers", "MartletHTTP", "MartletRTMP", "MartletIO",
-        "MartletMedia",
+        "MartletMedia", "MartletWebRTC", "MartletPeerEngine", "MartletCrypto", "MartletICE", "MartletRTP", "MartletSCTP", "MartletSDP",
       ], path: "Benchmarks/bench", swiftSettings: strict),
     .target(name: "CTestClock", path: "Tests/CTestClock"),
     .target(

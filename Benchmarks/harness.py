@@ -51,23 +51,23 @@ def children(pid):
     return found
 
 
-def await_port(port):
+def await_port(port, host="127.0.0.1"):
     for _ in range(200):
         with socket.socket() as s:
-            if s.connect_ex(("127.0.0.1", port)) == 0:
+            if s.connect_ex((host, port)) == 0:
                 return
         time.sleep(0.05)
-    raise SystemExit(f"nothing listens on {port}")
+    raise SystemExit(f"nothing listens on {host}:{port}")
 
 
 class Server:
     """A server process. `rtmp` may be the port of HTTP where there is no other."""
 
-    def __init__(self, name, command, rtmp, http, environment=None):
-        self.name, self.rtmp, self.http = name, rtmp, http
+    def __init__(self, name, command, rtmp, http, environment=None, host="127.0.0.1"):
+        self.name, self.host, self.rtmp, self.http = name, host, rtmp, http
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=open(work / f"{name}.log", "w"), env=environment)
-        await_port(rtmp)
+        await_port(rtmp, host)
 
     @property
     def pids(self):

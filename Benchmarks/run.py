@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Martlet beside its peers and beside the kernel's own price, on the same work, in turn, in one run.
 
-`run.py --quick` takes two minutes, without options about fifteen; `run.py live` or `run.py messaging` does one part.
+`run.py --quick` takes three minutes, without options about twenty; `run.py live`, `run.py messaging` or `run.py webrtc` does one part.
 """
 import argparse
 import json
@@ -10,12 +10,13 @@ import time
 
 import live
 import messaging
+import webrtc
 from harness import root, show, work
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("parts", nargs="*", default=["live", "messaging"], help="live, messaging; both by default")
+    parser.add_argument("parts", nargs="*", default=["live", "messaging", "webrtc"], help="live, messaging, webrtc; all by default")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--viewers", type=int, default=300)
     parser.add_argument("--seconds", type=int, default=10)
@@ -27,6 +28,8 @@ def main():
         results["live"] = live.run(options.viewers, options.seconds, options.quick)
     if "messaging" in options.parts:
         results["messaging"] = messaging.run(options.seconds, options.quick)
+    if "webrtc" in options.parts:
+        results["webrtc"] = webrtc.run(options.seconds, options.quick)
     for name, rows in results.items():
         print(f"\n{name}")
         show(rows)

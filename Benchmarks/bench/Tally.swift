@@ -22,7 +22,7 @@ internal final class Tally {
   internal func report(viewers: Int, probes: Int, seconds: Double, now: Instant) -> String {
     // Whoever saw nothing has no age; their number tells of them.
     let age = newest.values.map { (now - $0).nanoseconds }.max().map { Double($0) / 1e6 } ?? -1
-    let latency = percentiles(latencies), join = percentiles(joins)
+    let latency = Self.percentiles(latencies), join = Self.percentiles(joins)
     let result: JSON = [
       "viewers": .int(Int64(viewers)), "connected": .int(Int64(connected)), "bytes": .int(Int64(measuredBytes)),
       "frames": .int(Int64(frames)),
@@ -34,7 +34,8 @@ internal final class Tally {
     return String(decoding: result.serialized, as: UTF8.self)
   }
 
-  private func percentiles(_ samples: [Int64]) -> (p50: Double, p99: Double) {
+  /// In milliseconds; −1 without samples.
+  internal static func percentiles(_ samples: [Int64]) -> (p50: Double, p99: Double) {
     guard !samples.isEmpty else { return (-1, -1) }
     let sorted = samples.sorted()
     let at = { (share: Double) in Double(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]) / 1e6 }

@@ -8,6 +8,7 @@
 //   bench fanout martlet|ws|deflate|sse|socketio|raw HOST:PORT SUBSCRIBE_PATH PUBLISH_PATH CLIENTS PER_SECOND SIZE SECONDS
 //   bench echo HOST:PORT PATH SIZE CONNECTIONS SECONDS
 //   bench idle martlet|ws|sse|socketio HOST:PORT PATH CONNECTIONS SECONDS
+//   bench webrtc IP          WebRTC clients on that address, told what to do by lines of JSON (PeerLoad.swift)
 internal import Glibc
 internal import MartletIO
 internal import MartletPrimitives
@@ -104,5 +105,8 @@ case "idle":
   MessageBenchmark.run(clients: number(4), to: target, seconds: number(5), publisher: nil) {
     MessageSubscriber(kind, host: "\(target)", path: path, $0)
   }
+case "webrtc":
+  guard arguments.count > 1, let ip = IPAddress(arguments[1]) else { usage() }
+  PeerLoad.run(on: ip)
 default: usage()
 }

@@ -1,0 +1,60 @@
+internal import MartletIO
+internal import MartletPeerEngine
+internal import MartletPrimitives
+internal import MartletRTP
+internal import MartletSDP
+internal import MartletWebRTC
+
+/// A viewer: counts packets and reads their clocks. It offers to receive, or answers who offers to send.
+internal final class MediaSink: LoadRole {
+  /// What came of one track since `measure`.
+  private struct Counted {
+    var first: UInt64?
+    var last: UInt64 = 0
+    var received = 0
+
+    mutating func count(_ number: UInt64) {
+      if first == nil { (first, last) = (number, number) }
+      received += 1
+      last = max(last, number)
+    }
+
+    var missed: Int { first.map { max(0, Int(last &- $0) + 1 - received) } ?? 0 }
+  }
+
+  private var video = Counted(), audio = Counted()
+  private var bytes = 0
+  private var latencies: [Int64] = []
+  private var hasPicture = false, hasKeyFrame = false
+
+  internal func prepare(_ negotiation: inout PeerNegotiation) throws(NegotiationError) {
+    try negotiation.addTransceiver(.audio, .recvonly)
+    try negotiation.addTransceiver(.video, .recvonly)
+  }
+
+  internal func peer(_ peer: LoadPeer, didReceive packet: IncomingMedia.Packet, in buffer: UnsafeRawBufferPointer) {
+    let isVideo = peer.session.media.incoming.streams[packet.stream].isVideo
+    let payload = UnsafeRawBufferPointer(rebasing: buffer[packet.payload])
+    guard let stamp = PacketStamp(endOf: payload) else { return }
+    if isVideo, !hasPicture {
+      hasPicture = true
+      peer.tell("video")
+    }
+    if packet.startsKeyFrame, !hasKeyFrame {
+      hasKeyFrame = true
+      peer.tell("key")
+    }
+    if isVideo { video.count(stamp.number) } else { audio.count(stamp.number) }
+    bytes += packet.range.count
+    if peer.isMeasuring { latencies.append((peer.context.now - stamp.sent).nanoseconds) }
+  }
+
+  internal func measure(_ peer: LoadPeer) { (video, audio, bytes, latencies) = (Counted(), Counted(), 0, []) }
+
+  internal func report(_ peer: LoadPeer, into totals: inout LoadTotals) {
+    totals.packets += video.received + audio.received
+    totals.missed += video.missed + audio.missed
+    totals.bytes += bytes
+    totals.latencies += latencies
+  }
+}

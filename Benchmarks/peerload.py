@@ -1,0 +1,149 @@
+"""The WebRTC clients of `bench webrtc`, and how two servers are told of them."""
+import http.client
+import json
+import queue
+import subprocess
+import threading
+import time
+import uuid
+
+from harness import bench
+
+
+class Load:
+    """One process with all clients. What it says is kept until somebody asks for it."""
+
+    def __init__(self, address):
+        self.process = subprocess.Popen([str(bench), "webrtc", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.lines, self.kept = queue.Queue(), []
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put(json.loads(line))
+
+    def say(self, do, **more):
+        self.process.stdin.write(json.dumps({"do": do, **more}) + "\n")
+        self.process.stdin.flush()
+
+    def wait(self, matches, timeout=15):
+        for line in self.kept:
+            if matches(line):
+                self.kept.remove(line)
+                return line
+        deadline = time.monotonic() + timeout
+        while True:
+            line = self.lines.get(timeout=max(0.001, deadline - time.monotonic()))
+            if line.get("is") == "failed":
+                raise SystemExit(f"peer {line['peer']}: {line['reason']}")
+            if matches(line):
+                return line
+            self.kept.append(line)
+
+    def offer(self, peer, role, **more):
+        self.say("offer", peer=peer, role=role, **more)
+        return self.wait(lambda line: line.get("peer") == peer and "offer" in line)["offer"]
+
+    def accept(self, peer, role, offer):
+        self.say("accept", peer=peer, role=role, sdp=offer)
+        return self.wait(lambda line: line.get("peer") == peer and "answer" in line)["answer"]
+
+    def event(self, peer, what, timeout=15):
+        return self.wait(lambda line: line.get("peer") == peer and line.get("is") == what, timeout)
+
+    def report(self):
+        self.say("report")
+        return self.wait(lambda line: "report" in line)["report"]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+class WHIP:
+    """Martlet: one POST each."""
+
+    def __init__(self, server):
+        self.server = server
+
+    def _post(self, path, offer):
+        connection = http.client.HTTPConnection(self.server.host, self.server.http, timeout=20)
+        connection.request("POST", path, offer, {"Content-Type": "application/sdp"})
+        response = connection.getresponse()
+        body = response.read().decode()
+        if response.status != 201:
+            raise SystemExit(f"POST {path}: {response.status} {body}")
+        connection.close()
+        return body
+
+    def publish(self, load, bitrate):
+        offer = load.offer("publisher", "publisher", bitrate=bitrate)
+        load.say("answer", peer="publisher", sdp=self._post("/live/bench/whip", offer))
+
+    def watch(self, load, peer):
+        """Answers when it was asked for, in nanoseconds of the monotonic clock."""
+        offer = load.offer(peer, "viewer")
+        asked = time.monotonic_ns()
+        load.say("answer", peer=peer, sdp=self._post("/live/bench/whep", offer))
+        return asked
+
+    def open_channel(self, load, peer, label, size):
+        offer = load.offer(peer, "data", label=label, size=size)
+        load.say("answer", peer=peer, sdp=self._post("/diag/datachannel", offer))
+
+
+class VideoRoom:
+    """Janus: its plugin of that name, by HTTP and long polls, a session for each peer."""
+
+    room, feed = 1234, 1
+
+    def __init__(self, server):
+        self.server = server
+
+    def _attach(self):
+        return _JanusHandle(self.server)
+
+    def publish(self, load, bitrate):
+        offer = load.offer("publisher", "publisher", bitrate=bitrate)
+        answer = self._attach().exchange(
+            {"request": "joinandconfigure", "ptype": "publisher", "room": self.room, "id": self.feed}, {"type": "offer", "sdp": offer})
+        load.say("answer", peer="publisher", sdp=answer)
+
+    def watch(self, load, peer):
+        """The session is there already when the time begins."""
+        handle = self._attach()
+        asked = time.monotonic_ns()
+        offer = handle.exchange({"request": "join", "ptype": "subscriber", "room": self.room, "streams": [{"feed": self.feed}]})
+        handle.post({"request": "start"}, {"type": "answer", "sdp": load.accept(peer, "viewer", offer)})
+        return asked
+
+
+class _JanusHandle:
+    def __init__(self, server):
+        self.connection = http.client.HTTPConnection(server.host, server.http, timeout=30)
+        self.path = "/janus"
+        self.path += f"/{self._request({'janus': 'create'})['data']['id']}"
+        self.session = self.path
+        self.path += f"/{self._request({'janus': 'attach', 'plugin': 'janus.plugin.videoroom'})['data']['id']}"
+
+    def _request(self, message):
+        self.connection.request("POST", self.path, json.dumps(dict(message, transaction=uuid.uuid4().hex)))
+        answer = json.loads(self.connection.getresponse().read())
+        if answer["janus"] == "error":
+            raise SystemExit(f"janus: {answer['error']}")
+        return answer
+
+    def post(self, body, jsep=None):
+        self._request({"janus": "message", "body": body, **({"jsep": jsep} if jsep else {})})
+
+    def exchange(self, body, jsep=None):
+        """The description that comes back."""
+        self.post(body, jsep)
+        while True:
+            self.connection.request("GET", self.session)
+            event = json.loads(self.connection.getresponse().read())
+            data = event.get("plugindata", {}).get("data", {})
+            if "error" in data:
+                raise SystemExit(f"janus: {data['error']}")
+            if "jsep" in event:
+                return event["jsep"]["sdp"]
