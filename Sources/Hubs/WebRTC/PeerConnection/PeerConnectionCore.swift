@@ -407,10 +407,10 @@ extension PeerConnectionCore: PeerSessionHandler {
   func session(_ session: PeerSession, didChange state: PeerTransport.State) {
     failure = session.transport.failure
     let state = PeerConnection.ConnectionState(state)
+    // The peer has said goodbye.
+    guard state != .closed else { return context.atEndOfTurn { [weak self] in self?.close() } }
     events.box.put(.connectionState(state))
     for watcher in watchers { watcher.put(state) }
-    // The peer has said goodbye.
-    if state == .closed { context.atEndOfTurn { [weak self] in self?.close() } }
   }
 
   func session(_ session: PeerSession, didRaise event: ICEEvent) {
