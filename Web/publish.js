@@ -19,6 +19,8 @@ let stats = null;
 let figures = null;
 /** Captures run one after another: the last wish counts. */
 let capturing = Promise.resolve();
+/** The name is free again once the server knows of the end. */
+let leaving = Promise.resolve();
 
 // What is asked for
 
@@ -110,7 +112,8 @@ function size({ width, height, frameRate }) {
 async function replace(next) {
   if (await session.replace(next)) return;
   // Another kind of source has other tracks, which takes another session.
-  session.close();
+  leave();
+  await leaving;
   goLive();
 }
 
@@ -125,6 +128,7 @@ function lose(source) {
 
 async function begin() {
   if (!media && !(await open())) return;
+  await leaving;
   goLive();
 }
 
@@ -162,7 +166,7 @@ const FIGURES = [
 ];
 
 function leave() {
-  session?.close();
+  if (session) leaving = session.close();
 }
 
 function follow(state, text) {

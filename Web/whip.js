@@ -130,12 +130,15 @@ class Session {
     return this.#link?.isWaiting ?? false;
   }
 
-  /** Ends the session, here and on the server. */
+  /**
+   * Ends the session, here at once.
+   * @returns {Promise<void>} resolves when the server knows, too
+   */
   close() {
-    if (this.#state === "closed") return;
-    const hasFailed = this.#state === "failed";
-    this.#finish();
-    if (!hasFailed) this.#set("closed", "Ended");
+    if (this.#isOver) return Promise.resolve();
+    const done = this.#finish();
+    this.#set("closed", "Ended");
+    return done;
   }
 
   /**
@@ -170,7 +173,7 @@ class Session {
   #connect() {
     if (this.#isOver) return;
     this.#set(this.#attempts ? "reconnecting" : "connecting", this.#attempts ? "Connecting again…" : "Connecting…");
-    const link = new Link(this.#url, this.#options.token, {
+    const link = new Link(this.#url, this.#options.token, Boolean(this.stream), {
       connected: () => {
         this.#attempts = 0;
         this.#set("connected", "Connected");
@@ -203,7 +206,7 @@ class Session {
   #finish() {
     clearTimeout(this.#timer);
     globalThis.removeEventListener("pagehide", this.#leave);
-    this.#link?.close();
+    return this.#link?.close() ?? Promise.resolve();
   }
 
   #set(state, text, error) {
@@ -218,6 +221,7 @@ class Link {
   peer = null;
   #url;
   #token;
+  #mayWait;
   #events;
   #isOver = false;
   #resource = null;
@@ -230,8 +234,9 @@ class Link {
   #isTrickling = null;
   #mayTrickle = false;
 
-  constructor(url, token, events) {
-    [this.#url, this.#token, this.#events] = [url, token, events];
+  /** @param {boolean} mayWait the server may take its time, as for viewers of what nobody publishes */
+  constructor(url, token, mayWait, events) {
+    [this.#url, this.#token, this.#mayWait, this.#events] = [url, token, mayWait, events];
   }
 
   get isWaiting() {
@@ -267,13 +272,15 @@ class Link {
   }
 
   close() {
-    if (this.#isOver) return;
+    if (this.#isOver) return Promise.resolve();
     this.#isOver = true;
     clearTimeout(this.#silence);
     clearTimeout(this.#isTrickling);
-    this.#request.abort();
-    if (this.#resource) this.#delete();
+    // An offer that is being answered has made a session, which `open` then deletes.
+    if (this.#mayWait || this.#resource) this.#request.abort();
+    const done = this.#resource ? this.#delete() : Promise.resolve();
     this.peer?.close();
+    return done;
   }
 
   #end(error) {
@@ -306,9 +313,9 @@ class Link {
   }
 
   /** Also while the page goes away. */
-  #delete() {
+  async #delete() {
     const headers = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
-    fetch(this.#resource, { method: "DELETE", headers, keepalive: true }).catch(() => {});
+    await fetch(this.#resource, { method: "DELETE", headers, keepalive: true }).catch(() => {});
   }
 
   // MARK: Candidates
