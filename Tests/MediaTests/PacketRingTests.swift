@@ -85,6 +85,18 @@ import Testing
     #expect(kept == 100 && join == nil)
   }
 
+  @Test func `a layer that is sent no more does not keep the packets of the others`() async throws {
+    var limits = PacketRing.Limits()
+    // All are older than this at once.
+    (limits.bytes, limits.age) = (5000, .milliseconds(-1))
+    let kept = try await withRing(limits, layers: ["f", "q"]) { ring in
+      ring.append([Self.video(0, layer: 1, key: true)])
+      ring.append((0..<100).map { Self.video($0, key: $0 == 0 || $0 == 90, bytes: 100) })
+      return ring.head - ring.base
+    }
+    #expect(kept == 10)
+  }
+
   @Test func `packets of a track that was not announced are not taken`() async throws {
     let head = try await withRing { ring in
       var packet = Self.video(1)

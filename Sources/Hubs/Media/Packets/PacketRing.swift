@@ -89,9 +89,11 @@ package final class PacketRing {
 
   /// The packets since the newest key frame of every layer, for another worker that joins.
   internal var recent: [StreamPacket] {
-    let start = joins.map(\.offset).filter { $0 >= base }.min() ?? head
-    return (start..<head).map { packet(at: $0) }
+    ((oldestJoin ?? head)..<head).map { packet(at: $0) }
   }
+
+  /// Of the newest key frames of the layers; those of a layer that is sent no more fall out in the end.
+  private var oldestJoin: Int? { joins.lazy.map(\.offset).filter { $0 >= self.base }.min() }
 
   // MARK: Filling
 
@@ -149,10 +151,10 @@ package final class PacketRing {
 
   /// Keeps what viewers may still join at or ask for.
   private func trim(_ now: Instant) {
-    let join = joins.map(\.offset).min() ?? head
+    let join = oldestJoin ?? head
     while let first = entries.first {
       let isFull = bytes > limits.bytes || entries.count > limits.packets
-      guard isFull || base < join && now - first.arrival > limits.age || join == head && now - first.arrival > limits.age else { return }
+      guard isFull || base < join && now - first.arrival > limits.age else { return }
       entries.popFirst()
       bytes -= first.packet.payload.count
       base += 1

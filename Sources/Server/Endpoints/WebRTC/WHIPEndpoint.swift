@@ -196,6 +196,10 @@ package final class WHIPEndpoint {
       exchange.refuse(.badRequest, "\(error)")
       return nil
     }
+    // A lite agent does not look for a way to them; they tell people and metrics how the peer thinks it can be reached.
+    for text in answer.remoteCandidates {
+      do throws(ICEError) { try transport.addRemote(ICECandidate(text), now: now) } catch { continue }
+    }
     return (peer, answer.description.write())
   }
 
