@@ -11,8 +11,7 @@ from peerload import Load, VideoRoom, WHIP
 JANUS = {
     "janus.jcfg": """
 general: {{ configs_folder = "{dir}"  plugins_folder = "{lib}/plugins"  transports_folder = "{lib}/transports"
-  events_folder = "{lib}/events"  loggers_folder = "{lib}/loggers"  debug_level = 2  session_timeout = 0  event_loops = 2
-  no_webrtc_encryption = false }}
+  events_folder = "{lib}/events"  loggers_folder = "{lib}/loggers"  debug_level = 2  session_timeout = 0  event_loops = 2 }}
 media: {{ min_nack_queue = 200 }}
 nat: {{ ice_lite = true  ice_tcp = false }}
 """,
