@@ -33,7 +33,10 @@ class Load:
                 return line
         deadline = time.monotonic() + timeout
         while True:
-            line = self.lines.get(timeout=max(0.001, deadline - time.monotonic()))
+            try:
+                line = self.lines.get(timeout=max(0.001, deadline - time.monotonic()))
+            except queue.Empty:
+                raise SystemExit(f"the load did not answer within {timeout} s; it said {self.kept[-3:]}") from None
             if line.get("is") == "failed":
                 raise SystemExit(f"peer {line['peer']}: {line['reason']}")
             if matches(line):

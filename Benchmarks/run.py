@@ -29,8 +29,8 @@ def main():
     if "messaging" in options.parts:
         results["messaging"] = messaging.run(options.seconds, options.quick)
     if "webrtc" in options.parts:
-        results["webrtc"] = webrtc.run(options.seconds, options.quick)
-    for name, rows in results.items():
+        results["webrtc"], results["data channels"] = webrtc.run(options.seconds, options.quick)
+    for name, rows in ((name, rows) for name, rows in results.items() if rows):
         print(f"\n{name}")
         show(rows)
     folder = root / "Benchmarks/results"

@@ -38,6 +38,8 @@ internal struct LoadTotals {
   internal var bytes = 0
   /// Packets that were sent and did not come.
   internal var missed = 0
+  /// Those that came when they were asked for again.
+  internal var recovered = 0
   internal var latencies: [Int64] = []
   /// Bytes of messages that left or came.
   internal var dataBytes = 0
@@ -45,7 +47,8 @@ internal struct LoadTotals {
   internal func report(seconds: Double) -> JSON {
     let latency = Tally.percentiles(latencies)
     return [
-      "packets": .int(Int64(packets)), "bytes": .int(Int64(bytes)), "missed": .int(Int64(missed)), "data_bytes": .int(Int64(dataBytes)),
+      "packets": .int(Int64(packets)), "bytes": .int(Int64(bytes)), "missed": .int(Int64(missed)), "recovered": .int(Int64(recovered)),
+      "data_bytes": .int(Int64(dataBytes)),
       "seconds": .double(seconds), "latency_ms": ["p50": .double(latency.p50), "p99": .double(latency.p99)],
     ]
   }

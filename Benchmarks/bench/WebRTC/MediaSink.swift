@@ -23,7 +23,7 @@ internal final class MediaSink: LoadRole {
   }
 
   private var video = Counted(), audio = Counted()
-  private var bytes = 0
+  private var bytes = 0, recoveredBefore = 0
   private var latencies: [Int64] = []
   private var hasPicture = false, hasKeyFrame = false
 
@@ -49,12 +49,18 @@ internal final class MediaSink: LoadRole {
     if peer.isMeasuring { latencies.append((peer.context.now - stamp.sent).nanoseconds) }
   }
 
-  internal func measure(_ peer: LoadPeer) { (video, audio, bytes, latencies) = (Counted(), Counted(), 0, []) }
+  internal func measure(_ peer: LoadPeer) {
+    (video, audio, bytes, latencies) = (Counted(), Counted(), 0, [])
+    recoveredBefore = recovered(peer)
+  }
 
   internal func report(_ peer: LoadPeer, into totals: inout LoadTotals) {
     totals.packets += video.received + audio.received
     totals.missed += video.missed + audio.missed
+    totals.recovered += recovered(peer) - recoveredBefore
     totals.bytes += bytes
     totals.latencies += latencies
   }
+
+  private func recovered(_ peer: LoadPeer) -> Int { peer.session.media.incoming.streams.reduce(0) { $0 + Int(clamping: $1.recovered) } }
 }
