@@ -61,7 +61,7 @@ private final class Station: PublicationOwner {
 }
 
 @Suite struct HLSViewersTests {
-  /// Runs `body` on a loop of its own, and `later` some time after.
+  /// Runs `body` on a loop of its own, and `later` some time after, by the loop's clock: the tasks of a busy test run may wait long.
   private func onLoop(
     _ change: @Sendable (inout HLSConfiguration) -> Void = { _ in }, _ body: @escaping @Sendable (Station, LoopContext) throws -> Void,
     after wait: TimeSpan = .zero, _ later: @escaping @Sendable (Station, LoopContext) throws -> Void = { _, _ in }
@@ -74,9 +74,15 @@ private final class Station: PublicationOwner {
       worker.loop.post { $0.stop() }
       worker.join()
     }
-    try await worker.run { context in Result { try body(context.service(Station.self), context) } }.get()
-    try await Task.sleep(nanoseconds: UInt64(wait.nanoseconds))
-    try await worker.run { context in Result { try later(context.service(Station.self), context) } }.get()
+    let outcome: Result<Void, any Error> = await withCheckedContinuation { continuation in
+      worker.loop.post { context in
+        let first = Result { try body(context.service(Station.self), context) }
+        context.schedule(after: wait) {
+          continuation.resume(returning: first.flatMap { Result { try later(context.service(Station.self), context) } })
+        }
+      }
+    }
+    try outcome.get()
   }
 
   @Test func `a stream is cut only once somebody waits for it`() async throws {

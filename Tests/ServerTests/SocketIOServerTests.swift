@@ -48,8 +48,12 @@ import Testing
           client?.send("GET /diag/socket.io/?EIO=4&transport=polling&sid=\(sid) HTTP/1.1\r\nHost: a\r\n\r\n")
           usleep(30_000)
           client = nil
-          usleep(30_000)
-          #expect(try Self.request("POST", sid, port: port, body: "40").status == 400)
+          var status = 0
+          for _ in 0..<200 where status != 400 {
+            usleep(30_000)
+            status = try Self.request("POST", sid, port: port, body: "40").status
+          }
+          #expect(status == 400)
         }
       }
     }
