@@ -50,6 +50,8 @@ extension ICECandidate: CustomStringConvertible {
       case "tcptype" where tcpType == nil && transport == .tcp:
         guard let type = ICETCPType(rawValue: String(try fields.next("a tcptype"))) else { throw fields.malformed("an unknown tcptype") }
         tcpType = type
+      // A second one, or a port without its address.
+      case "raddr", "rport": throw fields.malformed("\(name) out of its place")
       default: extensions.append(Extension(name, String(try fields.next("the value of \(name)"))))
       }
     }

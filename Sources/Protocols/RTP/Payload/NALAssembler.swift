@@ -86,7 +86,8 @@ struct NALAssembler: UnitAssembler {
 
   mutating func finish() -> (payload: Slice, isKey: Bool)? {
     defer { removeAll() }
-    guard fragment == nil else { return nil }
+    // Nothing is left of a picture whose last fragment called itself something else.
+    guard fragment == nil, unit.count > 0 else { return nil }
     lastSize = unit.count
     return (unit.slice, isKey)
   }
