@@ -1,5 +1,7 @@
 """A server on free ports for each test module, and media made by ffmpeg. Nothing here is a mock."""
 import dataclasses
+import functools
+import http.server
 import json
 import os
 import pathlib
@@ -7,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 
@@ -149,6 +152,22 @@ VIDEO = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30"]
 AUDIO = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]
 H264 = ["-c:v", "libx264", "-preset", "veryfast", "-g", "30", "-pix_fmt", "yuv420p"]
 AAC = ["-c:a", "aac", "-b:a", "96k"]
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """Another site, as a reader's own: a folder and its address."""
+    folder = tmp_path_factory.mktemp("pages")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    site = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    threading.Thread(target=site.serve_forever, daemon=True).start()
+    yield folder, f"http://127.0.0.1:{site.server_port}"
+    site.shutdown()
+    site.server_close()
 
 
 @pytest.fixture(scope="session")

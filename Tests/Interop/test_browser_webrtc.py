@@ -1,11 +1,8 @@
 """Browsers on the pages that publish and play by WebRTC, on the dashboard's view of it, and on the pages of docs/webrtc.md."""
-import functools
-import http.server
 import json
 import shlex
 import signal
 import subprocess
-import threading
 import time
 import urllib.parse
 
@@ -295,22 +292,6 @@ def test_a_token_that_is_missing_is_asked_for(chromium, make_server):
 
 
 # What is written to be copied
-
-
-@pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory):
-    """Another site, as a reader's own: a folder and its address."""
-    folder = tmp_path_factory.mktemp("pages")
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-    site = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    threading.Thread(target=site.serve_forever, daemon=True).start()
-    yield folder, f"http://127.0.0.1:{site.server_port}"
-    site.shutdown()
-    site.server_close()
 
 
 def documented(server, language):

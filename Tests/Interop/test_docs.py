@@ -1,12 +1,9 @@
 """The pages and programs of docs/, run as they stand there; only addresses are put in."""
-import functools
-import http.server
 import json
 import os
 import re
 import shutil
 import subprocess
-import threading
 import urllib.error
 import urllib.request
 
@@ -27,22 +24,6 @@ def browser(request):
     browser = BROWSERS[request.param]()
     yield browser
     browser.close()
-
-
-@pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory):
-    """Another site, as a reader's own: a folder and its address."""
-    folder = tmp_path_factory.mktemp("pages")
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-    site = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    threading.Thread(target=site.serve_forever, daemon=True).start()
-    yield folder, f"http://127.0.0.1:{site.server_port}"
-    site.shutdown()
-    site.server_close()
 
 
 def publish(server, channel, text, token=None):
