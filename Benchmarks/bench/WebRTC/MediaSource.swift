@@ -135,11 +135,7 @@ internal final class MediaSource: LoadRole {
         let packet = sender.recent.first(where: { $0.sequence == origin.sequenceNumber }),
         let fields = peer.session.media.outgoing[track].retransmit(number, timestamp: packet.timestamp, marker: packet.marker, source: 0)
       else { continue }
-      if peer.session.media.outgoing[track].parameters.rtx == nil {
-        peer.session.send(fields, payload: packet.payload.bytes)
-      } else {
-        peer.session.send(fields, originalSequenceNumber: number, payload: packet.payload.bytes)
-      }
+      peer.session.resend(fields, number: number, of: track, payload: packet.payload.bytes)
     }
   }
 }

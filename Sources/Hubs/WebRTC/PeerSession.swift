@@ -161,8 +161,16 @@ package final class PeerSession {
     swap(&writer, &clock.writer)
   }
 
-  /// Sends a packet again in its retransmission stream (RFC 4588).
-  package func send(_ fields: RTPHeaderFields, originalSequenceNumber: UInt16, payload: RawSpan) {
+  /// Sends packet `number` of a track again: in its retransmission stream (RFC 4588) where the peer has agreed to one, else as it was.
+  package func resend(_ fields: RTPHeaderFields, number: UInt16, of track: Int, payload: RawSpan) {
+    if media.outgoing[track].parameters.rtx == nil {
+      send(fields, payload: payload)
+    } else {
+      send(fields, originalSequenceNumber: number, payload: payload)
+    }
+  }
+
+  private func send(_ fields: RTPHeaderFields, originalSequenceNumber: UInt16, payload: RawSpan) {
     guard let path else { return }
     var writer = header(fields)
     let size = writer.count + RTX.overhead + payload.byteCount + transport.rtpOverhead

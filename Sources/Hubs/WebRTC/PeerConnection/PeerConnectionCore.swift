@@ -255,6 +255,12 @@ final class PeerConnectionCore {
     return made
   }
 
+  private func transceiver(receiving stream: IncomingStream) -> MediaTransceiver? {
+    guard sections.indices.contains(stream.section) else { return nil }
+    let mid = sections[stream.section].mid
+    return negotiation.transceivers.first { $0.mid == mid }.flatMap { transceiver($0.id.rawValue) }
+  }
+
   private func apply(_ media: NegotiatedMedia) {
     sections = media.incoming
     session.media.incoming.update(media.incoming)
@@ -425,9 +431,7 @@ extension PeerConnectionCore: PeerSessionHandler {
 
   func session(_ session: PeerSession, didReceive packet: IncomingMedia.Packet, in buffer: UnsafeRawBufferPointer) {
     let stream = session.media.incoming.streams[packet.stream]
-    guard let mid = sections.indices.contains(stream.section) ? sections[stream.section].mid : nil,
-      let id = negotiation.transceivers.first(where: { $0.mid == mid })?.id.rawValue, let transceiver = transceiver(id)
-    else { return }
+    guard let transceiver = transceiver(receiving: stream) else { return }
     let payload = Slice(copying: UnsafeRawBufferPointer(rebasing: buffer[packet.payload]).bytes)
     transceiver.packets.box.put(
       MediaTransceiver.Packet(
@@ -485,11 +489,7 @@ extension PeerConnectionCore: PeerSessionHandler {
   func sessionDidWake(_ session: PeerSession) {
     for socket in sockets { socket.timeout(now: context.now) }
     for (index, receiver) in receivers {
-      let stream = session.media.incoming.streams[index]
-      guard sections.indices.contains(stream.section),
-        let id = negotiation.transceivers.first(where: { $0.mid == sections[stream.section].mid })?.id.rawValue,
-        let transceiver = transceiver(id)
-      else { continue }
+      guard let transceiver = transceiver(receiving: session.media.incoming.streams[index]) else { continue }
       receiver.timeout(into: transceiver, now: context.now)
     }
     finishGathering()

@@ -39,7 +39,6 @@ internal final class PeerBox<Element: Sendable>: Sendable {
       defer { waiters = [] }
       return waiters
     }
-    var dropped = 0
   }
 
   private let state = Mutex(State())
@@ -57,7 +56,6 @@ internal final class PeerBox<Element: Sendable>: Sendable {
       guard !state.hasEnded else { return (0, []) }
       if case .dropsOldest(let limit) = overflow, state.elements.count >= limit {
         state.elements.popFirst()
-        state.dropped += 1
       }
       state.elements.append(element)
       return (state.elements.count, state.wake())

@@ -54,11 +54,7 @@ final class TrackSending {
         let fields = session.media.outgoing[index].retransmit(
           number, timestamp: packet.timestamp, marker: packet.marker, source: source)
       else { continue }
-      if session.media.outgoing[index].parameters.rtx == nil {
-        session.send(fields, payload: packet.payload.bytes)
-      } else {
-        session.send(fields, originalSequenceNumber: number, payload: packet.payload.bytes)
-      }
+      session.resend(fields, number: number, of: index, payload: packet.payload.bytes)
     }
   }
 }

@@ -184,11 +184,7 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
           number, timestamp: packet.timestamp, marker: packet.marker, source: packet.source)
       else { continue }
       fields.hasPadding = packet.padding > 0
-      if peer.media.outgoing[index].parameters.rtx == nil {
-        peer.send(fields, payload: packet.payload.bytes)
-      } else {
-        peer.send(fields, originalSequenceNumber: number, payload: packet.payload.bytes)
-      }
+      peer.resend(fields, number: number, of: index, payload: packet.payload.bytes)
     }
   }
 
