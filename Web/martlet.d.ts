@@ -15,6 +15,8 @@ export interface MartletOptions {
   timeout?: number;
   /** Milliseconds for a transport to show that it works. Default: 10 000. */
   connectTimeout?: number;
+  /** Milliseconds on a lesser transport until one that has worked before is tried again. Default: 30 000. */
+  promoteAfter?: number;
 }
 
 export class MartletError extends Error {

@@ -24,6 +24,7 @@ class DetailedEvent extends Event {
 
 const defaults = {
   transports: ["websocket", "sse", "poll"], token: undefined, backoff: { min: 500, max: 30_000 }, timeout: 30_000, connectTimeout: 10_000,
+  promoteAfter: 30_000,
 };
 /** Quiet for so long, a WebSocket is asked whether it lives; so long it has for the answer. */
 const [QUIET, ANSWER] = [25_000, 10_000];
@@ -31,8 +32,6 @@ const [QUIET, ANSWER] = [25_000, 10_000];
 const STABLE = 5000;
 /** How long a page keeps to the transport that worked before it tries the best one again. */
 const REMEMBERED = 600_000;
-/** Back to a better transport that is known to work here. */
-const PROMOTION = 30_000;
 /** Commands of one WebSocket that wait for their answers; the server refuses more than 256. */
 const WINDOW = 128;
 /** Channels of one event stream or poll. */
@@ -421,7 +420,7 @@ class Connection {
     const link = new links[name](this);
     this.#link = link;
     for (const subscription of this.subscriptions.values()) subscription.isAsked = false;
-    const promotion = choice.hasBetter(name) ? setTimeout(() => link.close({ worked: true, isPromotion: true }), PROMOTION) : 0;
+    const promotion = choice.hasBetter(name) ? setTimeout(() => link.close({ worked: true, isPromotion: true }), this.options.promoteAfter) : 0;
     const end = await link.run();
     clearTimeout(promotion);
     return end;

@@ -239,6 +239,52 @@ def test_comes_back_after_the_servers_death_and_has_missed_nothing(browser, site
     close(browser)
 
 
+def test_goes_back_up_to_the_transport_that_worked_before(browser, site):
+    blank(browser, site)
+    # A network that lets WebSockets through, then does not, then does again.
+    browser.evaluate(f"""(() => {{
+      window.sockets = [];
+      const Native = window.WebSocket;
+      window.WebSocket = class extends Native {{
+        constructor(url, ...rest) {{
+          super(window.isBlocked ? "ws://127.0.0.1:{free_port()}/" : url, ...rest);
+          sockets.push(this);
+        }}
+      }};
+    }})()""")
+    browser.evaluate("""(async () => {
+      const { Martlet } = await import("/martlet.js");
+      window.heard = [];
+      window.martlet = new Martlet({ backoff: { min: 20, max: 50 }, promoteAfter: 1000 });
+      martlet.channel("kept/up").addEventListener("message", ({ data }) => heard.push(data));
+      await martlet.channel("kept/up").subscribe();
+    })()""")
+    transport_is(browser, "websocket")
+    site.publish("kept/up", "by websocket")
+    browser.evaluate("(window.isBlocked = true, sockets.at(-1).close())")
+    transport_is(browser, "sse")
+    site.publish("kept/up", "by events")
+    wait_for(lambda: len(browser.evaluate("heard")) == 2)
+    browser.evaluate("window.isBlocked = false")
+    wait_for(lambda: browser.evaluate("martlet.state === 'connected' && martlet.transport") == "websocket", 30)
+    site.publish("kept/up", "by websocket again")
+    wait_for(lambda: len(browser.evaluate("heard")) >= 3)
+    assert browser.evaluate("heard") == ["by websocket", "by events", "by websocket again"]
+    close(browser)
+
+
+@pytest.mark.parametrize("event", ["window.dispatchEvent(new Event('online'))", "document.dispatchEvent(new Event('visibilitychange'))"])
+def test_a_network_that_is_back_or_a_page_looked_at_ends_the_wait(browser, site, event):
+    connect(browser, site, "kept/wake", options="{ backoff: { min: 600000, max: 600000 }, transports: ['websocket'] }")
+    site.kill()
+    wait_for(lambda: browser.evaluate("martlet.state") == "waiting")
+    site.start()
+    site.publish("kept/wake", "meanwhile")
+    browser.evaluate(event)
+    wait_for(lambda: browser.evaluate("heard") == ["meanwhile"], 30)
+    close(browser)
+
+
 def test_says_when_history_was_lost(browser, site):
     """A channel in memory begins anew with the server."""
     connect(browser, site, "fleeting", options="{ backoff: { min: 50, max: 500 } }")
