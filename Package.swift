@@ -57,7 +57,7 @@ func client() -> [Target] {
   return [
     .target(name: "MartletClient", dependencies: dependencies, path: "Sources/Client", swiftSettings: strict),
     .testTarget(
-      name: "ClientTests", dependencies: ["MartletClient", "MartletServer", "TestSupport"] + dependencies,
+      name: "ClientTests", dependencies: ["MartletClient", "MartletServer", "MartletWebRTC", "TestSupport"] + dependencies,
       path: "Tests/ClientTests", swiftSettings: strict),
   ]
 }
