@@ -111,6 +111,9 @@ package final class PeerSession {
       if let received = media.incoming.receive(packet, now: now) {
         handler?.session(self, didReceive: received, in: UnsafeRawBufferPointer(packet))
       }
+      while let (recovered, bytes) = media.incoming.pollRecovered(now: now) {
+        bytes.withUnsafeBytes { handler?.session(self, didReceive: recovered, in: $0) }
+      }
     case .rtcp(let count):
       media.receiveControl(UnsafeRawBufferPointer(rebasing: datagram[..<count]).bytes, now: now, ntp: clock.ntp(at: now))
       drainMedia()

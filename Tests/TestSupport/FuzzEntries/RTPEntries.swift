@@ -3,7 +3,7 @@ import MartletRTP
 
 /// RTP, RTCP and SRTP packets, and the numbers of a viewer.
 extension FuzzEntry {
-  static let rtp = [rtpPacket, rtcpPacket, srtpPacket, rtxPacket, dependencyDescriptor, sequenceRewriter]
+  static let rtp = [rtpPacket, rtcpPacket, srtpPacket, rtxPacket, dependencyDescriptor, sequenceRewriter, repairPacket]
 
   private static func packet(_ fields: RTPHeaderFields, twoByteForm: Bool) -> [UInt8] {
     var elements = ExtensionElements()
@@ -169,6 +169,34 @@ extension FuzzEntry {
         owners[outgoing] = origin
         require(rewriter.origin(of: outgoing) == origin, "a number that does not lead back")
       }
+    }
+  }
+
+  private static var repairSeed: [UInt8] {
+    var encoder = FlexFECEncoder(ssrc: 2, groupSize: 2)
+    var writer = ByteWriter()
+    for seed in rtpSeeds { _ = encoder.add(seed.span.bytes, number: 65_535, into: &writer) }
+    return [0] + writer.bytes
+  }
+
+  /// A first byte that says which kind, then a repair packet, beside media that it may protect.
+  private static let repairPacket = FuzzEntry("repair", seeds: [repairSeed, [1] + Array(repairSeed.dropFirst())]) { bytes in
+    let content = Array(bytes.dropFirst())
+    let isFlexible = bytes.first == 0
+    let parsed =
+      isFlexible ? try? RepairPacket(flexFEC: content.span.bytes) : try? RepairPacket(ulpfec: content.span.bytes, ssrc: 2)
+    guard let repair = parsed else { return }
+    if isFlexible, repair.mask & 0x3_FFFF == 0 {
+      var writer = ByteWriter()
+      repair.writeFlexFEC(into: &writer)
+      require((try? RepairPacket(flexFEC: writer.bytes.span.bytes)) == repair, "a repair packet that reads differently")
+    }
+    var decoder = ErasureDecoder()
+    let media = rtpSeeds[0]
+    for number in repair.numbers.dropFirst() { decoder.receive(media, number: number) }
+    decoder.receive(repair)
+    while let packet = decoder.pollPacket() {
+      require((try? RTPHeader(parsing: packet.span.bytes)) != nil, "a packet that is none")
     }
   }
 }

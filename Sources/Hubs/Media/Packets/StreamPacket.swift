@@ -21,6 +21,7 @@ package struct StreamPacket: Sendable {
   package var startsKeyFrame: Bool
   /// Bytes at the end of `payload` that are padding; the last of them counts them.
   package var padding: UInt8
+  /// Empty where the publisher's number carried nothing: viewers' numbers close over it.
   package var payload: Slice
 
   package init(

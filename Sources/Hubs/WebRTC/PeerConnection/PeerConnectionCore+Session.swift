@@ -30,10 +30,12 @@ extension PeerConnectionCore: PeerSessionHandler {
     let stream = session.media.incoming.streams[packet.stream]
     guard let transceiver = transceiver(receiving: stream) else { return }
     let payload = Slice(copying: UnsafeRawBufferPointer(rebasing: buffer[packet.payload]).bytes)
-    transceiver.packets.box.put(
-      MediaTransceiver.Packet(
-        payloadType: packet.header.payloadType, sequenceNumber: packet.header.sequenceNumber, timestamp: packet.header.timestamp,
-        marker: packet.header.marker, payload: payload.array))
+    if !payload.isEmpty {
+      transceiver.packets.box.put(
+        MediaTransceiver.Packet(
+          payloadType: packet.header.payloadType, sequenceNumber: packet.header.sequenceNumber, timestamp: packet.header.timestamp,
+          marker: packet.header.marker, payload: payload.array))
+    }
     if receivers[packet.stream]?.codec != stream.media { receivers[packet.stream] = stream.media.flatMap { TrackReceiving($0) } }
     if receivers[packet.stream]?.receive(packet.header, payload, into: transceiver, now: context.now) == true {
       session.media.incoming.requestKeyFrame(packet.stream)

@@ -13,6 +13,7 @@ package struct IncomingMedia: Sendable {
     package let header: RTPHeader
     /// The packet and its payload in the buffer it came in.
     package let range: Range<Int>
+    /// Empty for a number that carries nothing: padding that probes the path, or FEC.
     package let payload: Range<Int>
     /// A viewer can begin with it.
     package let startsKeyFrame: Bool
@@ -31,7 +32,7 @@ package struct IncomingMedia: Sendable {
     package var malformed = 0
     /// Of no section that was negotiated.
     package var unknown = 0
-    /// Of a payload type that is carried but not used: redundancy, FEC, comfort noise.
+    /// Of a payload type that is carried but not used, such as comfort noise, or FEC that cannot be understood.
     package var unused = 0
     package var tooManySources = 0
   }
@@ -56,6 +57,7 @@ package struct IncomingMedia: Sendable {
   private var usesREMB = false
   private var nextReport: Instant?
   private var lost: [UInt16] = []
+  private var recovered = Deque<(stream: Int, bytes: [UInt8])>()
 
   /// RFC 3550 §6.2 would allow less often; a second keeps round trips and loss fresh.
   private static let reportInterval = TimeSpan.seconds(1)
@@ -102,35 +104,100 @@ package struct IncomingMedia: Sendable {
       if let numbered, let number = header.transportSequenceNumber(in: bytes, sections[numbered].extensions) {
         feedback?.receive(number, now: now)
       }
+      if try takeFlexFEC(header, in: bytes) { return nil }
       guard let source = try source(of: header, in: bytes) else { return nil }
       let section = sections[streams[source.stream].section]
-      return source.isRetransmission
-        ? try restore(header, packet, source, section, now: now)
-        : try take(header, in: bytes, range: 0..<packet.count, source.stream, section, now: now)
+      var range = 0..<packet.count
+      if source.isRetransmission {
+        guard let original = section.codec(header.payloadType)?.associatedPayloadType,
+          let restored = try RTX.restore(packet, ssrc: streams[source.stream].ssrc, payloadType: original)
+        else { return nil }
+        range = restored.range
+      }
+      return try open(packet, range, source, section, now: now)
     } catch {
       drops.malformed += 1
       return nil
     }
   }
 
-  private mutating func restore(
-    _ header: RTPHeader, _ packet: UnsafeMutableRawBufferPointer, _ source: Source, _ section: IncomingSection, now: Instant
+  /// Takes RED off a packet of video, and keeps a copy where FEC may need it.
+  private mutating func open(
+    _ buffer: UnsafeMutableRawBufferPointer, _ range: Range<Int>, _ source: Source, _ section: IncomingSection, now: Instant
   ) throws(ParseError) -> Packet? {
-    guard let original = section.codec(header.payloadType)?.associatedPayloadType,
-      let restored = try RTX.restore(packet, ssrc: streams[source.stream].ssrc, payloadType: original)
-    else { return nil }
-    let whole = UnsafeRawBufferPointer(packet).bytes.extracting(restored.range)
+    var (range, origin) = (range, source.isRetransmission ? Origin.retransmission : .network)
+    let packet = UnsafeMutableRawBufferPointer(rebasing: buffer[range])
+    let type = try RTPHeader(parsing: UnsafeRawBufferPointer(packet).bytes).payloadType
+    if section.kind == .video, section.codec(type)?.isNamed("red") == true {
+      let opened = try VideoRED.open(packet)
+      range = range.lowerBound + opened.range.lowerBound..<range.upperBound
+      if section.codec(opened.payloadType)?.isNamed("ulpfec") == true { origin = .repair }
+    }
+    let whole = UnsafeRawBufferPointer(rebasing: buffer[range]).bytes
     let header = try RTPHeader(parsing: whole)
-    return try take(header, in: whole, range: restored.range, source.stream, section, now: now, isRetransmission: true)
+    if streams[source.stream].erasures != nil {
+      if origin == .repair {
+        let content = whole.extracting(try header.payloadRange(in: whole))
+        streams[source.stream].erasures?.receive(try RepairPacket(ulpfec: content, ssrc: header.ssrc))
+      } else {
+        var copy = Array(copying: whole)
+        copy.withUnsafeMutableBytes { header.clearMutableExtensions($0, section.extensions) }
+        streams[source.stream].erasures?.receive(copy, number: header.sequenceNumber)
+      }
+      collectRecovered(source.stream)
+    }
+    return try take(header, in: whole, range: range, source.stream, section, origin, now: now)
+  }
+
+  // MARK: FEC
+
+  /// A repair stream (draft-ietf-payload-flexible-fec-scheme-03) has an SSRC of its own and says whom it protects.
+  private mutating func takeFlexFEC(_ header: RTPHeader, in packet: RawSpan) throws(ParseError) -> Bool {
+    guard sections.contains(where: { $0.codec(header.payloadType)?.isNamed("flexfec-03") == true }) else { return false }
+    let repair = try RepairPacket(flexFEC: packet.extracting(try header.payloadRange(in: packet)))
+    guard let index = streams.firstIndex(where: { $0.ssrc == repair.ssrc && $0.erasures != nil }) else {
+      drops.unused += 1
+      return true
+    }
+    streams[index].erasures?.receive(repair)
+    collectRecovered(index)
+    return true
+  }
+
+  private mutating func collectRecovered(_ stream: Int) {
+    while let bytes = streams[stream].erasures?.pollPacket() { recovered.append((stream, bytes)) }
+  }
+
+  /// The next packet that FEC brought back, and the buffer it lies in.
+  package mutating func pollRecovered(now: Instant) -> (packet: Packet, bytes: [UInt8])? {
+    while let (index, bytes) = recovered.popFirst() {
+      guard let header = try? RTPHeader(parsing: bytes.span.bytes) else { continue }
+      let section = sections[streams[index].section]
+      let packet = try? take(header, in: bytes.span.bytes, range: 0..<bytes.count, index, section, .recovered, now: now)
+      if let packet { return (packet, bytes) }
+    }
+    return nil
+  }
+
+  private enum Origin {
+    case network, retransmission
+    /// FEC, and what it brought back.
+    case repair, recovered
   }
 
   /// - Parameter packet: the bytes at `range` of the buffer.
   private mutating func take(
-    _ header: RTPHeader, in packet: RawSpan, range: Range<Int>, _ index: Int, _ section: IncomingSection, now: Instant,
-    isRetransmission: Bool = false
+    _ header: RTPHeader, in packet: RawSpan, range: Range<Int>, _ index: Int, _ section: IncomingSection, _ origin: Origin, now: Instant
   ) throws(ParseError) -> Packet? {
     let payload = try header.payloadRange(in: packet)
-    if !isRetransmission { streams[index].statistics.receive(header, bytes: payload.count, now: now) }
+    // Reports are of the network's losses, whatever mends them (RFC 3550 §6.4.1).
+    if origin == .network || origin == .repair { streams[index].statistics.receive(header, bytes: payload.count, now: now) }
+    guard origin != .repair, !payload.isEmpty else {
+      streams[index].nacks?.receive(header.sequenceNumber, now: now)
+      let nothing = payload.lowerBound + range.lowerBound
+      return Packet(
+        stream: index, header: header, range: range, payload: nothing..<nothing, startsKeyFrame: false, audioLevel: nil)
+    }
     guard follow(header.payloadType, of: index, section) else {
       drops.unused += 1
       streams[index].nacks?.receive(header.sequenceNumber, now: now)
@@ -140,8 +207,6 @@ package struct IncomingMedia: Sendable {
     streams[index].nacks?.receive(header.sequenceNumber, startsKeyFrame: isKey, now: now)
     if isKey { streams[index].keyFrames.keyFrameArrived() }
     if streams[index].nacks?.pollKeyFrameRequest() == true, streams[index].isVideo { streams[index].keyFrames.request() }
-    // Probes of the path are nothing but padding.
-    guard !payload.isEmpty else { return nil }
     return Packet(
       stream: index, header: header, range: range,
       payload: payload.lowerBound + range.lowerBound..<payload.upperBound + range.lowerBound, startsKeyFrame: isKey,
@@ -203,7 +268,10 @@ package struct IncomingMedia: Sendable {
   }
 
   private mutating func add(_ ssrc: UInt32, section: Int, rid: String?, _ codec: RTPCodec, rtx: UInt32? = nil) {
-    streams.append(IncomingStream(section: section, rid: rid, ssrc: ssrc, codec: codec, rtx: rtx))
+    var stream = IncomingStream(section: section, rid: rid, ssrc: ssrc, codec: codec, rtx: rtx)
+    let hasFEC = sections[section].codecs.contains { $0.isNamed("ulpfec") || $0.isNamed("flexfec-03") }
+    if hasFEC, stream.isVideo { stream.erasures = ErasureDecoder() }
+    streams.append(stream)
     sources.append(Source(ssrc: ssrc, stream: streams.count - 1, isRetransmission: false))
     if let rtx { sources.append(Source(ssrc: rtx, stream: streams.count - 1, isRetransmission: true)) }
   }
@@ -236,7 +304,7 @@ package struct IncomingMedia: Sendable {
 
   /// Appends the feedback and requests that are due to `packets`, and to `blocks` what a report, which somebody else writes, says
   /// about each stream.
-  mutating func poll(now: Instant, into packets: inout [RTCPPacket], blocks: inout [ReportBlock]) {
+  package mutating func poll(now: Instant, into packets: inout [RTCPPacket], blocks: inout [ReportBlock]) {
     guard !streams.isEmpty else { return }
     if nextReport ?? .zero <= now {
       nextReport = now + Self.reportInterval

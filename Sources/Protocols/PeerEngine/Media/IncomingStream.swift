@@ -17,6 +17,8 @@ package struct IncomingStream: Sendable {
   package internal(set) var clock: MediaClock?
   var rtx: UInt32?
   var nacks: NACKGenerator?
+  /// Of a section with FEC.
+  var erasures: ErasureDecoder?
   var keyFrames = KeyFrameRequester()
 
   init(section: Int, rid: String?, ssrc: UInt32, codec: RTPCodec, rtx: UInt32? = nil) {
@@ -29,6 +31,9 @@ package struct IncomingStream: Sendable {
     statistics = ReceptionStatistics(ssrc: ssrc, clockRate: codec.clockRate)
     nacks = codec.feedback.contains(.nack) ? NACKGenerator() : nil
   }
+
+  /// Lost packets that FEC brought back.
+  package var recoveredByFEC: Int { erasures?.recoveredCount ?? 0 }
 
   package var isVideo: Bool { media?.kind == .video }
   /// Packets that were lost and came after all, and those given up.

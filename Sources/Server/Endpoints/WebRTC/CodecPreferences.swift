@@ -4,11 +4,17 @@ internal import MartletSDP
 /// The codecs that the server takes and gives, in the order in which it prefers them.
 internal enum CodecPreferences {
   /// Of publishers: H.264 first, since every output carries it as it is.
-  internal static let incomingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC])
+  internal static let incomingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC]) + forwardErrorCorrection
   /// To viewers, whose packets are not paced by their reports.
   internal static let outgoingVideo = video(feedback: [.nack, .pli, .fir])
   internal static let incomingAudio = audio(feedback: [.transportCC])
   internal static let outgoingAudio = audio(feedback: [])
+
+  /// Behind the codecs that it protects. Browsers use it with VP8, VP9 and AV1, and only as far as packets are lost.
+  private static let forwardErrorCorrection = [
+    RTPCodec(125, "red", clockRate: 90_000), RTPCodec(126, "rtx", clockRate: 90_000, parameters: "apt=125"),
+    RTPCodec(127, "ulpfec", clockRate: 90_000),
+  ]
 
   /// Constrained baseline before main before high: what every browser decodes comes first.
   private static let h264Profiles = ["42e01f", "42001f", "4d001f", "64001f"]

@@ -125,7 +125,9 @@ internal struct SessionAnswer {
     var codecs = CodecNegotiation.answer(to: offered.codecs, supported: supported, order: .answerer)
     // One codec, so that what is published does not change on the way.
     guard let first = codecs.first(where: \.isPrimary) else { return false }
-    codecs = [first] + codecs.filter { $0.associatedPayloadType == first.payloadType }
+    let auxiliary = codecs.filter { $0.isNamed("red") || $0.isNamed("ulpfec") }
+    let carried = [first] + (auxiliary.count == 2 && offered.simulcast == nil ? auxiliary : [])
+    codecs = carried + codecs.filter { rtx in carried.contains { rtx.associatedPayloadType == $0.payloadType } }
     let extensions = ExtensionMap.answer(
       to: offered.extensions, supported: Self.receivedExtensions,
       allowsMixed: offer.allowsMixedExtensions || offered.allowsMixedExtensions)

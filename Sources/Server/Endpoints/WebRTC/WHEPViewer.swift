@@ -131,6 +131,10 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
   private func forward(_ packet: StreamPacket, _ now: Instant) -> Bool {
     guard let index = senders.firstIndex(where: { $0.track == packet.track }) else { return false }
     if senders[index].section.kind == .video, !admits(packet, index) { return false }
+    guard !packet.payload.isEmpty else {
+      peer.media.outgoing[index].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
+      return false
+    }
     let isNew = senders[index].source != packet.source
     senders[index].source = packet.source
     let payload = packet.payload

@@ -95,11 +95,11 @@ internal final class WHIPPublisher: WebRTCMediaSession, PeerSessionHandler, Publ
       announced[Int(source.track)].clockRate = stream.codec.clockRate
       publication.setPacketTracks(announced)
     }
+    let isSound = tracks[Int(source.track)].kind == .audio && !payload.isEmpty
     pending.append(
       StreamPacket(
         track: source.track, layer: source.layer, source: source.name, sequence: packet.header.sequenceNumber,
-        timestamp: packet.header.timestamp, marker: packet.header.marker,
-        startsKeyFrame: packet.startsKeyFrame || tracks[Int(source.track)].kind == .audio, payload: payload))
+        timestamp: packet.header.timestamp, marker: packet.header.marker, startsKeyFrame: packet.startsKeyFrame || isSound, payload: payload))
     if source.layer == tracks[Int(source.track)].framed { ingest(packet, payload, Int(source.track), stream) }
   }
 
