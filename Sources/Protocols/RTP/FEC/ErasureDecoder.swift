@@ -107,7 +107,8 @@ extension RTPHeader {
   /// The values that a sender fills in when a packet leaves, after its parity was made, count as zero.
   package func clearMutableExtensions(_ packet: UnsafeMutableRawBufferPointer, _ extensions: HeaderExtensions) {
     for kind in [HeaderExtensionKind.transmissionOffset, .absoluteSendTime, .transportSequenceNumber] {
-      guard let range = value(of: kind, in: UnsafeRawBufferPointer(packet).bytes, extensions), range.upperBound <= packet.count else { continue }
+      let found = value(of: kind, in: UnsafeRawBufferPointer(packet).bytes, extensions)
+      guard let range = found, range.upperBound <= packet.count else { continue }
       UnsafeMutableRawBufferPointer(rebasing: packet[range]).initializeMemory(as: UInt8.self, repeating: 0)
     }
   }

@@ -99,7 +99,8 @@ internal final class WHIPPublisher: WebRTCMediaSession, PeerSessionHandler, Publ
     pending.append(
       StreamPacket(
         track: source.track, layer: source.layer, source: source.name, sequence: packet.header.sequenceNumber,
-        timestamp: packet.header.timestamp, marker: packet.header.marker, startsKeyFrame: packet.startsKeyFrame || isSound, payload: payload))
+        timestamp: packet.header.timestamp, marker: packet.header.marker, startsKeyFrame: packet.startsKeyFrame || isSound, payload: payload
+      ))
     if source.layer == tracks[Int(source.track)].framed { ingest(packet, payload, Int(source.track), stream) }
   }
 
