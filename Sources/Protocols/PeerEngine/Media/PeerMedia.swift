@@ -140,8 +140,10 @@ package struct PeerMedia: Sendable {
       ReceiverReport(ssrc: reporter, blocks: Array(rest.prefix(Self.blocksEach))).write(into: &writer)
       rest = rest.dropFirst(Self.blocksEach)
     }
-    let sources = reports.isEmpty ? [reporter] : reports.map(\.ssrc)
-    RTCPPacket.sourceDescription(sources.map { SourceDescription(ssrc: $0, cname: cname) }).write(into: &writer)
+    // A packet for each: aiortc reads no more than one chunk, and drops the reports with the others.
+    for source in reports.isEmpty ? [reporter] : reports.map(\.ssrc) {
+      RTCPPacket.sourceDescription([SourceDescription(ssrc: source, cname: cname)]).write(into: &writer)
+    }
     batch.append(writer.bytes.span.bytes)
   }
 
