@@ -5,10 +5,10 @@ internal import MartletSDP
 internal enum CodecPreferences {
   /// Of publishers: H.264 first, since every output carries it as it is.
   internal static let incomingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC])
-  /// To viewers, whose packets are not paced by their reports.
-  internal static let outgoingVideo = video(feedback: [.nack, .pli, .fir])
+  /// To viewers, who tell what their end of the path takes.
+  internal static let outgoingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC])
   internal static let incomingAudio = audio(feedback: [.transportCC])
-  internal static let outgoingAudio = audio(feedback: [])
+  internal static let outgoingAudio = audio(feedback: [.transportCC])
 
   /// Constrained baseline before main before high: what every browser decodes comes first.
   private static let h264Profiles = ["42e01f", "42001f", "4d001f", "64001f"]
