@@ -52,7 +52,7 @@ internal final class MediaSource: LoadRole {
     switch event {
     case .keyFrameRequested: isKeyWanted = true
     case .missing(let track, let lost): retransmit(track, lost, peer)
-    case .estimate, .feedback, .goodbye: break
+    case .goodbye: break
     }
   }
 

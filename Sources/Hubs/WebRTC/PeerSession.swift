@@ -45,6 +45,8 @@ package final class PeerSession {
   package private(set) var bytesReceived = 0, bytesSent = 0
   /// Of media.
   package private(set) var packetsReceived = 0, packetsSent = 0
+  /// Bytes of probes that were nothing else.
+  package private(set) var paddingSent = 0
   private var rates = (incoming: RateMeter(), outgoing: RateMeter())
 
   /// The names under which a shared socket knows it.
@@ -155,7 +157,7 @@ package final class PeerSession {
   /// Sends one RTP packet, encrypted straight into the socket's memory; it leaves at the end of the turn.
   package func send(_ fields: RTPHeaderFields, payload: RawSpan) {
     guard let path else { return }
-    var writer = header(fields)
+    var writer = header(fields, payloadBytes: payload.byteCount)
     let size = writer.count + payload.byteCount + transport.rtpOverhead
     if let slot = path.sink.reserve(size), transport.protect(header: writer.bytes.span.bytes, payload: payload, into: slot) == size {
       path.sink.commit(size, to: path.remote)
@@ -175,7 +177,7 @@ package final class PeerSession {
 
   private func send(_ fields: RTPHeaderFields, originalSequenceNumber: UInt16, payload: RawSpan) {
     guard let path else { return }
-    var writer = header(fields)
+    var writer = header(fields, payloadBytes: RTX.overhead + payload.byteCount)
     let size = writer.count + RTX.overhead + payload.byteCount + transport.rtpOverhead
     if let slot = path.sink.reserve(size),
       transport.protect(
@@ -188,12 +190,47 @@ package final class PeerSession {
   }
 
   /// The header, in the loop's writer, which is given back after use.
-  private func header(_ fields: RTPHeaderFields) -> ByteWriter {
+  private func header(_ fields: RTPHeaderFields, payloadBytes: Int, isPadding: Bool = false) -> ByteWriter {
     var writer = exchange(&clock.writer, with: ByteWriter())
     writer.removeAll()
-    fields.write(into: &writer)
+    if let stamp = stamp(fields, payloadBytes, isPadding) { fields.write(stamp, into: &writer) } else { fields.write(into: &writer) }
     return writer
   }
+
+  private func stamp(_ fields: RTPHeaderFields, _ payloadBytes: Int, _ isPadding: Bool) -> PathStamp? {
+    guard media.congestion != nil else { return nil }
+    let bytes = fields.stampedByteCount + payloadBytes + transport.rtpOverhead
+    return media.stamp(fields, bytes: bytes, isPadding: isPadding, now: context.now)
+  }
+
+  /// Sends the padding that a probe of the path lacks so far. Answers when to come back while one is under way.
+  package func pad(now: Instant) -> Instant? {
+    guard media.congestion?.isProbing == true, let track = media.paddedTrack, let path else { return nil }
+    // A cluster has some tens of kilobytes at most.
+    for _ in 0..<Self.mostPadding where (media.congestion?.padding(now) ?? 0) > 0 {
+      guard let fields = media.outgoing[track].pad() else { return nil }
+      sendPadding(fields, path)
+    }
+    return media.congestion?.isProbing == true ? now + Self.probeStep : nil
+  }
+
+  private func sendPadding(_ fields: RTPHeaderFields, _ path: (sink: any DatagramPath, remote: SocketAddress)) {
+    var writer = header(fields, payloadBytes: Self.padding.count, isPadding: true)
+    let size = writer.count + Self.padding.count + transport.rtpOverhead
+    if let slot = path.sink.reserve(size),
+      transport.protect(header: writer.bytes.span.bytes, payload: Self.padding.span.bytes, into: slot) == size
+    {
+      path.sink.commit(size, to: path.remote)
+      bytesSent += size
+      paddingSent += size
+    }
+    swap(&writer, &clock.writer)
+  }
+
+  private static let mostPadding = 256
+  private static let probeStep = TimeSpan.milliseconds(3)
+  /// RFC 3550 §5.1: the last byte counts them all.
+  private static let padding = [UInt8](repeating: 0, count: 254) + [255]
 
   private func count(_ size: Int) {
     packetsSent += 1

@@ -64,8 +64,9 @@ package final class PacketRing {
     joins.first { $0.track == track && $0.layer == layer }.flatMap { $0.offset >= base ? $0.offset : nil }
   }
 
-  /// How long ago a packet came.
-  package func age(of offset: Int) -> TimeSpan { context.now - entries[offset - base].arrival }
+  /// When a packet came, and how long ago.
+  package func arrival(of offset: Int) -> Instant { entries[offset - base].arrival }
+  package func age(of offset: Int) -> TimeSpan { context.now - arrival(of: offset) }
 
   /// The layer of a track with the most bytes among the packets at hand, which is the one with the most of the picture.
   package func busiestLayer(track: UInt8, of count: Int) -> Int {

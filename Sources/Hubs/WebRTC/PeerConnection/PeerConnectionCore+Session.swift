@@ -51,7 +51,7 @@ extension PeerConnectionCore: PeerSessionHandler {
       events.box.put(.keyFrameRequested(transceiver))
     case .missing(let index, let lost):
       senders.values.first { $0.index == index }?.retransmit(lost, over: session, now: context.now)
-    case .estimate, .feedback, .goodbye: break
+    case .goodbye: break
     }
   }
 

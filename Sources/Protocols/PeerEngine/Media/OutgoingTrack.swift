@@ -11,9 +11,12 @@ package struct OutgoingTrack: Sendable {
     package var rtx: (ssrc: UInt32, payloadType: UInt8)?
     package var clockRate: UInt32
     package var cname: String
+    /// Of the extension that the peer measures the path by; 0 for none.
+    package var stampID: UInt8
 
     package init(
-      mid: String, ssrc: UInt32, payloadType: UInt8, rtx: (ssrc: UInt32, payloadType: UInt8)? = nil, clockRate: UInt32, cname: String
+      mid: String, ssrc: UInt32, payloadType: UInt8, rtx: (ssrc: UInt32, payloadType: UInt8)? = nil, clockRate: UInt32, cname: String,
+      stampID: UInt8 = 0
     ) {
       self.mid = mid
       self.ssrc = ssrc
@@ -21,6 +24,7 @@ package struct OutgoingTrack: Sendable {
       self.rtx = rtx
       self.clockRate = clockRate
       self.cname = cname
+      self.stampID = stampID
     }
   }
 
@@ -67,8 +71,13 @@ package struct OutgoingTrack: Sendable {
       let time = timestamps.forward(timestamp, of: source, now: now)
     else { return nil }
     statistics.sent(timestamp: time, payloadBytes: payloadBytes, now: now)
-    return RTPHeaderFields(
-      payloadType: parameters.payloadType, sequenceNumber: number, timestamp: time, ssrc: parameters.ssrc, marker: marker)
+    return fields(parameters.payloadType, number, time, parameters.ssrc, marker: marker)
+  }
+
+  private func fields(_ type: UInt8, _ number: UInt16, _ time: UInt32, _ ssrc: UInt32, marker: Bool) -> RTPHeaderFields {
+    var fields = RTPHeaderFields(payloadType: type, sequenceNumber: number, timestamp: time, ssrc: ssrc, marker: marker)
+    fields.stampID = parameters.stampID
+    return fields
   }
 
   /// A packet of the source is not sent to this peer; those behind it close ranks.
@@ -84,13 +93,19 @@ package struct OutgoingTrack: Sendable {
   ) -> RTPHeaderFields? {
     guard let time = timestamps.rewritten(timestamp, of: source) else { return nil }
     retransmitted += 1
-    guard let rtx = parameters.rtx else {
-      return RTPHeaderFields(
-        payloadType: parameters.payloadType, sequenceNumber: outgoing, timestamp: time, ssrc: parameters.ssrc, marker: marker)
-    }
+    guard let rtx = parameters.rtx else { return fields(parameters.payloadType, outgoing, time, parameters.ssrc, marker: marker) }
     defer { nextRetransmission &+= 1 }
-    return RTPHeaderFields(
-      payloadType: rtx.payloadType, sequenceNumber: nextRetransmission, timestamp: time, ssrc: rtx.ssrc, marker: marker)
+    return fields(rtx.payloadType, nextRetransmission, time, rtx.ssrc, marker: marker)
+  }
+
+  /// The header of a packet that has nothing but padding, in the retransmission stream, where it makes no gap in the media (RFC 4588);
+  /// `nil` without one, and before there was media.
+  package mutating func pad() -> RTPHeaderFields? {
+    guard let rtx = parameters.rtx, let time = statistics.lastTimestamp else { return nil }
+    defer { nextRetransmission &+= 1 }
+    var padding = fields(rtx.payloadType, nextRetransmission, time, rtx.ssrc, marker: false)
+    padding.hasPadding = true
+    return padding
   }
 
   /// Other packets come from now on: a codec among those that were negotiated. Numbers and time go on.

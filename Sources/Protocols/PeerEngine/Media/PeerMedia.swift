@@ -9,10 +9,6 @@ package struct PeerMedia: Sendable {
     case keyFrameRequested(track: Int)
     /// Sequence numbers, as the peer knows them, that it misses of a track of ours.
     case missing(track: Int, [UInt16])
-    /// What the peer's end of the path takes, in bits a second (REMB).
-    case estimate(UInt64)
-    /// What became of packets that carry transport-wide numbers.
-    case feedback(TransportFeedback)
     /// A source of the peer has ended.
     case goodbye(ssrc: UInt32)
   }
@@ -27,6 +23,8 @@ package struct PeerMedia: Sendable {
 
   package var incoming: IncomingMedia
   package var outgoing: [OutgoingTrack]
+  /// Of what is sent; `nil` where nothing is.
+  package var congestion: CongestionControl?
   private let reporter: UInt32
   private let cname: String
   private let limits: Limits
@@ -63,13 +61,13 @@ package struct PeerMedia: Sendable {
     switch packet {
     case .senderReport(let report):
       incoming.receive(report, now: now)
-      for block in report.blocks { receive(block, ntp: ntp) }
-    case .receiverReport(let report): for block in report.blocks { receive(block, ntp: ntp) }
+      for block in report.blocks { receive(block, now: now, ntp: ntp) }
+    case .receiverReport(let report): for block in report.blocks { receive(block, now: now, ntp: ntp) }
     case .nack(let nack): if let track = track(nack.media) { raise(.missing(track: track, nack.lost)) }
     case .pictureLoss(let loss): receiveKeyFrameRequest(loss.media)
     case .fullIntraRequest(let request): for entry in request.entries { receiveKeyFrameRequest(entry.ssrc) }
-    case .bitrateEstimate(let estimate): raise(.estimate(estimate.bitsPerSecond))
-    case .transportFeedback(let feedback): raise(.feedback(feedback))
+    case .bitrateEstimate(let estimate): congestion?.receive(bitrateLimit: estimate.bitsPerSecond, now: now)
+    case .transportFeedback(let feedback): congestion?.receive(feedback, now: now)
     case .goodbye(let goodbye): for source in goodbye.sources { raise(.goodbye(ssrc: source)) }
     case .sourceDescription, .application, .extendedReport: break
     }
@@ -83,9 +81,10 @@ package struct PeerMedia: Sendable {
 
   private func track(_ ssrc: UInt32) -> Int? { outgoing.firstIndex { $0.parameters.ssrc == ssrc } }
 
-  private mutating func receive(_ block: ReportBlock, ntp: NTPTime) {
+  private mutating func receive(_ block: ReportBlock, now: Instant, ntp: NTPTime) {
     guard let track = track(block.ssrc) else { return }
     outgoing[track].receive(block, now: ntp)
+    congestion?.receive(block, now: now)
     if let trip = outgoing[track].roundTrip { incoming.setRoundTrip(trip) }
   }
 
@@ -95,6 +94,25 @@ package struct PeerMedia: Sendable {
     let next = events.popFirst()
     if next == nil { events.removeAll() }
     return next
+  }
+
+  // MARK: What is sent
+
+  /// Counts a packet that leaves now, and answers what its header is stamped with.
+  ///
+  /// - Parameter bytes: of the datagram.
+  package mutating func stamp(_ fields: RTPHeaderFields, bytes: Int, isPadding: Bool, now: Instant) -> PathStamp? {
+    guard let mode = congestion?.mode else { return nil }
+    guard mode == .transportFeedback, fields.stampID != 0 else {
+      congestion?.sentUnnumbered(bytes: bytes, now: now)
+      return fields.stampID == 0 ? nil : .sendTime(AbsoluteSendTime(now))
+    }
+    return (isPadding ? congestion?.padded(bytes: bytes, now: now) : congestion?.sent(bytes: bytes, now: now)).map { .number($0) }
+  }
+
+  /// Where padding may go: a track of pictures that are sent again in a stream of their own.
+  package var paddedTrack: Int? {
+    outgoing.firstIndex { $0.parameters.rtx != nil && $0.parameters.stampID != 0 && $0.statistics.packets > 0 }
   }
 
   // MARK: What we say

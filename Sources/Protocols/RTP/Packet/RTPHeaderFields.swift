@@ -10,6 +10,8 @@ package struct RTPHeaderFields: Equatable, Sendable {
   package var sequenceNumber: UInt16
   package var timestamp: UInt32
   package var ssrc: UInt32
+  /// Of the extension that its path is measured by; 0 for none.
+  package var stampID: UInt8 = 0
 
   package init(
     payloadType: UInt8, sequenceNumber: UInt16, timestamp: UInt32, ssrc: UInt32, marker: Bool = false, hasPadding: Bool = false
@@ -41,4 +43,17 @@ package struct RTPHeaderFields: Equatable, Sendable {
     for source in sources { writer.u32(source) }
     if !extensions.isEmpty { extensions.write(into: &writer) }
   }
+
+  /// The same with no extension but the one under `stampID`.
+  package func write(_ stamp: PathStamp, into writer: inout ByteWriter) {
+    writer.u8(0x90 | (hasPadding ? 0x20 : 0))
+    writer.u8((marker ? 0x80 : 0) | payloadType & 0x7F)
+    writer.u16(sequenceNumber)
+    writer.u32(timestamp)
+    writer.u32(ssrc)
+    stamp.write(id: stampID, into: &writer)
+  }
+
+  /// Bytes of a header without sources, and with no extension but the stamp.
+  package var stampedByteCount: Int { stampID == 0 ? 12 : 12 + PathStamp.byteCount }
 }

@@ -9,6 +9,9 @@ package struct SenderStatistics: Sendable {
   package private(set) var bytes: UInt32 = 0
   private var last: (timestamp: UInt32, sent: Instant)?
 
+  /// Of the last packet.
+  package var lastTimestamp: UInt32? { last?.timestamp }
+
   package init(ssrc: UInt32, clockRate: UInt32) {
     self.ssrc = ssrc
     self.clockRate = clockRate

@@ -17,6 +17,7 @@ package struct TransportFeedbackReader: Sendable {
     package var sent: Instant
     /// As given to `send`.
     package var bytes: Int
+    package var probe: UInt16
     /// On the receiver's clock, of which only differences mean anything, in steps of 250 µs; `nil` when it has not arrived, which
     /// a later feedback may correct.
     package var arrival: Instant?
@@ -26,6 +27,7 @@ package struct TransportFeedbackReader: Sendable {
     enum Fate { case unknown, lost, received }
     var time: Instant
     var bytes: Int32
+    var probe: UInt16
     var fate = Fate.unknown
   }
 
@@ -45,11 +47,13 @@ package struct TransportFeedbackReader: Sendable {
 
   /// Takes the number that goes into the packet's transport-wide-cc extension.
   ///
-  /// - Parameter bytes: whatever the estimator counts, usually the size of the datagram.
-  package mutating func send(bytes: Int, now: Instant) -> UInt16 {
+  /// - Parameters:
+  ///   - bytes: whatever the estimator counts, usually the size of the datagram.
+  ///   - probe: the cluster of probes that it belongs to; 0 for none.
+  package mutating func send(bytes: Int, probe: UInt16 = 0, now: Instant) -> UInt16 {
     while let first = sent.first, sent.count >= limits.packets || now - first.time > limits.age || first.fate == .received { dropFirst() }
     let number = firstNumber + Int64(sent.count)
-    sent.append(Sent(time: now, bytes: Int32(clamping: bytes)))
+    sent.append(Sent(time: now, bytes: Int32(clamping: bytes), probe: probe))
     return UInt16(truncatingIfNeeded: number)
   }
 
@@ -76,7 +80,8 @@ package struct TransportFeedbackReader: Sendable {
     sent[place].fate = arrival == nil ? .lost : .received
     results.append(
       Result(
-        sequenceNumber: UInt16(truncatingIfNeeded: number), sent: sent[place].time, bytes: Int(sent[place].bytes), arrival: arrival))
+        sequenceNumber: UInt16(truncatingIfNeeded: number), sent: sent[place].time, bytes: Int(sent[place].bytes),
+        probe: sent[place].probe, arrival: arrival))
   }
 
   private mutating func dropFirst() {

@@ -5,10 +5,10 @@ internal import MartletSDP
 internal enum CodecPreferences {
   /// Of publishers: H.264 first, since every output carries it as it is.
   internal static let incomingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC]) + forwardErrorCorrection
-  /// To viewers, whose packets are not paced by their reports.
-  internal static let outgoingVideo = video(feedback: [.nack, .pli, .fir])
+  /// To viewers, who tell what their end of the path takes.
+  internal static let outgoingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC])
   internal static let incomingAudio = audio(feedback: [.transportCC])
-  internal static let outgoingAudio = audio(feedback: [])
+  internal static let outgoingAudio = audio(feedback: [.transportCC])
 
   /// Behind the codecs that it protects. Browsers use it with VP8, VP9 and AV1, and only as far as packets are lost.
   private static let forwardErrorCorrection = [

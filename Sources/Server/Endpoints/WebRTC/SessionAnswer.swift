@@ -19,6 +19,7 @@ internal struct SessionAnswer {
     let rtx: UInt32
     /// Negotiated, with the offerer's payload types.
     let codecs: [RTPCodec]
+    let extensions: HeaderExtensions
 
     /// The payload types for a codec and its retransmissions.
     func payloadTypes(_ codec: Codec) -> (media: RTPCodec, rtx: UInt8?)? {
@@ -139,12 +140,10 @@ internal struct SessionAnswer {
       description.media[index].rids = rids.map { RID(id: $0, isSend: false) }
       description.media[index].simulcast = Simulcast(receive: rids.map { [Simulcast.Alternative(rid: $0)] })
     }
-    var registry = HeaderExtensions()
-    for map in extensions {
-      if let kind = HeaderExtensionKind(uri: map.uri), let id = UInt8(exactly: map.id) { registry.register(kind, id: id) }
-    }
     incoming.append(
-      IncomingSection(mid: mid, kind: offered.kind, codecs: codecs, extensions: registry, rids: rids, announced: Self.announced(offered)))
+      IncomingSection(
+        mid: mid, kind: offered.kind, codecs: codecs, extensions: HeaderExtensions(extensions), rids: rids,
+        announced: Self.announced(offered)))
     return true
   }
 
@@ -152,6 +151,17 @@ internal struct SessionAnswer {
     let kinds: [HeaderExtensionKind] = [.mid, .rid, .repairedRID, .transportSequenceNumber, .absoluteSendTime, .audioLevel]
     return Dictionary(uniqueKeysWithValues: kinds.map { ($0.uri, MediaDirection.recvonly) })
   }()
+
+  /// What a viewer measures the path by: numbers, or without them the times of sending.
+  private func sentExtensions(to offered: MediaDescription) -> [ExtensionMap] {
+    for kind in [HeaderExtensionKind.transportSequenceNumber, .absoluteSendTime] {
+      let taken = ExtensionMap.answer(
+        to: offered.extensions, supported: [kind.uri: .sendonly],
+        allowsMixed: offer.allowsMixedExtensions || offered.allowsMixedExtensions)
+      if !taken.isEmpty { return taken }
+    }
+    return []
+  }
 
   private static func announced(_ section: MediaDescription) -> [IncomingSection.Announced] {
     guard section.simulcast == nil else { return [] }
@@ -174,11 +184,12 @@ internal struct SessionAnswer {
     guard codecs.contains(where: \.isPrimary) else { return false }
     let isPreferred = { (codec: RTPCodec) in codec.media.map(preferred.contains) ?? false }
     codecs = codecs.filter(isPreferred) + codecs.filter { !isPreferred($0) }
+    let extensions = sentExtensions(to: offered)
     let section = Outgoing(
       mid: mid, kind: kind, ssrc: UInt32.random(in: 1...UInt32.max, using: &random), rtx: UInt32.random(in: 1...UInt32.max, using: &random),
-      codecs: codecs)
+      codecs: codecs, extensions: HeaderExtensions(extensions))
     description.media[index].direction = .sendonly
-    description.media[index].extensions = []
+    description.media[index].extensions = extensions
     description.media[index].codecs = codecs
     description.media[index].msids = [MediaStreamID(stream: "martlet", track: kind.rawValue)]
     var attributes = [SSRCAttribute(ssrc: section.ssrc, name: "cname", value: Self.cname)]

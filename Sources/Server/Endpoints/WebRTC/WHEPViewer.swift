@@ -21,6 +21,8 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
     var awaitsKey = true
     /// Whose packets went out last.
     var source: UInt32 = 0
+    /// Of the key frame that was begun last: one that is begun is finished, however late it is.
+    var keyTimestamp: UInt32?
   }
 
   internal let id: String
@@ -37,6 +39,12 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
   private var senders: [Sender]
   private var cursor: Int?
   private var isCatchingUp = false
+  /// The first packet of pictures that has to wait for the path; sound goes on before it.
+  private var held: Int?
+  private var keyFrames = KeyFrameDemand()
+  private var wakeup: (timer: SlabID, at: Instant)?
+  /// Packets of pictures that were left out, since they would have come too late.
+  internal private(set) var leftOut = 0
   /// The layer that the viewer asked for by name.
   private let pinned: String?
   private var isEnded = false
@@ -45,6 +53,8 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
   private static let burst = 64
   private static let burstPause = TimeSpan.milliseconds(5)
   private static let freshness = TimeSpan.seconds(1)
+  /// How long a picture waits for the path. Beyond, the next key frame is better than growing delay.
+  private static let patience = TimeSpan.milliseconds(500)
 
   internal init(
     _ id: String, resource: String, peer: PeerSession, answer: SessionAnswer, reader: PacketReader, layer: String?,
@@ -99,16 +109,32 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
     let now = listener.context.now
     var (next, sent) = (start, 0)
     while next < ring.head, sent < Self.burst {
-      if forward(ring.packet(at: next), now) { sent += 1 }
+      if forward(next, now) { sent += 1 }
       next += 1
     }
     cursor = next
-    guard next < ring.head else { return }
-    isCatchingUp = true
-    listener.context.schedule(after: Self.burstPause) { [weak self] in
+    release(now)
+    askForKeyFrame(now)
+    isCatchingUp = next < ring.head
+    comeBack(now)
+  }
+
+  /// When the path takes more, and while a probe of it is under way.
+  private func comeBack(_ now: Instant) {
+    let probe = peer.pad(now: now)
+    let opening = held != nil || keyFrames.isWaiting ? peer.media.congestion?.opening : nil
+    let burst = isCatchingUp ? now + Self.burstPause : nil
+    guard let next = [probe, opening, burst].compactMap(\.self).min() else { return }
+    if let wakeup {
+      guard next < wakeup.at else { return }
+      listener.context.cancel(wakeup.timer)
+    }
+    let timer = listener.context.schedule(at: next) { [weak self] in
+      self?.wakeup = nil
       self?.isCatchingUp = false
       self?.forward()
     }
+    wakeup = (timer, next)
   }
 
   /// Where to go on: where it stopped, or for who just came at the newest key frame.
@@ -116,6 +142,7 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
     if let cursor {
       if cursor >= ring.base { return cursor }
       reader.skips += 1
+      held = nil
       for index in senders.indices { senders[index].awaitsKey = true }
     }
     guard let video = senders.first(where: { $0.section.kind == .video && $0.track != nil }), let track = video.track else {
@@ -128,9 +155,28 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
     return ring.head
   }
 
-  private func forward(_ packet: StreamPacket, _ now: Instant) -> Bool {
+  private func forward(_ offset: Int, _ now: Instant) -> Bool {
+    let packet = ring.packet(at: offset)
     guard let index = senders.firstIndex(where: { $0.track == packet.track }) else { return false }
-    if senders[index].section.kind == .video, !admits(packet, index) { return false }
+    if senders[index].section.kind == .video {
+      // Behind what waits already.
+      if held != nil { return false }
+      guard admits(packet, index) else {
+        leaveOut(packet, index, now)
+        return false
+      }
+      if !isOpen(now) {
+        held = offset
+        return false
+      }
+    }
+    return send(packet, index, now)
+  }
+
+  private func isOpen(_ now: Instant) -> Bool { peer.media.congestion?.isOpen(now) ?? true }
+
+  private func send(_ packet: StreamPacket, _ index: Int, _ now: Instant) -> Bool {
+    // The publisher's number carried nothing.
     guard !packet.payload.isEmpty else {
       peer.media.outgoing[index].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
       return false
@@ -156,8 +202,60 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
     if packet.startsKeyFrame, packet.layer == sender.wantedLayer, sender.awaitsKey || sender.layer != sender.wantedLayer {
       senders[index].layer = packet.layer
       senders[index].awaitsKey = false
+      senders[index].keyTimestamp = packet.timestamp
+      keyFrames.didBegin()
     }
     return !senders[index].awaitsKey && packet.layer == senders[index].layer
+  }
+
+  // MARK: Pictures that wait
+
+  /// Sends what waited, as far as the path takes it now.
+  private func release(_ now: Instant) {
+    guard let start = held, let end = cursor, let index = senders.firstIndex(where: { $0.section.kind == .video }) else { return }
+    if start < ring.base { skip(index, now) }
+    let newest = senders[index].track.flatMap { ring.joinPoint(track: $0, layer: senders[index].wantedLayer) } ?? end
+    for offset in max(start, ring.base)..<max(start, ring.base, end) {
+      let packet = ring.packet(at: offset)
+      guard packet.track == senders[index].track else { continue }
+      if isTooLate(packet, offset, index, now) { skip(index, now) }
+      // Who goes on at a key frame goes on at the newest: the others are late as well.
+      let isOld = senders[index].awaitsKey && offset < newest
+      guard !isOld, admits(packet, index) else {
+        leaveOut(packet, index, now)
+        continue
+      }
+      guard isOpen(now) else { return held = offset }
+      _ = send(packet, index, now)
+    }
+    held = nil
+  }
+
+  private func isTooLate(_ packet: StreamPacket, _ offset: Int, _ index: Int, _ now: Instant) -> Bool {
+    !senders[index].awaitsKey && packet.timestamp != senders[index].keyTimestamp && now - ring.arrival(of: offset) > Self.patience
+  }
+
+  /// Goes on at the next key frame.
+  private func skip(_ index: Int, _ now: Instant) {
+    senders[index].awaitsKey = true
+    reader.skips += 1
+    keyFrames.didSkip(now)
+  }
+
+  /// The numbers of those behind it close ranks: the viewer shall not ask for it.
+  private func leaveOut(_ packet: StreamPacket, _ index: Int, _ now: Instant) {
+    guard keyFrames.isWaiting, packet.layer == senders[index].layer else { return }
+    leftOut += 1
+    peer.media.outgoing[index].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
+    peer.media.congestion?.leftOut(bytes: packet.payload.count, now: now)
+  }
+
+  /// Once the path takes one.
+  private func askForKeyFrame(_ now: Instant) {
+    guard keyFrames.isWaiting, isOpen(now), let video = senders.first(where: { $0.section.kind == .video }), let track = video.track,
+      Int(track) < ring.tracks.count, ring.tracks[Int(track)].answersRequests, keyFrames.mayAsk(now)
+    else { return }
+    admission.hub.requestKeyFrame(ring.path, track: track, layer: video.wantedLayer)
   }
 
   private func updateClock(_ index: Int, _ packet: StreamPacket) {
@@ -173,15 +271,17 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
     switch event {
     case .missing(let index, let lost): retransmit(index, lost)
     case .keyFrameRequested(let index):
-      guard index < senders.count, let track = senders[index].track else { return }
+      // One that is skipping gets the next key frame that the path takes.
+      guard index < senders.count, let track = senders[index].track, !keyFrames.isWaiting else { return }
       admission.hub.requestKeyFrame(ring.path, track: track, layer: senders[index].layer)
-    case .estimate, .feedback, .goodbye: break
+    case .goodbye: break
     }
   }
 
   private func retransmit(_ index: Int, _ lost: [UInt16]) {
     guard peer.canSend, index < senders.count else { return }
-    for number in lost.prefix(Self.burst) {
+    let now = listener.context.now
+    for number in lost.prefix(Self.burst) where peer.media.congestion?.isOpenForRepair(now) ?? true {
       guard let origin = peer.media.outgoing[index].origin(of: number),
         let packet = ring.packet(source: origin.source, sequence: origin.sequenceNumber),
         var fields = peer.media.outgoing[index].retransmit(
@@ -193,6 +293,8 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
   }
 
   internal func sessionDidReceiveBatch(_ session: PeerSession) {
+    // Feedback may have opened the path, or begun a probe of it.
+    if held != nil || session.media.congestion?.isProbing == true { forward() }
     for index in senders.indices {
       guard let clock = ring.clocks.first(where: { $0.source == senders[index].source }) else { continue }
       peer.publisherClocks[index] = MediaClock(

@@ -6,6 +6,7 @@ package import MartletIO
 internal import MartletMedia
 internal import MartletPeerEngine
 internal import MartletPrimitives
+internal import MartletRTP
 internal import MartletSDP
 package import MartletWeb
 internal import MartletWebRTC
@@ -177,15 +178,18 @@ package final class WHIPEndpoint {
     answer.setTransport(
       transport.localCredentials, listener.identity.fingerprint, candidates: transport.localCandidates.map { String("\($0)".dropFirst(10)) }
     )
+    let mode = CongestionMode(answer.outgoing.map(\.extensions))
     let outgoing = answer.outgoing.map { section in
       OutgoingTrack(
         OutgoingTrack.Parameters(
           mid: section.mid, ssrc: section.ssrc, payloadType: section.codecs.first?.payloadType ?? 0,
           rtx: section.codecs.first { $0.associatedPayloadType != nil }.map { (section.rtx, $0.payloadType) },
-          clockRate: section.codecs.first?.clockRate ?? 90_000, cname: SessionAnswer.cname), random: &listener.random)
+          clockRate: section.codecs.first?.clockRate ?? 90_000, cname: SessionAnswer.cname, stampID: section.extensions.stampID(for: mode)),
+        random: &listener.random)
     }
-    let media = PeerMedia(
+    var media = PeerMedia(
       answer.incoming, outgoing, reporter: UInt32.random(in: 1...UInt32.max, using: &listener.random), cname: SessionAnswer.cname)
+    if !outgoing.isEmpty { media.congestion = CongestionControl(mode) }
     let peer = PeerSession(transport, media, clock: listener.clock, in: context)
     peer.attach(to: socket)
     do throws(ICEError) {

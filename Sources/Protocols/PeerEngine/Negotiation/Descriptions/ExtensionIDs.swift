@@ -1,5 +1,5 @@
-internal import MartletRTP
-internal import MartletSDP
+package import MartletRTP
+package import MartletSDP
 
 /// The ids of header extensions, which mean one thing in a bundle (RFC 8843 §9.1) and stay (RFC 8285 §8).
 struct ExtensionIDs {
@@ -32,7 +32,7 @@ struct ExtensionIDs {
 
 extension HeaderExtensions {
   /// The ids of `maps`, both ways.
-  init(_ maps: [ExtensionMap]) {
+  package init(_ maps: [ExtensionMap]) {
     self.init()
     for map in maps {
       if let kind = HeaderExtensionKind(uri: map.uri), let id = UInt8(exactly: map.id) { register(kind, id: id) }
