@@ -25,7 +25,8 @@ final class TrackReceiving {
     return drain(transceiver)
   }
 
-  @discardableResult func timeout(into transceiver: MediaTransceiver, now: Instant) -> Bool {
+  /// - Returns: true when a key frame has to be asked for.
+  func timeout(into transceiver: MediaTransceiver, now: Instant) -> Bool {
     jitter.timeout(now: now, into: &ordered)
     return drain(transceiver)
   }

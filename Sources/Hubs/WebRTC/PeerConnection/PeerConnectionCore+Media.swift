@@ -1,0 +1,68 @@
+internal import MartletIO
+internal import MartletPeerEngine
+internal import MartletPrimitives
+internal import MartletSDP
+
+// Transceivers: what is sent and received in which section.
+extension PeerConnectionCore {
+  func addTransceiver(_ kind: MediaTransceiver.Kind, _ direction: MediaTransceiver.Direction) throws(PeerError) -> MediaTransceiver {
+    let id = try negotiate { negotiation throws(NegotiationError) in
+      try negotiation.addTransceiver(
+        kind == .audio ? .audio : .video, MediaDirection(rawValue: direction.rawValue) ?? .sendrecv,
+        track: direction == .sendrecv || direction == .sendonly ? random.text(16) : nil)
+    }
+    return transceiver(id.rawValue) ?? MediaTransceiver(kind, id: id.rawValue, connection: self.id)
+  }
+
+  func transceiver(_ id: UInt32) -> MediaTransceiver? {
+    if let known = transceivers[id] { return known }
+    guard let found = negotiation.transceivers.first(where: { $0.id.rawValue == id }) else { return nil }
+    let made = MediaTransceiver(found.kind == .audio ? .audio : .video, id: id, connection: self.id)
+    transceivers[id] = made
+    return made
+  }
+
+  func transceiver(receiving stream: IncomingStream) -> MediaTransceiver? {
+    guard sections.indices.contains(stream.section) else { return nil }
+    let mid = sections[stream.section].mid
+    return negotiation.transceivers.first { $0.mid == mid }.flatMap { transceiver($0.id.rawValue) }
+  }
+
+  func apply(_ media: NegotiatedMedia) {
+    sections = media.incoming
+    session.media.incoming.update(media.incoming)
+    for section in media.outgoing {
+      guard let encoding = section.encodings.first, let codec = section.codecs.first(where: \.isPrimary) else { continue }
+      if let sender = senders[section.transceiver.rawValue] {
+        sender.codecs = section.codecs
+        session.media.outgoing[sender.index].change(
+          payloadType: codec.payloadType, rtxPayloadType: section.rtxPayloadType(for: codec), clockRate: codec.clockRate)
+        continue
+      }
+      session.media.outgoing.append(OutgoingTrack(encoding.parameters, random: &random))
+      senders[section.transceiver.rawValue] = TrackSending(
+        transceiver: section.transceiver.rawValue, index: session.media.outgoing.count - 1, codecs: section.codecs, random: &random)
+    }
+  }
+
+  func codecs(of id: UInt32) -> [MediaTransceiver.Codec] {
+    (senders[id]?.codecs ?? []).filter(\.isPrimary).map {
+      MediaTransceiver.Codec(name: $0.name, payloadType: $0.payloadType, clockRate: Int($0.clockRate), parameters: "\($0.parameters)")
+    }
+  }
+
+  func send(_ frame: MediaTransceiver.Frame, on id: UInt32) throws(PeerError) {
+    guard let sender = senders[id] else { throw PeerError(.invalidState, "nothing was negotiated to be sent on this transceiver") }
+    guard session.canSend else { return }
+    try sender.send(frame, over: session, now: context.now)
+    session.settle()
+  }
+
+  func requestKeyFrame(of id: UInt32) {
+    guard let mid = negotiation.transceivers.first(where: { $0.id.rawValue == id })?.mid else { return }
+    for (index, stream) in session.media.incoming.streams.enumerated() where sections[stream.section].mid == mid {
+      session.media.incoming.requestKeyFrame(index)
+    }
+    session.settle()
+  }
+}

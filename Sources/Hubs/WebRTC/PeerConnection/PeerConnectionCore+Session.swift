@@ -1,0 +1,98 @@
+internal import MartletICE
+internal import MartletIO
+internal import MartletPeerEngine
+internal import MartletPrimitives
+internal import MartletRTP
+internal import MartletSCTP
+
+// What the session says.
+extension PeerConnectionCore: PeerSessionHandler {
+  func session(_ session: PeerSession, didChange state: PeerTransport.State) {
+    failure = session.transport.failure
+    let state = PeerConnection.ConnectionState(state)
+    // The peer has said goodbye.
+    guard state != .closed else { return context.atEndOfTurn { [weak self] in self?.close() } }
+    events.box.put(.connectionState(state))
+    for watcher in watchers { watcher.put(state) }
+  }
+
+  func session(_ session: PeerSession, didRaise event: ICEEvent) {
+    guard case .needsResolution(let candidate) = event, case .name(let name) = candidate.host else { return }
+    let id = id
+    context.resolve(name) { [weak residents] result in
+      guard let core = residents?.connections[id], let ip = try? result.get().first else { return }
+      do throws(ICEError) { try core.session.transport.addRemote(candidate.resolved(to: ip), now: core.context.now) } catch {}
+      core.session.settle()
+    }
+  }
+
+  func session(_ session: PeerSession, didReceive packet: IncomingMedia.Packet, in buffer: UnsafeRawBufferPointer) {
+    let stream = session.media.incoming.streams[packet.stream]
+    guard let transceiver = transceiver(receiving: stream) else { return }
+    let payload = Slice(copying: UnsafeRawBufferPointer(rebasing: buffer[packet.payload]).bytes)
+    transceiver.packets.box.put(
+      MediaTransceiver.Packet(
+        payloadType: packet.header.payloadType, sequenceNumber: packet.header.sequenceNumber, timestamp: packet.header.timestamp,
+        marker: packet.header.marker, payload: payload.array))
+    if receivers[packet.stream]?.codec != stream.media { receivers[packet.stream] = stream.media.flatMap { TrackReceiving($0) } }
+    if receivers[packet.stream]?.receive(packet.header, payload, into: transceiver, now: context.now) == true {
+      session.media.incoming.requestKeyFrame(packet.stream)
+    }
+  }
+
+  func session(_ session: PeerSession, didReceive event: PeerMedia.Event) {
+    switch event {
+    case .keyFrameRequested(let index):
+      guard let sender = senders.values.first(where: { $0.index == index }), let transceiver = transceiver(sender.transceiver) else {
+        return
+      }
+      events.box.put(.keyFrameRequested(transceiver))
+    case .missing(let index, let lost):
+      senders.values.first { $0.index == index }?.retransmit(lost, over: session, now: context.now)
+    case .estimate, .feedback, .goodbye: break
+    }
+  }
+
+  func session(_ session: PeerSession, didReceive event: DataChannelEvent) {
+    switch event {
+    case .opened(let number, let options):
+      let channel = DataChannel(options, key: nextChannel, connection: id)
+      nextChannel += 1
+      channels[number] = channel
+      numbers[channel.key] = number
+      channel.didOpen()
+      events.box.put(.dataChannel(channel))
+    case .open(let number): channels[number]?.didOpen()
+    case .message(let number, let kind, let payload):
+      guard let channel = channels[number] else { return }
+      let count = channel.messages.box.put(
+        kind == .text ? .text(String(repairing: payload.bytes)) : .binary(payload.array))
+      if count > Self.maximumWaiting { session.isDataPaused = true }
+    case .bufferedAmountLow(let number):
+      for box in rooms.removeValue(forKey: number) ?? [] {
+        box.put(())
+        box.finish()
+      }
+    case .closed(let number):
+      if let channel = channels.removeValue(forKey: number) {
+        numbers[channel.key] = nil
+        channel.didClose()
+      }
+      for box in rooms.removeValue(forKey: number) ?? [] { box.finish() }
+    case .connected, .ended: break
+    }
+  }
+
+  func sessionDidWake(_ session: PeerSession) {
+    for socket in sockets { socket.timeout(now: context.now) }
+    for (index, receiver) in receivers {
+      guard let transceiver = transceiver(receiving: session.media.incoming.streams[index]) else { continue }
+      if receiver.timeout(into: transceiver, now: context.now) { session.media.incoming.requestKeyFrame(index) }
+    }
+    finishGathering()
+  }
+
+  func sessionDidReceiveBatch(_ session: PeerSession) {
+    session.ownDeadline = (sockets.compactMap(\.deadline) + receivers.values.compactMap(\.deadline)).min()
+  }
+}
