@@ -13,10 +13,12 @@ let package = Package(
   targets: [
     .target(name: "Pacing", dependencies: [client]),
     .target(name: "Lines"),
+    .target(name: "MediaFiles", dependencies: [webRTC]),
     .executableTarget(name: "chat", dependencies: [client, "Lines"]),
     .executableTarget(name: "follow", dependencies: [client, "Lines"]),
     .executableTarget(name: "talk", dependencies: [client, "Lines"]),
     .executableTarget(name: "peer-chat", dependencies: [client, webRTC, "Lines"]),
+    .executableTarget(name: "peer-agent", dependencies: [webRTC, "Lines", "MediaFiles"]),
     .executableTarget(name: "publish-file", dependencies: [client, "Pacing"]),
     .executableTarget(name: "watch", dependencies: [client]),
     .executableTarget(name: "fetch", dependencies: [client]),

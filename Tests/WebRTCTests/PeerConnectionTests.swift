@@ -27,7 +27,7 @@ import Testing
   }
 
   @Test func `two connections of one program talk over a data channel, each in its order, and end together`() async throws {
-    let (a, b) = (PeerConnection(Self.local), PeerConnection(Self.local))
+    let (a, b) = (try PeerConnection(Self.local), try PeerConnection(Self.local))
     let channel = try await a.createDataChannel("chat")
     async let first: Void = Self.signal(a, to: b) { _ in }
     async let second: Void = Self.signal(b, to: a) { event in
@@ -58,7 +58,7 @@ import Testing
   }
 
   @Test func `video frames arrive whole, and a session of data alone becomes one with media without a new transport`() async throws {
-    let (a, b) = (PeerConnection(Self.local), PeerConnection(Self.local))
+    let (a, b) = (try PeerConnection(Self.local), try PeerConnection(Self.local))
     let channel = try await a.createDataChannel("first")
     let received = PeerTracks()
     async let first: Void = Self.signal(a, to: b) { _ in }
@@ -102,7 +102,7 @@ import Testing
   }
 
   @Test func `what cannot be is a typed error`() async throws {
-    let peer = PeerConnection(Self.local)
+    let peer = try PeerConnection(Self.local)
     // A candidate may overtake its description, but a thousand do not.
     await #expect(throws: PeerError.self) {
       for _ in 0..<1000 { try await peer.add(.init("candidate:1 1 udp 1 192.0.2.1 9 typ host", mid: "0")) }
@@ -117,6 +117,44 @@ import Testing
     await #expect(throws: PeerError.self) { _ = try await peer.createOffer() }
     for await _ in channel.messages {}
     #expect(await channel.waitUntilOpen() == false)
+  }
+}
+
+@Suite struct ICEServerTests {
+  private static func fails(_ url: String, username: String = "ann", credential: String = "secret") -> PeerError.Code? {
+    var configuration = PeerConnection.Configuration()
+    configuration.iceServers = [.init(urls: [url], username: username, credential: credential)]
+    do throws(PeerError) {
+      _ = try PeerConnection(configuration)
+      return nil
+    } catch { return error.code }
+  }
+
+  // RFC 7064 §3.1, RFC 7065 §3.1.
+  @Test(arguments: [
+    "stun:example.org", "stun:192.0.2.1:3478", "STUN:[2001:db8::1]:3478", "stun:[2001:db8::1]", "turn:example.org",
+    "turn:example.org:80?transport=udp", "turn:example.org?transport=TCP", "turns:example.org", "turns:example.org:443?transport=tcp",
+  ])
+  func `a server's URL is taken`(_ url: String) { #expect(Self.fails(url) == nil) }
+
+  @Test(arguments: [
+    "", "example.org", "http://example.org", "stun:", "stun::3478", "stun:example.org:0", "stun:example.org:65536", "stun:example.org:x",
+    "stun:example.org:+1", "stun:example.org?transport=udp", "stun://example.org", "stun:[2001:db8::1", "stun:[example.org]",
+    "turn:example.org?transport=sctp", "turn:example.org?", "turns:example.org?transport=udp", "turn:user@example.org",
+  ])
+  func `what is no server's URL is a syntax error`(_ url: String) { #expect(Self.fails(url) == .syntax) }
+
+  // W3C WebRTC §4.4.1.6.
+  @Test func `a TURN server needs a name and a password, a certificate has to be one, and there is an end to servers`() {
+    #expect(Self.fails("turn:example.org", username: "") == .invalidAccess)
+    #expect(Self.fails("turns:example.org", credential: "") == .invalidAccess)
+    #expect(Self.fails("stun:example.org", username: "", credential: "") == nil)
+    var configuration = PeerConnection.Configuration()
+    configuration.turnTrust = .certificates(pem: "no certificate")
+    configuration.iceServers = [.init(urls: ["turns:example.org"], username: "ann", credential: "secret")]
+    #expect(throws: PeerError.self) { _ = try PeerConnection(configuration) }
+    configuration.iceServers = [.init(urls: Array(repeating: "stun:example.org", count: 17))]
+    #expect(throws: PeerError.self) { _ = try PeerConnection(configuration) }
   }
 }
 

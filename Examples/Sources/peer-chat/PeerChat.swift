@@ -35,7 +35,7 @@ import MartletWebRTC
     let me = UUID().uuidString
     var configuration = PeerConnection.Configuration()
     configuration.includesLoopback = true
-    let peer = PeerConnection(configuration)
+    let peer = try PeerConnection(configuration)
 
     @Sendable func send(_ kind: String, _ text: String = "", mid: String? = nil) async throws {
       let signal = try JSONEncoder().encode(Signal(from: me, kind: kind, text: text, mid: mid))

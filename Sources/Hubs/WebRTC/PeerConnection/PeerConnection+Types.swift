@@ -4,13 +4,46 @@ internal import MartletPrimitives
 extension PeerConnection {
   /// RTCConfiguration, as far as it concerns a program.
   public struct Configuration: Sendable {
-    public struct ICEServer: Sendable {
-      /// `stun:HOST:PORT`.
+    /// RTCIceServer. URLs are `stun:HOST[:PORT]` (RFC 7064), `turn:HOST[:PORT][?transport=udp|tcp]` and `turns:HOST[:PORT]`, which is
+    /// TLS over TCP (RFC 7065).
+    public struct ICEServer: Sendable, Equatable {
       public var urls: [String]
-      public init(urls: [String]) { self.urls = urls }
+      /// Of TURN servers, with the long-term credential (RFC 8489 §9.2).
+      public var username: String
+      public var credential: String
+
+      public init(urls: [String], username: String = "", credential: String = "") {
+        self.urls = urls
+        self.username = username
+        self.credential = credential
+      }
     }
 
+    /// RTCIceTransportPolicy. With `relay` the peer learns no address of this machine.
+    public enum ICETransportPolicy: String, Sendable { case all, relay }
+
+    /// Whose certificates are believed. Apart from `insecure` the certificate must also name the host.
+    public enum Trust: Sendable, Equatable {
+      /// The certificate authorities of the operating system.
+      case system
+      /// Only these, in PEM form: authorities, or the one certificate of a server that signs for itself.
+      case certificates(pem: String)
+      /// Any certificate for any name: for tests on your own machine.
+      case insecure
+    }
+
+    /// ICE over TCP (RFC 6544): `active` connects to a peer's passive candidates, which cost nothing until there are any; `passive` too
+    /// listens on a port of each address.
+    public enum TCPCandidates: Sendable { case none, active, activeAndPassive }
+
+    /// At most 16 URLs.
     public var iceServers: [ICEServer] = []
+    public var iceTransportPolicy = ICETransportPolicy.all
+    /// Of TURN servers over TLS.
+    public var turnTrust = Trust.system
+    /// Without it there are only candidates of TCP, and relays that are reached by TCP or TLS.
+    public var usesUDP = true
+    public var tcpCandidates = TCPCandidates.active
     /// Loopback addresses are candidates too: for two programs of one machine.
     public var includesLoopback = false
     /// Bytes of the largest message that is taken from the peer; announced as `max-message-size`. 1 to 16,777,216.
@@ -45,6 +78,17 @@ extension PeerConnection {
     }
   }
 
+  /// RTCPeerConnectionIceErrorEvent: a STUN or TURN server that gives no candidate, or none any more.
+  public struct CandidateError: Sendable, Equatable {
+    /// Of the configuration.
+    public let url: String
+    /// Where it was asked from: `192.0.2.1:5000`.
+    public let localAddress: String?
+    /// A STUN error code, such as 401 for wrong credentials; 701 when the server was not reached or not understood.
+    public let code: Int
+    public let text: String
+  }
+
   public enum ConnectionState: String, Sendable { case new, connecting, connected, disconnected, failed, closed }
   public enum SignalingState: String, Sendable {
     case stable
@@ -62,6 +106,7 @@ extension PeerConnection {
     case negotiationNeeded
     /// A candidate to send to the peer; `nil` when there are no more.
     case candidate(Candidate?)
+    case candidateError(CandidateError)
     /// The peer opened a channel.
     case dataChannel(DataChannel)
     /// The peer sends on this transceiver, or sends again.

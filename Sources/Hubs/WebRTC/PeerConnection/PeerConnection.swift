@@ -17,12 +17,20 @@ public final class PeerConnection: Sendable {
   let id: UInt64
   private static let count = Atomic<UInt64>(0)
 
-  public init(_ configuration: Configuration = Configuration()) {
+  /// Without servers and with the defaults.
+  public convenience init() { self.init(Configuration(), .none) }
+
+  /// Throws `syntax` for the URL of a server that is none, `invalidAccess` for a TURN server without username or credential.
+  public convenience init(_ configuration: Configuration) throws(PeerError) {
+    self.init(configuration, try ICEServers(configuration))
+  }
+
+  private init(_ configuration: Configuration, _ servers: ICEServers) {
     let id = Self.count.add(1, ordering: .relaxed).newValue
     let events = PeerSequence<Event>(.never)
     self.id = id
     self.events = events
-    PeerLoop.shared.post { residents in residents.connections[id] = PeerConnectionCore(id, configuration, events, residents) }
+    PeerLoop.shared.post { residents in residents.connections[id] = PeerConnectionCore(id, configuration, servers, events, residents) }
   }
 
   deinit { PeerLoop.shared.post { [id] in $0.connections[id]?.close() } }

@@ -17,11 +17,21 @@ extension PeerConnectionCore: PeerSessionHandler {
   }
 
   func session(_ session: PeerSession, didRaise event: ICEEvent) {
-    guard case .needsResolution(let candidate) = event, case .name(let name) = candidate.host else { return }
+    switch event {
+    case .needsResolution(let candidate): resolve(candidate)
+    case .needsConnection(let base, let remote): gatherer.connect(base, to: remote)
+    case .selected(let pair): gatherer.didSelect(pair)
+    case .stateChanged, .consentLost, .roleChanged: break
+    }
+  }
+
+  /// The host name of a candidate, such as browsers hide their addresses behind.
+  private func resolve(_ candidate: ICECandidate) {
+    guard case .name(let name) = candidate.host else { return }
     let id = id
     context.resolve(name) { [weak residents] result in
       guard let core = residents?.connections[id], let ip = try? result.get().first else { return }
-      do throws(ICEError) { try core.session.transport.addRemote(candidate.resolved(to: ip), now: core.context.now) } catch {}
+      core.addRemote(candidate.resolved(to: ip))
       core.session.settle()
     }
   }
@@ -86,15 +96,14 @@ extension PeerConnectionCore: PeerSessionHandler {
   }
 
   func sessionDidWake(_ session: PeerSession) {
-    for socket in sockets { socket.timeout(now: context.now) }
+    gatherer.timeout(now: context.now)
     for (index, receiver) in receivers {
       guard let transceiver = transceiver(receiving: session.media.incoming.streams[index]) else { continue }
       if receiver.timeout(into: transceiver, now: context.now) { session.media.incoming.requestKeyFrame(index) }
     }
-    finishGathering()
   }
 
   func sessionDidReceiveBatch(_ session: PeerSession) {
-    session.ownDeadline = (sockets.compactMap(\.deadline) + receivers.values.compactMap(\.deadline)).min()
+    session.ownDeadline = ([gatherer.deadline] + receivers.values.map(\.deadline)).compactMap(\.self).min()
   }
 }

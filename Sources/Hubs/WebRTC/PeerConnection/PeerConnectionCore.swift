@@ -18,11 +18,11 @@ final class PeerConnectionCore {
   let context: LoopContext
   var negotiation: PeerNegotiation
   var random = RandomSource.system
-  var sockets: [HostSocket] = []
-  var hasGathered = false
+  private let servers: ICEServers
+  lazy var gatherer = CandidateGatherer(configuration, servers, session, self)
+  private var mustGather = true
   /// Of the peer, before its description.
   var waitingCandidates: [PeerConnection.Candidate] = []
-  var resolutions = 0
   /// By their numbers on the wire.
   var channels: [UInt16: DataChannel] = [:]
   var numbers: [UInt64: UInt16] = [:]
@@ -39,18 +39,23 @@ final class PeerConnectionCore {
 
   /// Messages that wait to be read before the peer is stopped, and candidates that wait for a description.
   static let maximumWaiting = 100
+  /// Of this end: those of UDP and TCP of each address, what servers see of them, and relays.
+  private static let maximumCandidates = 96
 
   init(
-    _ id: UInt64, _ configuration: PeerConnection.Configuration, _ events: PeerSequence<PeerConnection.Event>, _ residents: PeerResidents
+    _ id: UInt64, _ configuration: PeerConnection.Configuration, _ servers: ICEServers,
+    _ events: PeerSequence<PeerConnection.Event>, _ residents: PeerResidents
   ) {
     self.id = id
     self.configuration = configuration
+    self.servers = servers
     self.events = events
     self.residents = residents
     context = residents.context
     let identity = try? residents.identity()
     var ice = ICEConfiguration()
     ice.role = .controlling
+    ice.limits.localCandidates = Self.maximumCandidates
     guard let identity else { preconditionFailure("OpenSSL makes a certificate") }
     let transport = PeerTransport(ice, identity: identity, random: random)
     let local = LocalTransport(credentials: transport.localCredentials, fingerprints: [identity.fingerprint])
@@ -147,7 +152,9 @@ final class PeerConnectionCore {
     switch event {
     case .signalingStateChanged: events.box.put(.signalingState(signalingState))
     case .negotiationNeeded: events.box.put(.negotiationNeeded)
-    case .restartICE(let credentials): session.transport.restartICE(with: credentials, now: now)
+    case .restartICE(let credentials):
+      session.transport.restartICE(with: credentials, now: now)
+      mustGather = true
     case .connect(let remote):
       do throws(ICEError) {
         if session.state == .new {
@@ -159,7 +166,7 @@ final class PeerConnectionCore {
         }
       } catch { fail("\(error)") }
     // One that cannot be used is no reason to fail.
-    case .remoteCandidate(let candidate): do throws(ICEError) { try session.transport.addRemote(candidate, now: now) } catch {}
+    case .remoteCandidate(let candidate): addRemote(candidate)
     case .endOfRemoteCandidates: session.transport.endOfRemoteCandidates(now: now)
     case .media(let media): apply(media)
     case .dataChannels(let parameters): openDataChannels(parameters)
@@ -168,7 +175,40 @@ final class PeerConnectionCore {
     }
   }
 
+  func addRemote(_ candidate: ICECandidate) {
+    if let ip = candidate.address?.ip { gatherer.didLearnOfPeer(at: ip) }
+    do throws(ICEError) { try session.transport.addRemote(candidate, now: context.now) } catch {}
+  }
+
   func fail(_ reason: String) { if failure == nil { failure = reason } }
+
+  // MARK: Gathering
+
+  private func gather() {
+    guard mustGather else { return }
+    mustGather = false
+    negotiation.beginLocalCandidates()
+    gatherer.gather()
+  }
+
+  func didGather(_ candidate: ICECandidate) {
+    negotiation.addLocalCandidate(candidate)
+    events.box.put(.candidate(PeerConnection.Candidate("\(candidate)", mid: negotiation.localDescription?.media.first?.mid, lineIndex: 0)))
+  }
+
+  func didGatherAll() {
+    negotiation.endOfLocalCandidates()
+    session.transport.endOfLocalCandidates(now: context.now)
+    events.box.put(.candidate(nil))
+  }
+
+  func didFail(_ error: PeerConnection.CandidateError) { events.box.put(.candidateError(error)) }
+
+  /// An allocation is gone.
+  func didLose(_ base: ICEBase) {
+    negotiation.removeLocalCandidates(at: base.address)
+    session.transport.removeLocal(base, now: context.now)
+  }
 
   // MARK: The end
 
@@ -176,10 +216,7 @@ final class PeerConnectionCore {
     guard residents.connections.removeValue(forKey: id) != nil else { return }
     negotiation.close()
     session.close()
-    for socket in sockets {
-      socket.socket.flush()
-      socket.socket.close()
-    }
+    gatherer.close()
     for watcher in watchers {
       watcher.put(.closed)
       watcher.finish()
@@ -189,7 +226,6 @@ final class PeerConnectionCore {
     for channel in Array(channels.values) + early.map(\.channel) { channel.didClose() }
     for boxes in rooms.values { for box in boxes { box.finish() } }
     for transceiver in transceivers.values { transceiver.finish() }
-    sockets = []
   }
 }
 

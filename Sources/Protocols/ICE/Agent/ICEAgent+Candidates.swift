@@ -26,6 +26,19 @@ extension ICEAgent {
     return candidate
   }
 
+  /// A socket or an allocation is gone: nothing goes out or comes in there any more.
+  package mutating func removeLocal(_ base: ICEBase, now: Instant) {
+    list.retire(base)
+    let isSelected = selection?.pair.base == base
+    for index in list.pairs.indices where list.pairs[index].base == base && list.pairs[index].state != .failed {
+      checks.removeAll { $0.pair == list.pairs[index].id }
+      list.take(index)
+      failPair(index, .unreachable, now: now)
+    }
+    if isSelected { loseSelection(now: now) }
+    proceed(now: now)
+  }
+
   /// No more local candidates come (before the next restart).
   package mutating func endOfLocalCandidates(now: Instant) {
     hasAllLocals = true

@@ -15,7 +15,7 @@ extension ICEAgent {
     (remoteIsLite, hasAllRemotes, hasFailed) = (false, false, false)
     (startedAt, firstSuccessAt, nominating) = (nil, nil, nil)
     checks = []
-    let locals = list.locals.filter { $0.candidate.type != .peerReflexive }
+    let locals = list.locals.filter { $0.candidate.type != .peerReflexive && !$0.isRetired }
     list = CheckList(limits: configuration.limits, locals: locals, firstID: list.unusedID)
     note(.restarted, now: now)
     updateState(now: now)

@@ -60,7 +60,9 @@ package struct ICEAgent: ~Copyable {
   package var selectedPair: ICESelectedPair? { selection?.pair }
 
   /// Our candidates in the order in which they were added, to be signalled.
-  package var localCandidates: [ICECandidate] { list.locals.map(\.candidate).filter { $0.type != .peerReflexive } }
+  package var localCandidates: [ICECandidate] {
+    list.locals.filter { $0.candidate.type != .peerReflexive && !$0.isRetired }.map(\.candidate)
+  }
 
   package var remoteCandidates: [ICECandidate] { list.remotes }
 

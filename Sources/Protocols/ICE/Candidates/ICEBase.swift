@@ -20,7 +20,9 @@ package struct ICEBase: Hashable, Sendable {
 package struct ICELocalCandidate: Equatable, Sendable {
   package let candidate: ICECandidate
   package let base: ICEBase
+  /// Its socket or allocation is gone.
+  var isRetired = false
 
   /// Reflexive candidates are names that others have for a base; pairs are made of the base's own candidate.
-  var isSendable: Bool { candidate.type == .host || candidate.type == .relayed }
+  var isSendable: Bool { !isRetired && (candidate.type == .host || candidate.type == .relayed) }
 }

@@ -30,6 +30,11 @@ struct CheckList {
     return true
   }
 
+  /// Its candidates make no pairs any more; they keep their places.
+  mutating func retire(_ base: ICEBase) {
+    for index in locals.indices where locals[index].base == base { locals[index].isRetired = true }
+  }
+
   /// The place of the candidate at this address; a signalled one takes over that of a peer-reflexive one, since only then
   /// its type and foundation are known (RFC 8838 §11). `nil` when there are too many.
   mutating func insert(remote: ICECandidate) -> Int? {

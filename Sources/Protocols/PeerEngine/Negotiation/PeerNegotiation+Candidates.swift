@@ -1,4 +1,5 @@
 package import MartletICE
+package import MartletPrimitives
 internal import MartletSDP
 
 extension PeerNegotiation {
@@ -6,6 +7,12 @@ extension PeerNegotiation {
   package mutating func addLocalCandidate(_ candidate: ICECandidate) {
     if !localCandidates.contains(candidate) { localCandidates.append(candidate) }
   }
+
+  /// One of ours is gone.
+  package mutating func removeLocalCandidates(at address: SocketAddress) { localCandidates.removeAll { $0.address == address } }
+
+  /// There will be more of ours, as after an ICE restart.
+  package mutating func beginLocalCandidates() { hasAllLocalCandidates = false }
 
   /// There will be no more of ours.
   package mutating func endOfLocalCandidates() { hasAllLocalCandidates = true }

@@ -96,6 +96,12 @@ package final class PeerTransport {
       type, address, base: base, server: server, related: related, tcpType: tcpType, preference: preference, now: now)
   }
 
+  /// A socket or an allocation is gone.
+  package func removeLocal(_ base: ICEBase, now: Instant) {
+    agent.removeLocal(base, now: now)
+    settle(now: now)
+  }
+
   package func endOfLocalCandidates(now: Instant) {
     agent.endOfLocalCandidates(now: now)
     settle(now: now)

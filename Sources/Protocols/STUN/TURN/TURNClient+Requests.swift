@@ -59,11 +59,10 @@ extension TURNClient {
     transmit(bytes)
     // A release is not waited for.
     guard purpose != .release else { return }
-    let schedule: ClientTransaction.Schedule = configuration.transport == .datagram ? .datagram : .stream
     requests.append(
       Request(
         purpose: purpose, id: id, bytes: bytes, isAuthenticated: authentication.isChallenged, challenges: challenges,
-        transaction: ClientTransaction(schedule, now: now)))
+        transaction: ClientTransaction(configuration.schedule, now: now)))
   }
 
   private func content(of purpose: Request.Purpose) -> (STUNMethod, [STUNAttribute]) {

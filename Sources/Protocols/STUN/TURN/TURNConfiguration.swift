@@ -12,6 +12,8 @@ package struct TURNConfiguration: Sendable {
   package var family: AddressFamily?
   /// Asked for; the server decides (§7.2).
   package var lifetime = TimeSpan.seconds(600)
+  /// How a request that is not answered is sent again, and when it is given up.
+  package var schedule: ClientTransaction.Schedule
   package var limits = Limits()
 
   package struct Limits: Sendable {
@@ -30,6 +32,7 @@ package struct TURNConfiguration: Sendable {
     self.transport = transport
     self.username = username
     self.password = password
+    schedule = transport == .datagram ? .datagram : .stream
   }
 }
 

@@ -1,0 +1,78 @@
+"""A TURN server, coturn, on loopback."""
+import contextlib
+import socket
+import subprocess
+
+from conftest import free_port, wait_for
+
+USER, PASSWORD = "ann", "a secret"
+
+
+CONFIGURATION = """
+listening-ip=127.0.0.1
+relay-ip=127.0.0.1
+listening-port={port}
+tls-listening-port={tls_port}
+cert={folder}/turn.pem
+pkey={folder}/key.pem
+lt-cred-mech
+user={user}:{password}
+realm=martlet.test
+no-dtls
+no-cli
+allow-loopback-peers
+pidfile={folder}/turn.pid
+userdb={folder}/turndb
+log-file={folder}/turn.log
+simple-log
+verbose
+"""
+
+
+class Coturn:
+    def __init__(self, folder):
+        self.folder, self.port, self.tls_port = folder, free_port(), free_port()
+        certificate = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                       "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+        subprocess.run([*certificate, "-keyout", folder / "key.pem", "-out", folder / "turn.pem"], check=True, capture_output=True)
+        (folder / "turnserver.conf").write_text(CONFIGURATION.format(
+            port=self.port, tls_port=self.tls_port, folder=folder, user=USER, password=PASSWORD))
+        self.start()
+
+    def start(self):
+        command = ["turnserver", "-c", self.folder / "turnserver.conf"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder)
+        for port in (self.port, self.tls_port):
+            wait_for(lambda: self._listens(port))
+
+    def _listens(self, port):
+        assert self.process.poll() is None, "turnserver ended"
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def server(self, transport="udp", password=PASSWORD):
+        """As RTCIceServer has it."""
+        url = f"turns:localhost:{self.tls_port}?transport=tcp" if transport == "tls" else f"turn:127.0.0.1:{self.port}?transport={transport}"
+        return {"urls": [url], "username": USER, "credential": password}
+
+    @property
+    def authority(self):
+        return str(self.folder / "turn.pem")
+
+    @property
+    def log(self):
+        return "".join(path.read_text() for path in self.folder.glob("turn*.log"))
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@contextlib.contextmanager
+def coturn(folder):
+    server = Coturn(folder)
+    yield server
+    server.stop()
