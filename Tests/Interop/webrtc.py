@@ -66,6 +66,20 @@ PAGE = """(() => {
     await exchange(peer, url);
     element.play().catch(() => {});
   };
+  window.restart = async peer => {
+    const offer = await peer.createOffer({ iceRestart: true });
+    await peer.setLocalDescription(offer);
+    const take = (name, text) => text.match(new RegExp(`a=${name}:(.*)`))[1].trim();
+    const body = ["ice-ufrag", "ice-pwd"].map(name => `a=${name}:${take(name, offer.sdp)}`).join("\\r\\n") + "\\r\\n";
+    const response = await fetch(resource, { method: "PATCH", body,
+      headers: { "Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*" } });
+    const text = await response.text();
+    if (response.status !== 200) throw new Error(text);
+    let sdp = answer;
+    for (const name of ["ice-ufrag", "ice-pwd"]) sdp = sdp.replaceAll(new RegExp(`a=${name}:.*`, "g"), `a=${name}:${take(name, text)}`);
+    await peer.setRemoteDescription({ type: "answer", sdp });
+    return peer.iceConnectionState;
+  };
   window.received = async () => {
     const found = {};
     for (const report of (await viewer.getStats()).values()) {

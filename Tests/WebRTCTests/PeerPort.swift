@@ -50,7 +50,7 @@ struct PeerPort: Sendable {
     let neighbours = mesh.map { PeerNeighbours($0, in: context) }
     if let neighbours { context.register(neighbours) }
     let socket = try PeerSocket(SocketAddress(ip: loopback, port: port), neighbours: neighbours, in: context)
-    try socket.listenForStreams(on: mesh == nil ? 0 : socket.socket.local.port, limits, census: ConnectionCensus())
+    try socket.listenForStreams(limits, census: ConnectionCensus())
     var ice = ICEConfiguration()
     ice.isLite = true
     if mesh != nil { ice.fragmentPrefix = PeerNeighbours.prefix(ofWorker: context.loop.index) }

@@ -42,12 +42,11 @@ package final class PeerSocket: UDPSocketHandler {
     neighbours?.socket = self
   }
 
-  /// Takes TCP connections too, before there are sessions.
+  /// Takes TCP connections too, on the same port. To be called before there are sessions.
   package func listenForStreams(
-    on port: UInt16, _ limits: PeerStreams.Limits = PeerStreams.Limits(), census: ConnectionCensus
+    _ limits: PeerStreams.Limits = PeerStreams.Limits(), census: ConnectionCensus
   ) throws(SystemError) {
-    let address = SocketAddress(ip: socket.local.ip, port: port)
-    let listener = try TCPListener(address, in: context, census: census, refusal: Slice()) { [unowned self] connection in
+    let listener = try TCPListener(socket.local, in: context, census: census, refusal: Slice()) { [unowned self] connection in
       if let streams { streams.accept(connection) } else { connection.close() }
     }
     streams = PeerStreams(listener, index: base.socket + 1, for: self, limits, in: context)

@@ -43,18 +43,23 @@ package final class WebRTCListener {
   package func listen(on address: SocketAddress, census: ConnectionCensus) throws(SystemError) -> SocketAddress {
     var own = address
     if address.port != 0, neighbours == nil { own.port = UInt16(clamping: Int(address.port) + context.loop.index) }
-    let socket = try PeerSocket(own, neighbours: neighbours, in: context)
-    if configuration.takesTCP { try listenForStreams(socket, isChosen: address.port != 0, census) }
+    let socket = try bind(own, census, attempts: own.port == 0 ? 8 : 1)
     self.socket = socket
     addresses = AnnouncedAddresses(configuration.addresses, of: socket, in: context) { [unowned self] in didChange($0) }
     return socket.socket.local
   }
 
-  /// Where the kernel chose the port for UDP, somebody else may have it for TCP.
-  private func listenForStreams(_ socket: PeerSocket, isChosen: Bool, _ census: ConnectionCensus) throws(SystemError) {
-    do throws(SystemError) { try socket.listenForStreams(on: socket.socket.local.port, census: census) } catch {
-      guard !isChosen else { throw error }
-      try socket.listenForStreams(on: 0, census: census)
+  /// Where the kernel chooses the port for UDP, somebody else may have it for TCP.
+  private func bind(_ address: SocketAddress, _ census: ConnectionCensus, attempts: Int) throws(SystemError) -> PeerSocket {
+    let socket = try PeerSocket(address, neighbours: neighbours, in: context)
+    guard configuration.takesTCP else { return socket }
+    do throws(SystemError) {
+      try socket.listenForStreams(census: census)
+      return socket
+    } catch {
+      socket.close()
+      guard attempts > 1 else { throw error }
+      return try bind(address, census, attempts: attempts - 1)
     }
   }
 
