@@ -6,9 +6,13 @@ import Testing
 /// RFC 4571 §2.
 @Suite struct StreamTests {
   private func read(_ bytes: [UInt8], _ reader: inout ICEStreamReader) throws(ICEError) -> [Slice] {
-    var datagrams: [Slice] = []
-    try reader.receive(bytes.span.bytes, into: &datagrams)
-    return datagrams
+    let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 400, alignment: 1)
+    defer { room.deallocate() }
+    var (found, offset) = ([Slice](), 0)
+    while let count = try reader.next(in: bytes.span.bytes, at: &offset, into: room) {
+      found.append(Slice(copying: UnsafeRawBufferPointer(rebasing: room[..<count]).bytes))
+    }
+    return found
   }
 
   @Test func `datagrams come out whole however the stream is cut`() throws {
@@ -28,8 +32,14 @@ import Testing
   }
 
   @Test func `a datagram beyond the limit ends the stream before it is held`() {
-    var reader = ICEStreamReader(frameBytes: 100)
-    #expect(throws: ICEError.limit("bytes of a datagram on TCP", maximum: 100)) { try read([0, 101], &reader) }
+    var reader = ICEStreamReader()
+    #expect(throws: ICEError.limit("bytes of a datagram on TCP", maximum: 400)) { try read([1, 145], &reader) }
+    // Also when its length was cut.
+    #expect(throws: ICEError.limit("bytes of a datagram on TCP", maximum: 400)) {
+      let first = try read([255], &reader)
+      #expect(first.isEmpty)
+      _ = try read([255], &reader)
+    }
     var output: [UInt8] = []
     let isWritten = ICEStream.write([UInt8](repeating: 0, count: 65_536).span.bytes, into: &output)
     #expect(!isWritten && output.isEmpty)

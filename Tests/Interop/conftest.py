@@ -44,14 +44,19 @@ class Server:
     rtmp: int
     rtmps: int
     log: pathlib.Path
+    host: str = "127.0.0.1"
+    # Of an administrator, where the test comes from elsewhere.
+    token: str = ""
 
     def url(self, path):
-        return f"http://127.0.0.1:{self.http}{path}"
+        return f"http://{self.host}:{self.http}{path}"
 
     def rtmp_url(self, path):
-        return f"rtmp://127.0.0.1:{self.rtmp}/{path}"
+        return f"rtmp://{self.host}:{self.rtmp}/{path}"
 
     def get(self, path, headers=None, timeout=20):
+        if self.token and not headers:
+            headers = {"Authorization": f"Bearer {self.token}"}
         request = urllib.request.Request(self.url(path), headers=headers or {})
         try:
             with urllib.request.urlopen(request, timeout=timeout) as response:
@@ -84,10 +89,10 @@ class Server:
         return self.process.poll() is None
 
 
-def start_server(directory, *flags, configuration=None, ports=None, environment=None):
+def start_server(directory, *flags, configuration=None, ports=None, environment=None, host="127.0.0.1", webrtc=":0", token=""):
     ports = ports or [free_port() for _ in range(4)]
-    command = [str(BINARY), "serve", "--http", f"127.0.0.1:{ports[0]}", "--https", f"127.0.0.1:{ports[1]}",
-               "--rtmp", f"127.0.0.1:{ports[2]}", "--rtmps", f"127.0.0.1:{ports[3]}", "--webrtc", ":0", "--diagnostics", *flags]
+    command = [str(BINARY), "serve", "--http", f"{host}:{ports[0]}", "--https", f"{host}:{ports[1]}",
+               "--rtmp", f"{host}:{ports[2]}", "--rtmps", f"{host}:{ports[3]}", "--webrtc", webrtc, "--diagnostics", *flags]
     if configuration:
         path = directory / "martlet.yaml"
         path.write_text(configuration)
@@ -95,7 +100,7 @@ def start_server(directory, *flags, configuration=None, ports=None, environment=
     log = directory / "server.log"
     environment = dict(os.environ, XDG_STATE_HOME=str(directory / "state"), **(environment or {}))
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log.open("w"), cwd=directory, env=environment)
-    server = Server(process, *ports, log)
+    server = Server(process, *ports, log, host, token)
 
     def ready():
         assert server.running, log.read_text()

@@ -13,13 +13,19 @@ WEBRTC_BROWSERS = {"chromium": lambda: Chromium(flags=CHROMIUM), "firefox": lamb
 PAGE = """(() => {
   window.exchange = async (peer, url, headers = {}) => {
     await peer.setLocalDescription();
+    // Else the server learns of candidates by the checks that come from them, not of what kind they are.
+    if (window.gathersFirst) await new Promise(done => {
+      const look = () => { if (peer.iceGatheringState === "complete") done(); };
+      peer.onicegatheringstatechange = look;
+      look();
+    });
     const response = await fetch(url, { method: "POST", headers: { "Content-Type": "application/sdp", ...headers }, body: peer.localDescription.sdp });
     const text = await response.text();
     if (response.status !== 201) throw new Error(`${response.status}: ${text}`);
     window.resource = new URL(response.headers.get("Location"), location.href).href;
     window.etag = response.headers.get("ETag");
     window.answer = text;
-    await peer.setRemoteDescription({ type: "answer", sdp: text });
+    await peer.setRemoteDescription({ type: "answer", sdp: window.edit?.(text) ?? text });
     await new Promise((done, fail) => {
       const look = () => {
         if (peer.connectionState === "connected") done();
@@ -31,7 +37,7 @@ PAGE = """(() => {
     });
   };
   window.publish = async (url, { video = true, audio = true, codec, simulcast } = {}) => {
-    const peer = window.publisher = new RTCPeerConnection();
+    const peer = window.publisher = new RTCPeerConnection(window.configuration);
     // Chromium makes three layers of no less than 960 x 540.
     const size = simulcast ? { width: 1280, height: 720 } : { width: 640, height: 480 };
     const media = await navigator.mediaDevices.getUserMedia({ video: video && { ...size, frameRate: 30 }, audio });
@@ -48,7 +54,7 @@ PAGE = """(() => {
     await exchange(peer, url);
   };
   window.watch = async (url, { video = true, audio = true } = {}) => {
-    const peer = window.viewer = new RTCPeerConnection();
+    const peer = window.viewer = new RTCPeerConnection(window.configuration);
     const element = window.element = document.createElement("video");
     element.muted = true; element.autoplay = true; element.playsInline = true;
     document.body.append(element);
@@ -59,6 +65,20 @@ PAGE = """(() => {
     if (audio) peer.addTransceiver("audio", { direction: "recvonly" });
     await exchange(peer, url);
     element.play().catch(() => {});
+  };
+  window.restart = async peer => {
+    const offer = await peer.createOffer({ iceRestart: true });
+    await peer.setLocalDescription(offer);
+    const take = (name, text) => text.match(new RegExp(`a=${name}:(.*)`))[1].trim();
+    const body = ["ice-ufrag", "ice-pwd"].map(name => `a=${name}:${take(name, offer.sdp)}`).join("\\r\\n") + "\\r\\n";
+    const response = await fetch(resource, { method: "PATCH", body,
+      headers: { "Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*" } });
+    const text = await response.text();
+    if (response.status !== 200) throw new Error(text);
+    let sdp = answer;
+    for (const name of ["ice-ufrag", "ice-pwd"]) sdp = sdp.replaceAll(new RegExp(`a=${name}:.*`, "g"), `a=${name}:${take(name, text)}`);
+    await peer.setRemoteDescription({ type: "answer", sdp });
+    return peer.iceConnectionState;
   };
   window.received = async () => {
     const found = {};
@@ -86,3 +106,7 @@ def page(browser, server):
     browser.open(server.url("/diag/hello"))
     browser.evaluate(PAGE)
     return browser
+
+
+# The server's UDP candidates are kept from the browser, as if nothing of them got through.
+TCP_ONLY = r"window.edit = sdp => sdp.replace(/a=candidate:\S+ \d+ udp .*\r\n/gi, '')"

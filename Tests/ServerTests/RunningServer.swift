@@ -23,13 +23,6 @@ func withServer(
   await server.drain()
 }
 
-/// Does blocking work elsewhere than on the threads that Swift's tasks share.
-func blocking<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
-  try await withCheckedThrowingContinuation { continuation in
-    Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
-  }
-}
-
 func json(_ text: String) throws -> JSON { try JSON(parsing: text) }
 
 /// The test vector.

@@ -3,7 +3,7 @@ import MartletPrimitives
 
 /// A blocking TCP client of a few lines, for tests that talk to a real server: what goes over the wire is written out in the
 /// test, so that no client library can hide a mistake.
-package final class RawClient {
+package final class RawClient: Sendable {
   private let descriptor: Int32
 
   package init(port: UInt16) throws {

@@ -84,6 +84,7 @@ package final class PeerSession {
   package func attach(to socket: PeerSocket) {
     self.socket = socket
     paths[socket.base.socket] = socket.socket
+    if let streams = socket.streams { paths[streams.base.socket] = streams }
     fragments.append(transport.localCredentials.fragment)
     socket.add(self)
   }

@@ -22,12 +22,17 @@ package final class IOVector {
   @discardableResult package func append(_ slice: Slice, from offset: Int = 0) -> Bool {
     guard count < Self.capacity else { return false }
     guard offset < slice.count else { return true }
-    slice.withUnsafeBytes { bytes in
-      parts[count] = iovec(
-        iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress.unsafelyUnwrapped + offset), iov_len: bytes.count - offset)
-    }
+    return slice.withUnsafeBytes { append($0[offset...]) }
+  }
+
+  /// The same for bytes that lie elsewhere.
+  @discardableResult package func append(_ bytes: UnsafeRawBufferPointer.SubSequence) -> Bool {
+    guard count < Self.capacity else { return false }
+    let bytes = UnsafeRawBufferPointer(rebasing: bytes)
+    guard let start = bytes.baseAddress, !bytes.isEmpty else { return true }
+    parts[count] = iovec(iov_base: UnsafeMutableRawPointer(mutating: start), iov_len: bytes.count)
     count += 1
-    byteCount += slice.count - offset
+    byteCount += bytes.count
     return true
   }
 

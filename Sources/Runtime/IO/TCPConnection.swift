@@ -4,27 +4,6 @@ internal import Glibc
 package import MartletCrypto
 package import MartletPrimitives
 
-/// What a connection tells its protocol driver. All calls come on the loop's thread, never from inside one of the
-/// connection's own methods, except `connectionDidClose`, which `close` calls before it returns.
-package protocol TCPConnectionHandler: AnyObject {
-  /// An outgoing connection is established, over TLS once the handshake is complete.
-  func connectionDidOpen(_ connection: TCPConnection)
-  /// Bytes arrived; they are valid during the call only.
-  func connection(_ connection: TCPConnection, didReceive bytes: RawSpan)
-  /// The peer will send no more. The connection stays open for what is still to be written.
-  func connectionDidReachEnd(_ connection: TCPConnection)
-  /// Less than `TCPConnection.lowWater` is buffered again after `write` answered false.
-  func connectionIsWritable(_ connection: TCPConnection)
-  /// The last call: the connection is gone.
-  func connectionDidClose(_ connection: TCPConnection, _ reason: TCPConnection.CloseReason)
-}
-
-extension TCPConnectionHandler {
-  package func connectionDidOpen(_ connection: TCPConnection) {}
-  package func connectionDidReachEnd(_ connection: TCPConnection) { connection.closeAfterFlush() }
-  package func connectionIsWritable(_ connection: TCPConnection) {}
-}
-
 /// One TCP connection on one loop, driven by readiness: libuv says when, this class reads and writes.
 ///
 /// Writing has two parts. Replies of this connection alone wait in a queue here. Shared output (a stream's wire ring, a
@@ -106,6 +85,19 @@ package final class TCPConnection: OutputSink, LoopResident {
     context.schedule(after: Self.handshakeTimeout) { [weak self] in
       if let self, self.secure?.accept != nil { self.close(.insecure(TLSError(.failure, "the handshake took too long"))) }
     }
+  }
+
+  /// Takes over a connection that another loop gave up; the handler is to be set before anything else is done.
+  package init(_ handover: TCPHandover, in context: LoopContext) {
+    descriptor = handover.takeDescriptor()
+    remote = handover.remote
+    census = handover.census
+    self.context = context
+    state = .open
+    lastRead = context.now
+    lastWrite = lastRead
+    poll = LoopHandle.make()
+    start()
   }
 
   /// Begins to connect; the handler hears `connectionDidOpen` or `connectionDidClose`.
@@ -477,6 +469,18 @@ package final class TCPConnection: OutputSink, LoopResident {
     replies = nil
     context.remove(self)
     handlerDidClose(reason)
+  }
+
+  /// Gives the connection up, for another loop to take; the handler hears no more of it. `nil` when that is not possible: it is
+  /// over TLS, or something waits to be sent.
+  package func handOver() -> TCPHandover? {
+    guard state == .open, secure == nil, bufferedBytes == 0, !closesAfterFlush else { return nil }
+    state = .closed
+    uv_poll_stop(poll.pointer)
+    poll.close()
+    (handler, source) = (nil, nil)
+    context.remove(self)
+    return TCPHandover(descriptor, remote: remote, census: census)
   }
 
   internal func loopWillStop() { close(.serverStopping) }

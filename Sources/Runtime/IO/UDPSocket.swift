@@ -82,7 +82,7 @@ package final class UDPSocket: LoopResident {
     uv_poll_start(poll.pointer, Int32(UV_READABLE.rawValue)) { handle, _, _ in
       guard let data = handle?.pointee.data else { return }
       let socket = Unmanaged<UDPSocket>.fromOpaque(data).takeUnretainedValue()
-      withExtendedLifetime(socket) { socket.receive() }
+      withExtendedLifetime(socket) { socket.receive(from: socket.descriptor) }
     }
   }
 
@@ -99,6 +99,21 @@ package final class UDPSocket: LoopResident {
     entries.deallocate()
   }
 
+  /// Of a port that several workers share: what `peer` sends comes to this one from now on, wherever the kernel took it to before.
+  /// It is heard as what comes in here. The kernel looks through all branches of a port for each datagram: there should be few.
+  package func branch(to peer: SocketAddress) throws(SystemError) -> UDPBranch {
+    let descriptor = local.withSockaddr { martlet_udp_bind($0, $1, Self.branchBuffer, 1) }
+    guard descriptor >= 0 else { throw SystemError("bind UDP \(local)", code: -descriptor) }
+    let code = peer.withSockaddr(mapped: isDualStack) { connect(descriptor, $0, $1) == 0 ? 0 : errno }
+    guard code == 0 else {
+      Glibc.close(descriptor)
+      throw SystemError("connect UDP to \(peer)", code: code)
+    }
+    return UDPBranch(descriptor, of: self)
+  }
+
+  private static let branchBuffer: Int32 = 1 << 20
+
   package func close() {
     guard isOpen else { return }
     isOpen = false
@@ -113,7 +128,8 @@ package final class UDPSocket: LoopResident {
 
   // MARK: Receiving
 
-  private func receive() {
+  /// - Parameter descriptor: this socket's, or that of a branch.
+  internal func receive(from descriptor: Int32) {
     // A few batches a turn, so that a flood leaves room for timers and for the other sockets.
     for _ in 0..<4 where isOpen {
       for index in 0..<Self.receiveBatch {

@@ -11,10 +11,13 @@ package struct ListenError: Error, Equatable, Sendable, CustomStringConvertible 
 
   /// The addresses that can be listened on: those wanted, but IPv4 alone where the machine has no IPv6 and every address was
   /// meant.
-  internal static func settle(_ wanted: ServerConfiguration.Listeners) throws(ListenError) -> ServerConfiguration.Listeners {
+  /// - Parameter mediaTakesTCP: the port of WebRTC must be free for TCP too.
+  internal static func settle(
+    _ wanted: ServerConfiguration.Listeners, mediaTakesTCP: Bool
+  ) throws(ListenError) -> ServerConfiguration.Listeners {
     ServerConfiguration.Listeners(
       http: try settle(wanted.http, "http"), https: try settle(wanted.https, "https"), rtmp: try settle(wanted.rtmp, "rtmp"),
-      rtmps: try settle(wanted.rtmps, "rtmps"), webrtc: try settleUDP(wanted.webrtc))
+      rtmps: try settle(wanted.rtmps, "rtmps"), webrtc: try settleMedia(wanted.webrtc, mediaTakesTCP))
   }
 
   private static func settle(_ address: SocketAddress?, _ name: String) throws(ListenError) -> SocketAddress? {
@@ -31,14 +34,15 @@ package struct ListenError: Error, Equatable, Sendable, CustomStringConvertible 
   }
 
   /// The other workers' ports are tried when they listen.
-  private static func settleUDP(_ address: SocketAddress?) throws(ListenError) -> SocketAddress? {
+  private static func settleMedia(_ address: SocketAddress?, _ takesTCP: Bool) throws(ListenError) -> SocketAddress? {
     guard let address else { return nil }
     do throws(SystemError) {
       try UDPSocket.probe(address)
+      if takesTCP { try TCPListener.probe(address) }
       return address
     } catch {
       if address.ip == .anyV6, error.code == EAFNOSUPPORT || error.code == EADDRNOTAVAIL {
-        return try settleUDP(SocketAddress(ip: .anyV4, port: address.port))
+        return try settleMedia(SocketAddress(ip: .anyV4, port: address.port), takesTCP)
       }
       throw ListenError(reason: error, advice: advice(error.code, "webrtc", address))
     }

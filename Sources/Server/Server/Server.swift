@@ -1,5 +1,6 @@
 internal import Glibc
 internal import MartletCrypto
+internal import MartletEndpoints
 internal import MartletIO
 internal import MartletMedia
 package import MartletPrimitives
@@ -53,7 +54,8 @@ public final class Server: Sendable {
 
   /// The first worker may be given a port by the kernel; the others share it.
   private static func listen(_ workers: [Worker], _ shared: SharedServices) async throws(ListenError) -> ServerConfiguration.Listeners {
-    var listeners = try ListenError.settle(shared.configuration.listeners)
+    var listeners = try ListenError.settle(
+      shared.configuration.listeners, mediaTakesTCP: shared.configuration.webrtc.takesTCP)
     for worker in workers {
       let addresses = listeners
       let result = await worker.run { context -> Result<ServerConfiguration.Listeners, ListenError> in

@@ -7,6 +7,7 @@ internal import MartletMessages
 internal import MartletPrimitives
 internal import MartletStorage
 internal import MartletWeb
+internal import MartletWebRTC
 internal import Synchronization
 
 /// What one worker runs: its hub, its endpoints and its listeners, put together on the worker's own thread.
@@ -47,7 +48,7 @@ internal final class WorkerServices {
     live = LiveEndpoint(admission)
     outputs = OutputServices(shared, admission)
     relay = RTMPRelay(configuration.relay, admission)
-    webrtc = WebRTCListener(configuration.webrtc, identity: shared.identity, in: context)
+    webrtc = WebRTCListener(configuration.webrtc, identity: shared.identity, mesh: shared.peerMesh, in: context)
     context.register(webrtc)
     whip = WHIPEndpoint(admission, webrtc, loops: shared.loops, context.service(HeldExchanges.self))
     channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
@@ -99,10 +100,10 @@ internal final class WorkerServices {
     if let address = listeners.rtmps {
       bound.rtmps = try rtmp.listen(on: address, tls: { certificates.rtmp }, census: census, in: context)
     }
-    // Each worker has a port of its own, so that what a peer sends comes to where its session lives.
+    // Each worker has a port of its own, so that what a peer sends comes to where its session lives, or all share that of the first.
     if let address = listeners.webrtc, shared.configuration.listeners.webrtc != nil {
-      let wanted = shared.configuration.listeners.webrtc?.port == 0 ? SocketAddress(ip: address.ip, port: 0) : address
-      let own = try webrtc.listen(on: wanted)
+      let isAnyPort = shared.configuration.listeners.webrtc?.port == 0 && shared.peerMesh == nil
+      let own = try webrtc.listen(on: isAnyPort ? SocketAddress(ip: address.ip, port: 0) : address, census: census)
       if context.loop.index == 0 { bound.webrtc = own }
     }
     return bound
@@ -151,6 +152,8 @@ internal struct SharedServices: Sendable {
   let mesh: MediaMesh
   let channelMesh: ChannelMesh
   let engineMesh: EngineMesh
+  /// `nil` where each worker has a port of its own for WebRTC.
+  let peerMesh: PeerMesh?
   let certificates: CertificateStore
   /// The policy that workers begin with; each has its own copy.
   let policy: AccessPolicy
@@ -192,6 +195,7 @@ internal struct SharedServices: Sendable {
     mesh = MediaMesh(loops: loops)
     channelMesh = ChannelMesh(loops: loops)
     engineMesh = EngineMesh(loops: loops)
+    peerMesh = configuration.webrtc.usesSinglePort && loops.count > 1 ? PeerMesh(loops: loops) : nil
     certificates = try CertificateStore(configuration.tls, state: configuration.state, log: log)
     transcoders = Transcoders(maximumVideo: configuration.transcode.video == .auto ? configuration.transcode.maximumStreams : 0)
     hls = HLSCatalog(loops: loops, start: started, random: UInt32.random(in: 0...UInt32.max))

@@ -23,10 +23,10 @@ extension FuzzEntry {
   }
 
   private static func datagrams(_ pieces: [ArraySlice<UInt8>]) -> [Slice]? {
-    var (reader, datagrams) = (ICEStreamReader(frameBytes: 512), [Slice]())
+    var (reader, datagrams) = (ICEStreamReader(), [Slice]())
     for piece in pieces {
       do throws(ICEError) {
-        try reader.receive(piece.span.bytes, into: &datagrams)
+        datagrams += try reader.readAll(piece.span.bytes, limit: 512)
       } catch { return nil }
       require(reader.heldBytes < 514, "more than one datagram is held")
     }
@@ -84,5 +84,18 @@ extension FuzzEntry {
       if let pair, configuration.isLite { require(proven.contains(pair.remote), "a selected address that has proven nothing") }
       if let deadline { require(deadline > now || agent.pairs.count > 1, "a deadline that does not move on") }
     }
+  }
+}
+
+extension ICEStreamReader {
+  /// All datagrams that are complete with these bytes.
+  fileprivate mutating func readAll(_ bytes: RawSpan, limit: Int) throws(ICEError) -> [Slice] {
+    let room = UnsafeMutableRawBufferPointer.allocate(byteCount: limit, alignment: 1)
+    defer { room.deallocate() }
+    var (found, offset) = ([Slice](), 0)
+    while let count = try next(in: bytes, at: &offset, into: room) {
+      found.append(Slice(copying: UnsafeRawBufferPointer(rebasing: room[..<count]).bytes))
+    }
+    return found
   }
 }

@@ -46,6 +46,8 @@ package struct IncomingMedia: Sendable {
   package private(set) var streams: [IncomingStream] = []
   package private(set) var drops = Drops()
   private var sections: [IncomingSection]
+  /// Whether the peer sends any.
+  package var expectsMedia: Bool { !sections.isEmpty }
   private var sources: [Source] = []
   private let limits: Limits
   /// The sender of our reports.

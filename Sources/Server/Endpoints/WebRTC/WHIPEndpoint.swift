@@ -209,6 +209,7 @@ package final class WHIPEndpoint {
 
   private func begin(_ exchange: HTTPExchange, _ session: any WebRTCSession, _ client: ClientInfo, _ answer: String) {
     listener.sessions[session.id] = session
+    listener.begun += 1
     admission.access.sessionDidBegin(client)
     context.log(.info, client.transport, "\(client.path): session begins", ["peer": "\(client.remote)", "client": client.id])
     session.peer.settle()

@@ -23,7 +23,7 @@ extension WebRTCListener {
   internal func didFail(_ session: any WebRTCMediaSession) {
     guard session.peer.transport.srtpProfile == nil else { return }
     failed += 1
-    let report = WebRTCReport(session, port: port, at: context.wallTime)
+    let report = WebRTCReport(session, port: port, takesTCP: takesTCP, at: context.wallTime)
     if failures.count == Self.keptFailures { failures.removeFirst() }
     failures.append(report)
     let client = session.client
@@ -38,12 +38,15 @@ extension WebRTCListener {
 
   /// Where peers send to.
   private var port: UInt16 { socket?.socket.local.port ?? 0 }
+  private var takesTCP: Bool { socket?.streams != nil }
 
   // MARK: For REST and metrics
 
   /// Those that are there, then those that failed lately.
   package var reports: [WebRTCReport] {
-    sessions.values.compactMap { $0 as? any WebRTCMediaSession }.map { WebRTCReport($0, port: port, at: context.wallTime) } + failures
+    sessions.values.compactMap { $0 as? any WebRTCMediaSession }.map {
+      WebRTCReport($0, port: port, takesTCP: takesTCP, at: context.wallTime)
+    } + failures
   }
 
   /// Of all sessions since the start.

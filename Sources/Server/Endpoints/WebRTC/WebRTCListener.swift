@@ -7,55 +7,68 @@ internal import MartletPeerEngine
 package import MartletPrimitives
 package import MartletWebRTC
 
-/// The WebRTC side of one worker: its UDP port, the sessions on it, and what is announced of it.
+/// The WebRTC side of one worker: its port, the sessions on it, and what is announced of it.
 package final class WebRTCListener {
   package let configuration: WebRTCConfiguration
   package let identity: DTLSIdentity
   package let clock: PeerClock
   package private(set) var socket: PeerSocket?
-  package private(set) var announced: [SocketAddress] = []
+  internal private(set) var addresses: AnnouncedAddresses?
   internal let context: LoopContext
+  /// The other workers, where all share one port.
+  private let neighbours: PeerNeighbours?
   internal var random = RandomSource.system
   /// By the id in their resource's URL.
   internal var sessions: [String: any WebRTCSession] = [:]
-  /// Over the life of the worker: sessions by the type of pair they ended up with, and those that never had one.
+  /// Over the life of the worker: sessions that began, by the type of pair those that ended up with, and those that never had one.
+  package internal(set) var begun = 0
   package internal(set) var connectedByPair: [String: Int] = [:]
   package internal(set) var failed = 0
   /// What the sessions that have ended did, and the last of those that failed, oldest first.
   internal var ended = WebRTCTotals()
   internal var failures: [WebRTCReport] = []
 
-  package init(_ configuration: WebRTCConfiguration, identity: DTLSIdentity, in context: LoopContext) {
+  /// - Parameter mesh: of the workers that share one port.
+  package init(_ configuration: WebRTCConfiguration, identity: DTLSIdentity, mesh: PeerMesh? = nil, in context: LoopContext) {
     self.configuration = configuration
     self.identity = identity
     self.context = context
     clock = PeerClock(in: context)
+    neighbours = mesh.map { PeerNeighbours($0, in: context) }
+    if let neighbours { context.register(neighbours) }
   }
 
-  /// - Parameter address: with the port of the first worker; each next one has the next port.
+  /// - Parameter address: with the port of the first worker; unless all share it, each next one has the next port.
   /// - Returns: where it listens.
-  package func listen(on address: SocketAddress) throws(SystemError) -> SocketAddress {
+  package func listen(on address: SocketAddress, census: ConnectionCensus) throws(SystemError) -> SocketAddress {
     var own = address
-    if address.port != 0 { own.port = UInt16(clamping: Int(address.port) + context.loop.index) }
-    let socket = try PeerSocket(own, in: context)
+    if address.port != 0, neighbours == nil { own.port = UInt16(clamping: Int(address.port) + context.loop.index) }
+    let socket = try bind(own, census, attempts: own.port == 0 ? 8 : 1)
     self.socket = socket
-    announced = announcedAddresses(socket.socket.local)
+    addresses = AnnouncedAddresses(configuration.addresses, of: socket, in: context) { [unowned self] in didChange($0) }
     return socket.socket.local
   }
 
-  /// An address that was bound is the one to announce; for all of them, those of the machine's interfaces.
-  private func announcedAddresses(_ local: SocketAddress) -> [SocketAddress] {
-    let configured = configuration.addresses.compactMap { IPAddress($0) }
-    let isAny = local.ip == .anyV4 || local.ip == .anyV6
-    let ips = configured.isEmpty ? (isAny ? NetworkInterfaces.addresses(v6: local.ip == .anyV6) : [local.ip]) : configured
-    return ips.map { SocketAddress(ip: $0, port: local.port) }
+  /// Where the kernel chooses the port for UDP, somebody else may have it for TCP.
+  private func bind(_ address: SocketAddress, _ census: ConnectionCensus, attempts: Int) throws(SystemError) -> PeerSocket {
+    let socket = try PeerSocket(address, neighbours: neighbours, in: context)
+    guard configuration.takesTCP else { return socket }
+    do throws(SystemError) {
+      try socket.listenForStreams(census: census)
+      return socket
+    } catch {
+      socket.close()
+      guard attempts > 1 else { throw error }
+      return try bind(address, census, attempts: attempts - 1)
+    }
   }
 
-  /// A host name of `webrtc.addresses` was resolved.
-  package func announce(_ ip: IPAddress) {
-    guard let socket else { return }
-    let address = SocketAddress(ip: ip, port: socket.socket.local.port)
-    if !announced.contains(address) { announced.append(address) }
+  /// Said once for all workers, whose ports the start message names.
+  private func didChange(_ addresses: AnnouncedAddresses) {
+    guard context.loop.index == 0 else { return }
+    let list = { (addresses: [SocketAddress]) in addresses.map { "\($0)" }.joined(separator: ", ") }
+    let streams = addresses.streams.isEmpty ? "no TCP" : "TCP " + list(addresses.streams)
+    context.log(.info, "webrtc", "peers are told of UDP \(list(addresses.datagrams)); \(streams) (webrtc.addresses)")
   }
 
   /// The session's id is the worker's number and something nobody can guess.
@@ -65,22 +78,32 @@ package final class WebRTCListener {
   internal static func worker(of id: String) -> Int? { id.split(separator: "-").first.flatMap { Int($0) } }
 
   internal func makeTransport() -> PeerTransport? {
-    guard let socket else { return nil }
+    guard let socket, let addresses else { return nil }
     var ice = ICEConfiguration()
     ice.isLite = true
+    if neighbours != nil { ice.fragmentPrefix = PeerNeighbours.prefix(ofWorker: context.loop.index) }
     let transport = PeerTransport(ice, identity: identity, random: random)
     let now = context.now
-    for (index, address) in announced.enumerated() {
-      // The first address is the one that is preferred; loopback serves this machine alone.
-      let preference = UInt16(address.ip.isLoopback ? 1000 : 65_535 - min(index, 60_000))
-      transport.addLocal(.host, address, base: socket.base, preference: preference, now: now)
+    for (index, address) in addresses.datagrams.enumerated() {
+      transport.addLocal(.host, address, base: socket.base, preference: Self.preference(address, index), now: now)
+    }
+    for (index, address) in addresses.streams.enumerated() {
+      guard let base = socket.streams?.base else { break }
+      transport.addLocal(.host, address, base: base, tcpType: .passive, preference: Self.preference(address, index), now: now)
     }
     transport.endOfLocalCandidates(now: now)
     return transport
   }
 
+  /// The first address is the one that is preferred; loopback serves this machine alone.
+  private static func preference(_ address: SocketAddress, _ index: Int) -> UInt16 {
+    // In steps that the priority of a TCP candidate can tell apart (RFC 6544 §4.2).
+    UInt16(address.ip.isLoopback ? 1000 : 65_535 - min(index, 1000) * 8)
+  }
+
   package func close() {
     for session in sessions.values { session.end("the server is stopping") }
+    addresses?.stop()
     socket?.close()
     socket = nil
   }

@@ -70,9 +70,9 @@ package struct WebRTCReport: Sendable {
 
 extension WebRTCReport {
   /// - Parameters:
-  ///   - port: that peers send to.
+  ///   - port: that peers send to; `takesTCP` too.
   ///   - time: of the failure, where there was one.
-  internal init(_ session: any WebRTCMediaSession, port: UInt16, at time: WallTime) {
+  internal init(_ session: any WebRTCMediaSession, port: UInt16, takesTCP: Bool, at time: WallTime) {
     let peer = session.peer
     let transport = peer.transport
     let hasFailed = transport.state == .failed
@@ -93,7 +93,7 @@ extension WebRTCReport {
     drops = peer.drops
     failedAt = hasFailed ? time : nil
     failure = hasFailed ? transport.failure : nil
-    diagnosis = hasFailed ? WebRTCDiagnosis(peer, of: client, port: port).text : nil
+    diagnosis = hasFailed ? WebRTCDiagnosis(peer, of: client, port: port, takesTCP: takesTCP).text : nil
     let start = transport.trace.first?.time ?? .zero
     trace = hasFailed ? transport.trace.map { ($0.time - start, Self.text($0.fact)) } : []
   }
@@ -128,8 +128,8 @@ extension WebRTCReport.Pair {
     kind = pair.kind
     (localType, remoteType) = (pair.localType.rawValue, pair.remoteType.rawValue)
     remote = pair.remote
-    // All candidates share one socket, which may be bound to all addresses: the one offered that could have been meant.
-    let offered = transport.localCandidates.compactMap(\.address)
+    // All candidates of a kind share one socket, which may be bound to all addresses: the one offered that could have been meant.
+    let offered = transport.localCandidates.filter { $0.transport == pair.base.transport }.compactMap(\.address)
     local =
       offered.first { $0.ip.isV4 == pair.remote.ip.isV4 && $0.ip.isLoopback == pair.remote.ip.isLoopback } ?? pair.base.address
   }

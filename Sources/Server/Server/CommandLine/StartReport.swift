@@ -1,3 +1,4 @@
+internal import MartletEndpoints
 package import MartletPrimitives
 
 /// What the log says when the server is ready: where it listens, what to open, and what is left open.
@@ -12,13 +13,19 @@ package struct StartReport {
 
   package func write(to log: Log) {
     for (name, address) in listeners {
-      // Each worker has its own UDP port.
-      let others = name == "WebRTC" && configuration.workers > 1 && configuration.listeners.webrtc?.port != 0
-      log(.info, "server", "\(name) listens on \(address)" + (others ? " to \(Int(address.port) + configuration.workers - 1)" : ""))
+      log(.info, "server", "\(name) listens on \(address)" + (name == "WebRTC" ? mediaPorts(address) : ""))
     }
     log(.info, "server", "ready", ["workers": "\(configuration.workers)", "version": MartletVersion.text])
     for line in invitations { log(.info, "server", line) }
     for warning in warnings { log(.warning, "server", warning) }
+  }
+
+  /// Each worker has its own port, unless they share one.
+  private func mediaPorts(_ first: SocketAddress) -> String {
+    let webrtc = configuration.webrtc
+    let others = configuration.workers > 1 && configuration.listeners.webrtc?.port != 0 && !webrtc.usesSinglePort
+    let range = others ? " to \(Int(first.port) + configuration.workers - 1)" : ""
+    return range + (webrtc.takesTCP ? ", UDP and TCP" : ", UDP")
   }
 
   private var listeners: [(String, SocketAddress)] {

@@ -80,6 +80,7 @@ internal enum WebRTCCollector {
       Metric(
         "martlet_webrtc_connected_total", .counter, "Connections that came about, again after an interruption, by type of pair.",
         labelled("pair", listener.connectedByPair)),
+      Metric("martlet_webrtc_begun_total", .counter, "Sessions that began.", listener.begun),
       Metric("martlet_webrtc_failed_total", .counter, "Sessions that never came about.", listener.failed),
       Metric("martlet_webrtc_packets_total", .counter, "Media packets by direction.", ways(totals.packetsIn, totals.packetsOut)),
       Metric("martlet_webrtc_bytes_total", .counter, "Bytes of datagrams by direction.", ways(totals.bytesIn, totals.bytesOut)),
@@ -87,6 +88,18 @@ internal enum WebRTCCollector {
       Metric("martlet_webrtc_drops_total", .counter, "What came in and was not taken.", labelled("reason", totals.drops)),
       Metric(
         "martlet_webrtc_unknown_datagrams_total", .counter, "Datagrams of no session.", listener.socket?.statistics.unknown ?? 0),
+      Metric(
+        "martlet_webrtc_forwarded_datagrams_total", .counter, "Datagrams that came in at another worker than that of their session.",
+        listener.socket?.statistics.forwarded ?? 0),
+    ] + (listener.socket?.streams.map(collect) ?? [])
+  }
+
+  private static func collect(_ streams: PeerStreams) -> [Metric] {
+    [
+      Metric("martlet_webrtc_tcp_connections", .gauge, "TCP connections of peers.", streams.count),
+      Metric("martlet_webrtc_tcp_accepted_total", .counter, "TCP connections to the media port.", streams.statistics.accepted),
+      Metric("martlet_webrtc_tcp_refused_total", .counter, "Those that passed no check.", streams.statistics.refused),
+      Metric("martlet_webrtc_tcp_dropped_total", .counter, "Datagrams for peers that did not keep up.", streams.statistics.dropped),
     ]
   }
 

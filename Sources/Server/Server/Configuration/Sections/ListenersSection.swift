@@ -14,7 +14,8 @@ internal enum ListenersSection {
       SettingKey("rtmps", \.listeners.rtmps, .listener, "RTMP over TLS.", flag: "rtmps", environment: "MARTLET_RTMPS"),
       SettingKey(
         "webrtc", \.listeners.webrtc, .listener,
-        "WebRTC media over UDP: the port of the first worker; each next worker has the next port.", flag: "webrtc",
+        "WebRTC media over UDP and TCP: the port of the first worker; each next worker has the next port (but webrtc.single_port).",
+        flag: "webrtc",
         environment: "MARTLET_WEBRTC"),
     ])
 }

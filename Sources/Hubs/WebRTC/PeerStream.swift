@@ -1,0 +1,57 @@
+internal import MartletICE
+internal import MartletIO
+internal import MartletPrimitives
+
+/// One TCP connection of a peer: datagrams behind their lengths in both directions (RFC 4571).
+final class PeerStream: TCPConnectionHandler, OutputSource {
+  let connection: TCPConnection
+  /// Whom the first frame named; the connection is theirs for life.
+  weak var session: PeerSession?
+  /// The session for which the peer has passed a check on it.
+  var admission: ObjectIdentifier?
+  private unowned let streams: PeerStreams
+  private var reader = ICEStreamReader()
+  private var output = FrameRing()
+
+  init(_ connection: TCPConnection, of streams: PeerStreams) {
+    self.connection = connection
+    self.streams = streams
+    connection.handler = self
+    connection.source = self
+    connection.boundKernelOutput()
+  }
+
+  // MARK: In
+
+  func connection(_ connection: TCPConnection, didReceive bytes: RawSpan) { receive(bytes) }
+
+  func receive(_ bytes: RawSpan) {
+    var offset = 0
+    do throws(ICEError) {
+      while connection.isOpen, let count = try reader.next(in: bytes, at: &offset, into: streams.inbox) {
+        let datagram = UnsafeMutableRawBufferPointer(rebasing: streams.inbox[..<count])
+        guard streams.receive(datagram, on: self, rest: bytes.extracting(offset..<bytes.byteCount)) else { break }
+      }
+    } catch { connection.close() }
+    streams.settle()
+  }
+
+  func connectionDidClose(_ connection: TCPConnection, _ reason: TCPConnection.CloseReason) { streams.remove(self) }
+
+  // MARK: Out
+
+  /// A peer that does not keep up loses media first: what is left of the room is for checks, DTLS and data, without which it would
+  /// be taken for dead.
+  /// - Returns: false when it was dropped.
+  func append(_ datagram: UnsafeRawBufferPointer, limit: Int) -> Bool {
+    let isMedia = datagram.first.map { (128...191).contains($0) } ?? false
+    guard connection.isOpen, output.append(datagram, limit: isMedia ? limit / 4 * 3 : limit) else { return false }
+    connection.setNeedsFlush()
+    return true
+  }
+
+  var isMidMessage: Bool { false }
+  var hasMore: Bool { output.count > 0 }
+  func gather(into vector: IOVector, _ scope: GatherScope) { output.gather(into: vector) }
+  func advance(by count: Int) { output.advance(by: count) }
+}

@@ -1,0 +1,84 @@
+internal import MartletIO
+package import MartletPrimitives
+internal import MartletSTUN
+
+/// Asks STUN servers how a socket of ours is seen from outside (RFC 8489), again and again: that also keeps the mapping of a NAT open.
+package final class ReflexiveDiscovery {
+  private enum Server {
+    case asking(BindingQuery)
+    case idle(until: Instant)
+  }
+
+  /// UDP mappings of NATs live for 30 s and more (RFC 4787 §4.3 asks for two minutes).
+  private static let interval = TimeSpan.seconds(25)
+
+  /// What a server saw; called on the loop's thread.
+  private let learned: (SocketAddress, _ server: SocketAddress) -> Void
+  private let socket: UDPSocket
+  private let context: LoopContext
+  private var servers: [SocketAddress: Server] = [:]
+  private var random = RandomSource.system
+  private var timer: SlabID?
+
+  package init(of socket: PeerSocket, learned: @escaping (SocketAddress, _ server: SocketAddress) -> Void) {
+    self.socket = socket.socket
+    self.learned = learned
+    context = socket.socket.context
+  }
+
+  /// Begins to ask `server`, and goes on until `stop`.
+  package func ask(_ server: SocketAddress) {
+    guard servers[server] == nil else { return }
+    begin(server)
+    arm()
+  }
+
+  package func stop() {
+    servers = [:]
+    if let timer { context.cancel(timer) }
+  }
+
+  private func begin(_ server: SocketAddress) {
+    let query = BindingQuery(random: &random, now: context.now)
+    servers[server] = .asking(query)
+    socket.send(query.request.span.bytes, to: server)
+  }
+
+  /// - Returns: whether it was an answer that was waited for.
+  internal func receive(_ datagram: RawSpan, from server: SocketAddress) -> Bool {
+    guard case .asking(var query) = servers[server] else { return false }
+    do throws(STUNError) {
+      let answer = try query.receive(datagram)
+      servers[server] = .idle(until: context.now + Self.interval)
+      if case .mapped(let address) = answer { learned(address, server) }
+      return true
+    } catch { return false }
+  }
+
+  private func arm() {
+    let next = servers.values.compactMap { server -> Instant? in
+      switch server {
+      case .asking(let query): query.deadline
+      case .idle(let until): until
+      }
+    }
+    guard let next = next.min() else { return }
+    if let timer { context.cancel(timer) }
+    timer = context.schedule(at: next) { [weak self] in self?.wake() }
+  }
+
+  private func wake() {
+    timer = nil
+    let now = context.now
+    for (address, server) in servers {
+      switch server {
+      case .idle(let until): if until <= now { begin(address) }
+      case .asking(var query):
+        let action = query.timeout(now: now)
+        servers[address] = action == .failed ? .idle(until: now + Self.interval) : .asking(query)
+        if action == .transmit { socket.send(query.request.span.bytes, to: address) }
+      }
+    }
+    arm()
+  }
+}

@@ -1,0 +1,165 @@
+"""Browsers behind NATs and firewalls, and through a relay: networks of namespaces, real programs, decoded frames."""
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+
+import pytest
+from browsers import Chromium, Firefox
+from conftest import AUDIO, VIDEO, start_server, stop_server, wait_for
+from networks import NATS, Internet
+from test_webrtc import PLAIN, playing
+from webrtc import CHROMIUM, FIREFOX, page
+
+SERVER, TURN, ROUTER, HOME = "203.0.113.10", "203.0.113.20", "203.0.113.30", "10.77.0.2"
+PORTS = [8080, 8443, 1935, 1936]
+TOKEN = "let-the-test-look"
+ADMINISTRATOR = f"auth: {{keys: [{{key: {TOKEN}, do: admin}}]}}\n"
+
+
+@pytest.fixture(scope="module")
+def internet():
+    for tool in ["ip", "nft", "turnserver"]:
+        if not shutil.which(tool):
+            pytest.skip(f"{tool} is not installed: Scripts/bootstrap --interop")
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    try:
+        internet = Internet()
+    except OSError as error:
+        pytest.skip(f"network namespaces are not permitted here: {error}")
+    try:
+        with internet.backbone.inside():
+            yield internet
+    finally:
+        internet.close()
+
+
+@pytest.fixture(scope="module")
+def server(internet, tmp_path_factory):
+    with internet.host("server", SERVER).inside():
+        server = start_server(tmp_path_factory.mktemp("server"), host=SERVER, ports=PORTS, webrtc="0.0.0.0:8189", token=TOKEN, configuration=ADMINISTRATOR)
+    yield server
+    stop_server(server)
+
+
+@pytest.fixture(scope="module")
+def relay(internet, tmp_path_factory):
+    log = (tmp_path_factory.mktemp("turn") / "turn.log").open("w")
+    with internet.host("turn", TURN).inside():
+        process = subprocess.Popen([
+            "turnserver", "-n", "-a", "-u", "user:secret", "-r", "test", "--no-tls", "--no-dtls", "--no-cli", "-L", TURN, "-p", "3478",
+            "--log-file", "stdout", "--pidfile", log.name + ".pid"], stdout=log, stderr=log)
+
+    def listens():
+        with contextlib.suppress(OSError), socket.create_connection((TURN, 3478), timeout=1):
+            return True
+
+    wait_for(listens)
+    yield f"{TURN}:3478"
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def home(internet):
+    return internet.home("home", ROUTER, HOME)
+
+
+@pytest.fixture(scope="module")
+def browsers(internet, home, server):
+    """Chromium and Firefox behind the NAT. Pages over plain HTTP may use the camera there."""
+    secure = f"--unsafely-treat-insecure-origin-as-secure=http://{SERVER}:{PORTS[0]}"
+    home[0].rules(NATS["restricted"](HOME))
+    with home[1].inside():
+        made = [
+            Chromium(flags=[*CHROMIUM, secure]),
+            Firefox(preferences={**FIREFOX, "media.devices.insecure.enabled": True, "media.getusermedia.insecure.enabled": True}),
+        ]
+    yield made
+    for browser in made:
+        browser.close()
+
+
+def start(browser, server, script, configuration="undefined"):
+    page(browser, server)
+    browser.evaluate(f"(() => {{ window.configuration = {configuration}; window.gathersFirst = true; return true; }})()")
+    assert browser.evaluate(script + ".then(() => 'done')") == "done"
+
+
+def through(browsers, server, path, configuration="undefined", frames=60):
+    """Chromium publishes and Firefox watches; answers how both got there, and what Firefox has received."""
+    chromium, firefox = browsers
+    try:
+        start(chromium, server, f"publish('/{path}/whip', {{ codec: 'vp8' }})", configuration)
+        wait_for(lambda: server.live(path))
+        start(firefox, server, f"watch('/{path}/whep')", configuration)
+        got = playing(firefox, frames=frames, seconds=40)
+        assert got["width"] > 0
+        sessions = server.api(f"/webrtc?path={path}")["sessions"]
+        assert len(sessions) == 2
+        return [session["pair"]["kind"] for session in sessions], got
+    finally:
+        for browser, name in [(chromium, "publisher"), (firefox, "viewer")]:
+            browser.evaluate(f"(() => {{ window.{name}?.close(); return true; }})()")
+
+
+@pytest.mark.parametrize("kind", ["full cone", "restricted", "symmetric"])
+def test_browsers_behind_a_nat_publish_and_watch_by_udp(browsers, server, home, kind):
+    home[0].rules(NATS[kind](HOME))
+    kinds, got = through(browsers, server, f"live/{kind.replace(' ', '-')}")
+    assert kinds == ["prflx-udp"] * 2 and got["video"]["lost"] == 0
+
+
+def test_where_udp_is_blocked_tcp_is_found(browsers, server, home):
+    home[0].rules(NATS["UDP blocked"](HOME))
+    kinds, _ = through(browsers, server, "live/blocked")
+    assert all(kind.endswith("-tcp") for kind in kinds), kinds
+
+
+def test_two_percent_of_loss_is_mended(browsers, server, home):
+    home[0].rules(NATS["2 % loss"](HOME))
+    kinds, got = through(browsers, server, "live/lossy", frames=150)
+    assert got["video"]["nacks"] > 0
+    assert re.search(r"martlet_webrtc_retransmissions_total [1-9]", server.get("/metrics")[2].decode())
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_relay_is_enough(browsers, server, home, relay, transport):
+    home[0].rules(NATS["symmetric" if transport == "udp" else "UDP blocked"](HOME))
+    servers = f"[{{ urls: 'turn:{relay}?transport={transport}', username: 'user', credential: 'secret' }}]"
+    kinds, _ = through(browsers, server, f"live/relay-{transport}", f"{{ iceTransportPolicy: 'relay', iceServers: {servers} }}")
+    assert kinds == ["relay-udp"] * 2
+
+
+def test_a_server_behind_a_nat_learns_its_address(internet, browsers, home, relay, tmp_path):
+    """The router passes the ports on; a STUN server tells where it stands."""
+    home[0].rules(NATS["restricted"](HOME))
+    router, host = internet.home("office", "203.0.113.40", "10.88.0.2")
+    router.rules(
+        'table ip nat {\n chain post { type nat hook postrouting priority srcnat; oifname "eth0" masquerade; }\n'
+        ' chain pre { type nat hook prerouting priority dstnat; iifname "eth0" dnat to 10.88.0.2; }\n}')
+    with host.inside():
+        inner = start_server(
+            tmp_path, host="10.88.0.2", ports=PORTS, webrtc="0.0.0.0:8189", token=TOKEN,
+            configuration=ADMINISTRATOR + f'webrtc: {{addresses: ["stun:{relay}"]}}\n')
+    inner.host = "203.0.113.40"
+    source = None
+    try:
+        wait_for(lambda: "203.0.113.40:8189" in inner.log.read_text())
+        source = subprocess.Popen(["ffmpeg", "-v", "error", "-re", *VIDEO, *AUDIO, *PLAIN, "-c:a", "aac", "-f", "flv", inner.rtmp_url("live/inner")])
+        wait_for(lambda: inner.live("live/inner"))
+        chromium = browsers[0]
+        start(chromium, inner, "watch('/live/inner/whep')")
+        playing(chromium)
+        candidates = inner.api("/webrtc?path=live/inner")["sessions"][0]["local_candidates"]
+        for transport in ["udp", "tcp"]:
+            assert any(f" {transport} " in c.lower() and "203.0.113.40 8189" in c for c in candidates), candidates
+        chromium.evaluate("viewer.close()")
+    finally:
+        if source:
+            source.kill()
+            source.wait()
+        stop_server(inner)
