@@ -13,10 +13,10 @@ import Testing
     }
   }
 
-  private func peer() -> PeerConnection {
+  private func peer() throws -> PeerConnection {
     var configuration = PeerConnection.Configuration()
     configuration.includesLoopback = true
-    return PeerConnection(configuration)
+    return try PeerConnection(configuration)
   }
 
   private func connect(_ peer: PeerConnection, to url: String) async throws -> WHIPSession {
@@ -34,7 +34,7 @@ import Testing
 
   @Test func `what is published by WHIP is watched by WHEP, through a restart of ICE`() async throws {
     try await withLive { url in
-      let (publisher, viewer) = (peer(), peer())
+      let (publisher, viewer) = (try peer(), try peer())
       let microphone = try await publisher.addTransceiver(.audio, .sendonly)
       let session = try await connect(publisher, to: url("live/mic/whip"))
       let speaking = Task {

@@ -93,6 +93,8 @@ final class StreamLink: TCPConnectionHandler {
   private var connection: TCPConnection?
   private var reader = ICEStreamReader()
   private var isProven = false
+  /// A datagram at a time, which is decrypted where it lies.
+  private let inbox = UnsafeMutableRawBufferPointer.allocate(byteCount: 2048, alignment: 16)
 
   /// What may wait here before datagrams are dropped: late media is worse than lost media.
   private static let maximumBuffered = 128 << 10
@@ -113,6 +115,8 @@ final class StreamLink: TCPConnectionHandler {
     self.path = path
     connection = try TCPConnection(connectingTo: remote, in: path.gatherer.context, handler: self)
   }
+
+  deinit { inbox.deallocate() }
 
   func close() {
     connection?.handler = nil
@@ -138,25 +142,20 @@ final class StreamLink: TCPConnectionHandler {
   }
 
   func connection(_ connection: TCPConnection, didReceive bytes: RawSpan) {
-    var datagrams: [Slice] = []
-    var isBroken = false
-    do throws(ICEError) { try reader.receive(bytes, into: &datagrams) } catch { isBroken = true }
-    for datagram in datagrams where connection.isOpen { take(datagram, from: connection) }
+    var offset = 0
+    do throws(ICEError) {
+      while connection.isOpen, let count = try reader.next(in: bytes, at: &offset, into: inbox) {
+        take(UnsafeMutableRawBufferPointer(rebasing: inbox[..<count]), from: connection)
+      }
+    } catch { connection.close() }
     path.gatherer.session.settle()
-    if isBroken { connection.close() }
   }
 
-  private func take(_ datagram: Slice, from connection: TCPConnection) {
+  private func take(_ datagram: UnsafeMutableRawBufferPointer, from connection: TCPConnection) {
     let session = path.gatherer.session
     // Nothing but checks before one has been passed (RFC 6544 §6.2).
-    guard isProven || datagram.bytes.byte(at: 0).map({ $0 < 4 }) == true else { return connection.close() }
-    datagram.withUnsafeBytes { bytes in
-      // The slice may share its memory: what is decrypted is a copy.
-      withUnsafeTemporaryAllocation(byteCount: bytes.count, alignment: 16) { copy in
-        copy.copyMemory(from: bytes)
-        session.receive(copy, from: remote, on: path.base)
-      }
-    }
+    guard isProven || datagram.first.map({ $0 < 4 }) == true else { return connection.close() }
+    session.receive(datagram, from: remote, on: path.base)
     isProven = isProven || session.transport.isValidated(path.base, remote)
   }
 
