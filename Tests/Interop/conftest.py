@@ -44,15 +44,19 @@ class Server:
     rtmp: int
     rtmps: int
     log: pathlib.Path
+    host: str = "127.0.0.1"
+    # An administrator's, for a server that is not on this machine.
+    key: str = None
 
     def url(self, path):
-        return f"http://127.0.0.1:{self.http}{path}"
+        return f"http://{self.host}:{self.http}{path}"
 
     def rtmp_url(self, path):
-        return f"rtmp://127.0.0.1:{self.rtmp}/{path}"
+        return f"rtmp://{self.host}:{self.rtmp}/{path}"
 
     def get(self, path, headers=None, timeout=20):
-        request = urllib.request.Request(self.url(path), headers=headers or {})
+        headers = headers or ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+        request = urllib.request.Request(self.url(path), headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=timeout) as response:
                 return response.status, dict(response.headers), response.read()
@@ -84,10 +88,11 @@ class Server:
         return self.process.poll() is None
 
 
-def start_server(directory, *flags, configuration=None, ports=None, environment=None):
+def start_server(directory, *flags, configuration=None, ports=None, environment=None, host="127.0.0.1", prefix=()):
+    """`prefix` begins the command: what runs the server elsewhere, at `host`."""
     ports = ports or [free_port() for _ in range(4)]
-    command = [str(BINARY), "serve", "--http", f"127.0.0.1:{ports[0]}", "--https", f"127.0.0.1:{ports[1]}",
-               "--rtmp", f"127.0.0.1:{ports[2]}", "--rtmps", f"127.0.0.1:{ports[3]}", "--webrtc", ":0", "--diagnostics", *flags]
+    command = [*prefix, str(BINARY), "serve", "--http", f"{host}:{ports[0]}", "--https", f"{host}:{ports[1]}",
+               "--rtmp", f"{host}:{ports[2]}", "--rtmps", f"{host}:{ports[3]}", "--webrtc", ":0", "--diagnostics", *flags]
     if configuration:
         path = directory / "martlet.yaml"
         path.write_text(configuration)
@@ -95,7 +100,7 @@ def start_server(directory, *flags, configuration=None, ports=None, environment=
     log = directory / "server.log"
     environment = dict(os.environ, XDG_STATE_HOME=str(directory / "state"), **(environment or {}))
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log.open("w"), cwd=directory, env=environment)
-    server = Server(process, *ports, log)
+    server = Server(process, *ports, log, host)
 
     def ready():
         assert server.running, log.read_text()

@@ -35,7 +35,7 @@ final class PeerConnectionCore {
   private var rooms: [UInt16: [PeerBox<Void>]] = [:]
   private var localKind = PeerConnection.SessionDescription.Kind.offer
   private var transceivers: [UInt32: MediaTransceiver] = [:]
-  private var senders: [UInt32: TrackSending] = [:]
+  var senders: [UInt32: TrackSending] = [:]
   private var receivers: [Int: TrackReceiving] = [:]
   private var sections: [IncomingSection] = []
 
@@ -264,6 +264,8 @@ final class PeerConnectionCore {
   private func apply(_ media: NegotiatedMedia) {
     sections = media.incoming
     session.media.incoming.update(media.incoming)
+    let mode = session.media.congestion?.mode ?? CongestionMode(media.outgoing.map(\.extensions))
+    if !media.outgoing.isEmpty, session.media.congestion == nil { session.media.congestion = CongestionControl(mode) }
     for section in media.outgoing {
       guard let encoding = section.encodings.first, let codec = section.codecs.first(where: \.isPrimary) else { continue }
       if let sender = senders[section.transceiver.rawValue] {
@@ -272,7 +274,9 @@ final class PeerConnectionCore {
           payloadType: codec.payloadType, rtxPayloadType: section.rtxPayloadType(for: codec), clockRate: codec.clockRate)
         continue
       }
-      session.media.outgoing.append(OutgoingTrack(encoding.parameters, random: &random))
+      var parameters = encoding.parameters
+      parameters.stampID = section.extensions.stampID(for: mode)
+      session.media.outgoing.append(OutgoingTrack(parameters, random: &random))
       senders[section.transceiver.rawValue] = TrackSending(
         transceiver: section.transceiver.rawValue, index: session.media.outgoing.count - 1, codecs: section.codecs, random: &random)
     }
@@ -289,6 +293,11 @@ final class PeerConnectionCore {
     guard session.canSend else { return }
     try sender.send(frame, over: session, now: context.now)
     session.settle()
+  }
+
+  /// The application makes one.
+  func askForKeyFrame(_ sender: TrackSending) {
+    if let transceiver = transceiver(sender.transceiver) { events.box.put(.keyFrameRequested(transceiver)) }
   }
 
   func requestKeyFrame(of id: UInt32) {
@@ -379,6 +388,7 @@ final class PeerConnectionCore {
       let report = session.transport.pairs.first { $0.id == pair.id }
       statistics.currentRoundTripTime = report.map { .nanoseconds($0.counters.roundTrip.nanoseconds) }
     }
+    statistics.availableOutgoingBitrate = session.media.congestion?.estimate?.bitsPerSecond
     statistics.dtlsCipher = session.transport.dtls?.cipher
     statistics.srtpCipher = session.transport.srtpProfile.map { "\($0)" }
     if let data = session.dataStatistics {
@@ -446,10 +456,7 @@ extension PeerConnectionCore: PeerSessionHandler {
   func session(_ session: PeerSession, didReceive event: PeerMedia.Event) {
     switch event {
     case .keyFrameRequested(let index):
-      guard let sender = senders.values.first(where: { $0.index == index }), let transceiver = transceiver(sender.transceiver) else {
-        return
-      }
-      events.box.put(.keyFrameRequested(transceiver))
+      if let sender = senders.values.first(where: { $0.index == index }) { askForKeyFrame(sender) }
     case .missing(let index, let lost):
       senders.values.first { $0.index == index }?.retransmit(lost, over: session, now: context.now)
     case .goodbye: break
@@ -496,7 +503,8 @@ extension PeerConnectionCore: PeerSessionHandler {
   }
 
   func sessionDidReceiveBatch(_ session: PeerSession) {
-    session.ownDeadline = (sockets.compactMap(\.deadline) + receivers.values.compactMap(\.deadline)).min()
+    let pacing = [sendHeld()].compactMap(\.self)
+    session.ownDeadline = (sockets.compactMap(\.deadline) + receivers.values.compactMap(\.deadline) + pacing).min()
   }
 }
 
