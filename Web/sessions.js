@@ -11,6 +11,9 @@ const FIGURES = [
   // A publisher's only its own browser knows.
   { key: "roundTrip", label: "Round trip", format: milliseconds, graph: true, isOptional: true },
   { key: "loss", label: "Loss", format: percent, graph: true },
+  // What the path to a viewer is thought to carry.
+  { key: "estimate", label: "Estimate", isOptional: true },
+  { key: "leftOut", label: "Left out, too late", isOptional: true },
   { key: "codecs", label: "Codecs" },
   { key: "retransmissions", label: "Sent again" },
   { key: "keyFrames", label: "Key frames asked for" },
@@ -48,6 +51,7 @@ class SessionView {
     const sum = (name) => tracks.reduce((total, each) => total + each[name], 0);
     this.#figures.show({
       bitrate: role === "publisher" ? session.bitrate_in : session.bitrate_out, roundTrip: session.round_trip, loss: session.loss,
+      estimate: session.estimate && `${bitrate(session.estimate)} (${session.estimate_reason})`, leftOut: session.left_out || null,
       pair: pair && `${pair.local_type} ${pair.local} → ${pair.remote_type} ${pair.remote}`,
       codecs: [...new Set(tracks.map(({ codec, layer }) => (layer ? `${codec} ${layer}` : codec)))].join(", ") || null,
       security: [session.dtls_cipher, session.srtp_profile].filter(Boolean).join(", ") || null,

@@ -89,9 +89,11 @@ class Server:
         return self.process.poll() is None
 
 
-def start_server(directory, *flags, configuration=None, ports=None, environment=None, host="127.0.0.1", webrtc=":0", token=""):
+def start_server(directory, *flags, configuration=None, ports=None, environment=None, host="127.0.0.1", webrtc=":0", token="",
+                 prefix=()):
+    """`prefix` begins the command: what runs the server elsewhere, at `host`."""
     ports = ports or [free_port() for _ in range(4)]
-    command = [str(BINARY), "serve", "--http", f"{host}:{ports[0]}", "--https", f"{host}:{ports[1]}",
+    command = [*prefix, str(BINARY), "serve", "--http", f"{host}:{ports[0]}", "--https", f"{host}:{ports[1]}",
                "--rtmp", f"{host}:{ports[2]}", "--rtmps", f"{host}:{ports[3]}", "--webrtc", webrtc, "--diagnostics", *flags]
     if configuration:
         path = directory / "martlet.yaml"

@@ -95,6 +95,13 @@ import Testing
     let isEqual = arrived == frames
     #expect(isEqual)
     #expect(await a.statistics.remoteAddress == before)
+    // The peer's feedback takes the place of the first guess.
+    while await a.statistics.availableOutgoingBitrate == 1_000_000 {
+      try await video.send(.init(timestamp: 90_000, isKeyFrame: true, data: frames[0]))
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    #expect(await a.statistics.availableOutgoingBitrate ?? 0 >= 50_000)
+    #expect(await b.statistics.availableOutgoingBitrate == nil)
     try await channel.send("still here")
     await a.close()
     await b.close()

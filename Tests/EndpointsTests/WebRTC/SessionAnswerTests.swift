@@ -5,6 +5,7 @@ import MartletCrypto
 import MartletICE
 import MartletPeerEngine
 import MartletPrimitives
+import MartletRTP
 import MartletSDP
 import Testing
 
@@ -64,6 +65,26 @@ import Testing
     #expect(video.payloadTypes(.h264)?.media.parameters["packetization-mode"] == "1")
     #expect(video.payloadTypes(.hevc) == nil)
     #expect(video.ssrc != video.rtx)
+  }
+
+  // draft-holmer-rmcat-transport-wide-cc-extensions-01; of the times of sending there is no need then.
+  @Test(arguments: ["chromium-156-offer", "firefox-esr-153-offer"]) func `a viewer that reports on every packet gets numbered ones`(
+    peer: String
+  ) throws {
+    let answer = try Self.answer(try Self.offer(peer), .send, preferred: [.vp8, .opus])
+    #expect(CongestionMode(answer.outgoing.map(\.extensions)) == .transportFeedback)
+    for section in answer.outgoing where section.kind == .video {
+      #expect(section.extensions.kinds == [.transportSequenceNumber])
+      #expect(section.codecs.first?.feedback.contains(.transportCC) == true)
+    }
+    try SessionDescription(answer.description.write()).validateForWebRTC(as: .answer)
+  }
+
+  @Test func `a viewer that only knows REMB gets the times of sending`() throws {
+    let answer = try Self.answer(try Self.offer("aiortc-1.16.0-offer"), .send, preferred: [.vp8, .opus])
+    #expect(CongestionMode(answer.outgoing.map(\.extensions)) == .reports)
+    let video = try #require(answer.outgoing.first { $0.kind == .video })
+    #expect(video.extensions.kinds == [.absoluteSendTime] && video.codecs.first?.feedback.contains(.remb) == true)
   }
 
   @Test func `an offer that cannot be used says why`() throws {

@@ -144,4 +144,35 @@ import Testing
     _ = try? DependencyDescriptor(parsing: [UInt8](repeating: 0x80, count: 3).span.bytes)
     _ = try? DependencyDescriptor(parsing: ([0x80, 0, 0, 0x80] + [UInt8](repeating: 0, count: 200)).span.bytes)
   }
+
+  // RFC 8285 §4.2; draft-holmer-rmcat-transport-wide-cc-extensions-01 §2.
+  @Test func `the stamp of a packet is read as the extension that it is, whichever it is`() throws {
+    var extensions = HeaderExtensions()
+    extensions.register(.transportSequenceNumber, id: 3)
+    extensions.register(.absoluteSendTime, id: 14)
+    var fields = RTPHeaderFields(payloadType: 96, sequenceNumber: 7, timestamp: 9, ssrc: 1, marker: true, hasPadding: true)
+    fields.stampID = extensions.stampID(for: .transportFeedback)
+    var writer = ByteWriter()
+    fields.write(.number(0xABCD), into: &writer)
+    #expect(writer.count == fields.stampedByteCount)
+    let header = try RTPHeader(parsing: writer.bytes.span.bytes)
+    #expect(header.transportSequenceNumber(in: writer.bytes.span.bytes, extensions) == 0xABCD)
+    #expect(header.marker && header.hasPadding && header.byteCount == 20)
+    fields.stampID = extensions.stampID(for: .reports)
+    writer.removeAll()
+    fields.write(.sendTime(AbsoluteSendTime(.zero + .seconds(1))), into: &writer)
+    let timed = try RTPHeader(parsing: writer.bytes.span.bytes)
+    let found = timed.value(of: .absoluteSendTime, in: writer.bytes.span.bytes, extensions)
+    let value = try #require(found)
+    #expect(AbsoluteSendTime(writer.bytes.span.bytes.extracting(value)) == AbsoluteSendTime(.zero + .seconds(1)))
+  }
+
+  @Test func `what is not negotiated, or only with a large id, is no stamp`() {
+    var extensions = HeaderExtensions()
+    #expect(extensions.stampID(for: .transportFeedback) == 0 && CongestionMode([extensions]) == .reports)
+    extensions.register(.transportSequenceNumber, id: 20)
+    #expect(extensions.stampID(for: .transportFeedback) == 0 && CongestionMode([extensions]) == .reports)
+    extensions.register(.transportSequenceNumber, id: 5)
+    #expect(CongestionMode([HeaderExtensions(), extensions]) == .transportFeedback)
+  }
 }

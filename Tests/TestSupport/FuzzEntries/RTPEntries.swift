@@ -89,6 +89,27 @@ extension FuzzEntry {
     var results: [TransportFeedbackReader.Result] = []
     for case .transportFeedback(let feedback) in packets { reader.receive(feedback, into: &results) }
     require(results.count <= 40, "a packet whose fate is told more than twice")
+    judge(packets)
+  }
+
+  /// What a peer reports, in whatever words, leaves the estimate within its limits.
+  private static func judge(_ packets: [RTCPPacket]) {
+    let limits = CongestionLimits()
+    for mode in [CongestionMode.transportFeedback, .reports] {
+      var control = CongestionControl(mode)
+      for packet in 0..<20 { _ = control.sent(bytes: 1200, now: .zero + .milliseconds(packet)) }
+      for (index, packet) in packets.enumerated() {
+        let now = Instant.zero + .milliseconds(100 * index)
+        switch packet {
+        case .transportFeedback(let feedback): control.receive(feedback, now: now)
+        case .bitrateEstimate(let estimate): control.receive(bitrateLimit: estimate.bitsPerSecond, now: now)
+        case .receiverReport(let report): for block in report.blocks { control.receive(block, now: now) }
+        default: break
+        }
+        let isBounded = control.estimate.map { (limits.minimum...limits.maximum).contains($0.bitsPerSecond) } ?? true
+        require(isBounded, "an estimate beyond its limits")
+      }
+    }
   }
 
   private static func session() -> (sender: SRTPMasterKey, profile: SRTPProfile)? {

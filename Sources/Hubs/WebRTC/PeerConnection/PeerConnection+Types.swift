@@ -123,6 +123,9 @@ extension PeerConnection {
     public var remoteAddress: String?
     public var localCandidateType: String?, remoteCandidateType: String?
     public var currentRoundTripTime: Duration?
+    /// Bits a second that the path is thought to carry to the peer; `nil` where its feedback does not tell, and before anything is sent.
+    /// An encoder that follows it keeps the delay short: frames that would wait for more than half a second are not sent.
+    public var availableOutgoingBitrate: Int?
     public var dtlsCipher: String?
     public var srtpCipher: String?
     /// Of data channels.

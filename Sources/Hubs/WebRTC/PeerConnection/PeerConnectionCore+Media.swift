@@ -1,3 +1,4 @@
+internal import MartletRTP
 internal import MartletIO
 internal import MartletPeerEngine
 internal import MartletPrimitives
@@ -31,6 +32,8 @@ extension PeerConnectionCore {
   func apply(_ media: NegotiatedMedia) {
     sections = media.incoming
     session.media.incoming.update(media.incoming)
+    let mode = session.media.congestion?.mode ?? CongestionMode(media.outgoing.map(\.extensions))
+    if !media.outgoing.isEmpty, session.media.congestion == nil { session.media.congestion = CongestionControl(mode) }
     for section in media.outgoing {
       guard let encoding = section.encodings.first, let codec = section.codecs.first(where: \.isPrimary) else { continue }
       if let sender = senders[section.transceiver.rawValue] {
@@ -39,7 +42,9 @@ extension PeerConnectionCore {
           payloadType: codec.payloadType, rtxPayloadType: section.rtxPayloadType(for: codec), clockRate: codec.clockRate)
         continue
       }
-      session.media.outgoing.append(OutgoingTrack(encoding.parameters, random: &random))
+      var parameters = encoding.parameters
+      parameters.stampID = section.extensions.stampID(for: mode)
+      session.media.outgoing.append(OutgoingTrack(parameters, random: &random))
       senders[section.transceiver.rawValue] = TrackSending(
         transceiver: section.transceiver.rawValue, index: session.media.outgoing.count - 1, codecs: section.codecs, random: &random)
     }
@@ -56,6 +61,11 @@ extension PeerConnectionCore {
     guard session.canSend else { return }
     try sender.send(frame, over: session, now: context.now)
     session.settle()
+  }
+
+  /// The application makes one.
+  func askForKeyFrame(_ sender: TrackSending) {
+    if let transceiver = transceiver(sender.transceiver) { events.box.put(.keyFrameRequested(transceiver)) }
   }
 
   func requestKeyFrame(of id: UInt32) {

@@ -55,10 +55,7 @@ extension PeerConnectionCore: PeerSessionHandler {
   func session(_ session: PeerSession, didReceive event: PeerMedia.Event) {
     switch event {
     case .keyFrameRequested(let index):
-      guard let sender = senders.values.first(where: { $0.index == index }), let transceiver = transceiver(sender.transceiver) else {
-        return
-      }
-      events.box.put(.keyFrameRequested(transceiver))
+      if let sender = senders.values.first(where: { $0.index == index }) { askForKeyFrame(sender) }
     case .missing(let index, let lost):
       senders.values.first { $0.index == index }?.retransmit(lost, over: session, now: context.now)
     case .goodbye: break
@@ -104,6 +101,6 @@ extension PeerConnectionCore: PeerSessionHandler {
   }
 
   func sessionDidReceiveBatch(_ session: PeerSession) {
-    session.ownDeadline = ([gatherer.deadline] + receivers.values.map(\.deadline)).compactMap(\.self).min()
+    session.ownDeadline = ([gatherer.deadline, sendHeld()] + receivers.values.map(\.deadline)).compactMap(\.self).min()
   }
 }

@@ -1,3 +1,4 @@
+internal import MartletRTP
 internal import MartletCrypto
 internal import MartletICE
 internal import MartletPeerEngine
@@ -16,6 +17,7 @@ extension PeerConnectionCore {
       let report = session.transport.pairs.first { $0.id == pair.id }
       statistics.currentRoundTripTime = report.map { .nanoseconds($0.counters.roundTrip.nanoseconds) }
     }
+    statistics.availableOutgoingBitrate = session.media.congestion?.estimate?.bitsPerSecond
     statistics.dtlsCipher = session.transport.dtls?.cipher
     statistics.srtpCipher = session.transport.srtpProfile.map { "\($0)" }
     if let data = session.dataStatistics {

@@ -15,9 +15,23 @@ final class TrackSending {
   private var payloads = RTPPayloads()
   private var sequence: UInt16
   private let source: UInt32 = 0
-  private var recent = Deque<(sequence: UInt16, timestamp: UInt32, marker: Bool, payload: Slice)>()
+  /// The last packets, in the order of their numbers; those at the end have not been sent.
+  private var recent = Deque<Packet>()
+  private var unsent = 0
+  private var awaitsKey = false
 
-  private static let kept = 512
+  private struct Packet {
+    let sequence: UInt16
+    let timestamp: UInt32
+    let marker: Bool
+    let payload: Slice
+    let made: Instant
+  }
+
+  /// A key frame of some megabits in 1,200-byte packets.
+  private static let kept = 1024
+  /// How long a picture waits for the path.
+  private static let patience = TimeSpan.milliseconds(500)
 
   init(transceiver: UInt32, index: Int, codecs: [RTPCodec], random: inout RandomSource) {
     self.transceiver = transceiver
@@ -35,20 +49,60 @@ final class TrackSending {
     let unit = Frame(
       track: 0, dts: Int64(frame.timestamp), pts: Int64(frame.timestamp), isKey: frame.isKeyFrame, payload: Slice(frame.data))
     do throws(PayloadError) { try packetizer?.packetize(unit, into: &payloads) } catch { throw PeerError(.operation, "\(error)") }
+    // What was left out leaves everything without its reference up to the next key frame.
+    if awaitsKey, !frame.isKeyFrame { return }
+    awaitsKey = false
     for (place, payload) in payloads.slices.enumerated() {
       let marker = media.kind == .video && place == payloads.count - 1
-      let timestamp = frame.timestamp &+ payloads.timestampOffset(of: place)
-      let fields = session.media.outgoing[index].forward(
-        sequenceNumber: sequence, timestamp: timestamp, marker: marker, payloadBytes: payload.count, source: source, now: now)
-      if let fields { session.send(fields, payload: payload.bytes) }
-      recent.append((sequence, timestamp, marker, payload))
-      if recent.count > Self.kept { recent.popFirst() }
+      keep(
+        Packet(
+          sequence: sequence, timestamp: frame.timestamp &+ payloads.timestampOffset(of: place), marker: marker, payload: payload,
+          made: now))
       sequence &+= 1
     }
+    while unsent > 0, media.kind == .audio || isOpen(session, now) { sendNext(over: session, now: now) }
+  }
+
+  /// Whether packets wait for the path.
+  var isHolding: Bool { unsent > 0 }
+
+  private func isOpen(_ session: PeerSession, _ now: Instant) -> Bool { session.media.congestion?.isOpen(now) ?? true }
+
+  private func keep(_ packet: Packet) {
+    recent.append(packet)
+    unsent += 1
+    guard recent.count > Self.kept else { return }
+    recent.popFirst()
+    unsent = min(unsent, recent.count)
+  }
+
+  private func sendNext(over session: PeerSession, now: Instant) {
+    let packet = recent[recent.count - unsent]
+    unsent -= 1
+    let fields = session.media.outgoing[index].forward(
+      sequenceNumber: packet.sequence, timestamp: packet.timestamp, marker: packet.marker, payloadBytes: packet.payload.count,
+      source: source, now: now)
+    if let fields { session.send(fields, payload: packet.payload.bytes) }
+  }
+
+  /// Sends what waits as far as the path takes it. What has waited too long is left out.
+  ///
+  /// - Returns: true when a key frame is needed now.
+  func sendHeld(over session: PeerSession, now: Instant) -> Bool {
+    while unsent > 0, isOpen(session, now) { sendNext(over: session, now: now) }
+    guard unsent > 0, now - recent[recent.count - unsent].made > Self.patience else { return false }
+    while unsent > 0, let packet = recent.popLast() {
+      unsent -= 1
+      session.media.congestion?.leftOut(bytes: packet.payload.count, now: now)
+    }
+    // The next ones take the numbers of those that were not sent.
+    sequence = recent.last.map { $0.sequence &+ 1 } ?? sequence
+    awaitsKey = true
+    return true
   }
 
   func retransmit(_ lost: [UInt16], over session: PeerSession, now: Instant) {
-    for number in lost.prefix(64) {
+    for number in lost.prefix(64) where session.media.congestion?.isOpenForRepair(now) ?? true {
       guard let origin = session.media.outgoing[index].origin(of: number),
         let packet = recent.first(where: { $0.sequence == origin.sequenceNumber }),
         let fields = session.media.outgoing[index].retransmit(

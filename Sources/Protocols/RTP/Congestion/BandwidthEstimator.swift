@@ -19,9 +19,6 @@ struct BandwidthEstimator: Sendable {
     delay = RateControl(limits)
   }
 
-  /// What arrives, in bits a second.
-  var arriving: Double? { acknowledged.bitsPerSecond }
-  var usage: OveruseDetector.Usage { detector.usage }
   var reduced: Instant? { delay.reduced }
 
   // MARK: Feedback on every packet
@@ -40,8 +37,8 @@ struct BandwidthEstimator: Sendable {
     isKnown = true
     roundTrip = max(.zero, now - newest)
     loss.add(packets: results.count, lost: results.count { $0.arrival == nil })
-    delay.update(detector.usage, acknowledged: arriving, roundTrip: roundTrip, now: now)
-    loss.update(rate: delay.rate, limits, now: now)
+    delay.update(detector.usage, acknowledged, roundTrip: roundTrip, now: now)
+    loss.update(rate: delay.rate, arriving: acknowledged.recent ?? 0, limits, now: now)
   }
 
   /// A probe's result. It may show more than is known; less only at first, when nothing is.
@@ -62,7 +59,7 @@ struct BandwidthEstimator: Sendable {
   /// Of a receiver report.
   mutating func receive(packets: Int, lost: Int, sending rate: Double, now: Instant) {
     loss.add(packets: packets, lost: lost)
-    loss.update(rate: min(told ?? rate, rate), limits, now: now)
+    loss.update(rate: min(told ?? rate, rate), arriving: 0, limits, now: now)
   }
 
   // MARK: The estimate

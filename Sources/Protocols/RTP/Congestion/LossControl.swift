@@ -9,6 +9,8 @@ struct LossControl: Sendable {
   private static let growth = 0.08
   /// A share of fewer packets says little.
   private static let fewest = 50
+  /// Of what arrives, which is what a path with a full queue carries: it is given no less for a burst that was too much.
+  private static let least = 0.85
   private static let interval = TimeSpan.milliseconds(500)
 
   /// In bits a second.
@@ -23,14 +25,17 @@ struct LossControl: Sendable {
     self.lost += lost
   }
 
-  /// - Parameter rate: what is sent, or may be.
-  mutating func update(rate: Double, _ limits: CongestionLimits, now: Instant) {
+  /// - Parameters:
+  ///   - rate: what is sent, or may be.
+  ///   - arriving: of it, where that is known.
+  mutating func update(rate: Double, arriving: Double, _ limits: CongestionLimits, now: Instant) {
     let began = began ?? now
     self.began = began
     guard packets >= Self.fewest, now - began >= Self.interval else { return }
     share = min(1, Double(lost) / Double(packets))
     if share > Self.high {
-      bound = limits.bounded(min(bound ?? rate, rate) * (1 - 0.5 * share))
+      let present = min(bound ?? rate, rate)
+      bound = limits.bounded(min(present, max(present * (1 - 0.5 * share), arriving * Self.least)))
     } else if share < Self.low, let known = bound {
       let higher = known * (1 + Self.growth * min(1, (now - began).seconds))
       // Above what the delay allows it bounds nothing.

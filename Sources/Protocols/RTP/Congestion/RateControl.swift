@@ -27,12 +27,12 @@ struct RateControl: Sendable {
     rate = Double(limits.start)
   }
 
-  mutating func update(_ usage: OveruseDetector.Usage, acknowledged: Double?, roundTrip: TimeSpan, now: Instant) {
+  mutating func update(_ usage: OveruseDetector.Usage, _ arriving: AcknowledgedBitrate, roundTrip: TimeSpan, now: Instant) {
     switch usage {
-    case .over: if mayReduce(acknowledged, roundTrip, now) { reduce(acknowledged, now) }
+    case .over: if mayReduce(arriving.bitsPerSecond, roundTrip, now) { reduce(arriving.recent, now) }
     case .under: isHeld = true
     case .normal:
-      if !isHeld { grow(acknowledged, roundTrip, now) }
+      if !isHeld { grow(arriving.highest, roundTrip, now) }
       isHeld = false
     }
     updated = now

@@ -122,7 +122,8 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
   /// When the path takes more, and while a probe of it is under way.
   private func comeBack(_ now: Instant) {
     let probe = peer.pad(now: now)
-    let opening = held != nil || keyFrames.isWaiting ? peer.media.congestion?.opening : nil
+    let waits = held != nil || keyFrames.isWaiting
+    let opening = waits && !isOpen(now) ? peer.media.congestion?.opening : nil
     let burst = isCatchingUp ? now + Self.burstPause : nil
     guard let next = [probe, opening, burst].compactMap(\.self).min() else { return }
     if let wakeup {

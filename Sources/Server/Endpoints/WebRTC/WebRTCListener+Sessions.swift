@@ -33,7 +33,7 @@ extension WebRTCListener {
 
   internal func didEnd(_ session: any WebRTCSession) {
     guard sessions.removeValue(forKey: session.id) != nil else { return }
-    ended.add(session.peer)
+    ended.add(session)
   }
 
   /// Where peers send to.
@@ -50,7 +50,7 @@ extension WebRTCListener {
   }
 
   /// Of all sessions since the start.
-  package var totals: WebRTCTotals { sessions.values.reduce(into: ended) { $0.add($1.peer) } }
+  package var totals: WebRTCTotals { sessions.values.reduce(into: ended) { $0.add($1) } }
 
   /// Sessions now by the type of their pair; `none` while they look for one.
   package var sessionsByPair: [String: Int] {

@@ -125,4 +125,10 @@ internal protocol WebRTCMediaSession: WebRTCSession {
   var client: ClientInfo { get }
   /// Of what is sent, by section; `nil` while the stream has no track for it.
   var outgoingCodecs: [Codec?] { get }
+  /// Packets of pictures that were not sent, since they would have come too late.
+  var leftOut: Int { get }
+}
+
+extension WebRTCMediaSession {
+  internal var leftOut: Int { 0 }
 }

@@ -47,6 +47,11 @@ package struct WebRTCReport: Sendable {
   package let remoteCandidates: [String]
   package let pair: Pair?
   package let roundTrip: TimeSpan?
+  /// What the path to a viewer is thought to carry, in bits a second, and what says so (`start`, `delay`, `loss` or `remb`); `nil`
+  /// where nothing does.
+  package let estimate: (bitrate: Int, reason: String)?
+  /// Packets of pictures that a viewer was not sent, since they would have come too late.
+  package let leftOut: Int
   /// Bits of the last second.
   package let bitrateIn: Int
   package let bitrateOut: Int
@@ -85,6 +90,8 @@ extension WebRTCReport {
       peer.media.incoming.streams.map { Track($0) }
       + zip(peer.media.outgoing, session.outgoingCodecs).compactMap { track, codec in codec.flatMap { Track(track, $0) } }
     roundTrip = peer.media.outgoing.compactMap(\.roundTrip).first
+    estimate = (peer.media.congestion?.estimate).map { ($0.bitsPerSecond, $0.reason.rawValue) }
+    leftOut = session.leftOut
     (bitrateIn, bitrateOut) = peer.bitrates
     (bytesIn, bytesOut) = (peer.bytesReceived, peer.bytesSent)
     (packetsIn, packetsOut) = (peer.packetsReceived, peer.packetsSent)

@@ -9,15 +9,22 @@ package struct WebRTCTotals: Sendable {
   package private(set) var bytesIn = 0
   package private(set) var bytesOut = 0
   package private(set) var retransmissions = 0
+  /// Bytes of probes that were nothing else.
+  package private(set) var padding = 0
+  /// Packets of pictures that viewers were not sent, since they would have come too late.
+  package private(set) var leftOut = 0
   /// By reason.
   package private(set) var drops: [String: Int] = [:]
 
-  internal mutating func add(_ peer: PeerSession) {
+  internal mutating func add(_ session: any WebRTCSession) {
+    let peer = session.peer
     packetsIn += peer.packetsReceived
     packetsOut += peer.packetsSent
     bytesIn += peer.bytesReceived
     bytesOut += peer.bytesSent
     retransmissions += peer.media.outgoing.reduce(0) { $0 + Int(clamping: $1.retransmitted) }
+    padding += peer.paddingSent
+    leftOut += (session as? any WebRTCMediaSession)?.leftOut ?? 0
     drops.merge(peer.drops, uniquingKeysWith: +)
   }
 }

@@ -85,6 +85,10 @@ internal enum WebRTCCollector {
       Metric("martlet_webrtc_packets_total", .counter, "Media packets by direction.", ways(totals.packetsIn, totals.packetsOut)),
       Metric("martlet_webrtc_bytes_total", .counter, "Bytes of datagrams by direction.", ways(totals.bytesIn, totals.bytesOut)),
       Metric("martlet_webrtc_retransmissions_total", .counter, "Packets sent again.", totals.retransmissions),
+      Metric("martlet_webrtc_padding_bytes_total", .counter, "Bytes that only probed a path.", totals.padding),
+      Metric(
+        "martlet_webrtc_left_out_total", .counter, "Packets of pictures that viewers were not sent, since they would have come too late.",
+        totals.leftOut),
       Metric("martlet_webrtc_drops_total", .counter, "What came in and was not taken.", labelled("reason", totals.drops)),
       Metric(
         "martlet_webrtc_unknown_datagrams_total", .counter, "Datagrams of no session.", listener.socket?.statistics.unknown ?? 0),

@@ -38,6 +38,9 @@ internal enum WebRTCResource {
     .always("remote_candidates", .array(.string), "What the peer told"), .sometimes("pair", pair, "The path in use"),
     .sometimes("round_trip", .number, "Seconds; known of viewers"),
     .sometimes("loss", .number, "Of the track with the most, between the last two reports, 0 to 1"),
+    .sometimes("estimate", .integer, "To a viewer: bits a second that the path is thought to carry"),
+    .sometimes("estimate_reason", .string, "start (nothing is known), delay, loss, or remb (the viewer says so)"),
+    .sometimes("left_out", .integer, "To a viewer: packets of pictures not sent, since they would have come too late"),
     .always("bitrate_in", .integer, "Bits of the last second"), .always("bitrate_out", .integer, "Bits of the last second"),
     .always("bytes_in", .integer, "Of datagrams"), .always("bytes_out", .integer, "Of datagrams"),
     .always("packets_in", .integer, "Of media"), .always("packets_out", .integer, "Of media"),
@@ -88,6 +91,11 @@ internal enum WebRTCResource {
     if let pair = report.pair { object["pair"] = json(pair) }
     if let trip = report.roundTrip { object["round_trip"] = .double(trip.seconds) }
     if let loss = report.tracks.compactMap(\.loss).max() { object["loss"] = .double(loss) }
+    if let estimate = report.estimate {
+      object["estimate"] = .int(Int64(estimate.bitrate))
+      object["estimate_reason"] = .string(estimate.reason)
+    }
+    if report.client.role == .viewer { object["left_out"] = .int(Int64(report.leftOut)) }
     object["bitrate_in"] = .int(Int64(report.bitrateIn))
     object["bitrate_out"] = .int(Int64(report.bitrateOut))
     object["bytes_in"] = .int(Int64(report.bytesIn))

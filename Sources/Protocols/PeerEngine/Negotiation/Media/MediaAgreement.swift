@@ -66,18 +66,16 @@ struct MediaAgreement {
     guard let codec = codecs.first(where: \.isPrimary) else { return nil }
     let rtx = codecs.first { $0.associatedPayloadType == codec.payloadType }?.payloadType
     let uris = Set(local.extensions.filter { ($0.direction ?? .sendrecv).sends }.map(\.uri))
-    let extensions = HeaderExtensions(
-      remote.extensions.filter { uris.contains($0.uri) && ($0.direction ?? .sendrecv).receives })
     let encodings = acceptedEncodings(transceiver.sender).map { rid, encoding in
       OutgoingSection.Encoding(
         rid: rid,
         parameters: OutgoingTrack.Parameters(
           mid: mid, ssrc: encoding.ssrc, payloadType: codec.payloadType, rtx: rtx.map { (encoding.rtx, $0) }, clockRate: codec.clockRate,
-          cname: cname, stampID: extensions.stampID(for: CongestionMode([extensions]))))
+          cname: cname))
     }
     return OutgoingSection(
       transceiver: transceiver.id, mid: mid, kind: transceiver.kind, codecs: codecs,
-      extensions: extensions,
+      extensions: HeaderExtensions(remote.extensions.filter { uris.contains($0.uri) && ($0.direction ?? .sendrecv).receives }),
       encodings: encodings)
   }
 
