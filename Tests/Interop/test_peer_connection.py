@@ -1,8 +1,13 @@
 """PeerConnection with real peers: through a real TURN server, over TCP, with browsers, aiortc and Pion. Assertions are on messages that
 arrived and on frames that were decoded. `make examples` builds the program that speaks for it."""
+import json
+import subprocess
+
 import pytest
-from peers import Agent, checksum, pattern
+from conftest import AUDIO, VIDEO, ffmpeg
+from peers import Agent, Aiortc, BrowserPeer, Pion, checksum, pattern
 from turn import coturn
+from webrtc import WEBRTC_BROWSERS
 
 
 @pytest.fixture
@@ -24,6 +29,50 @@ def turn(tmp_path_factory):
         yield server
 
 
+@pytest.fixture(scope="module")
+def browsers():
+    """Each is started when it is needed first."""
+    running = {}
+
+    def get(name):
+        if name not in running:
+            running[name] = WEBRTC_BROWSERS[name]()
+        return running[name]
+
+    yield get
+    for browser in running.values():
+        browser.close()
+
+
+@pytest.fixture
+def make_peer(browsers, elsewhere):
+    """Peers of any kind, by name."""
+    peers = []
+
+    def make(kind, **configuration):
+        kinds = {"aiortc": Aiortc, "pion": Pion, "martlet": Agent}
+        if kind in kinds:
+            peers.append(kinds[kind](**configuration))
+        else:
+            folder, url = elsewhere
+            (folder / "blank.html").write_text("<!doctype html><title>peer</title><body>")
+            peers.append(BrowserPeer(browsers(kind), f"{url}/blank.html", **configuration))
+        return peers[-1]
+
+    yield make
+    for peer in peers:
+        peer.close()
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory):
+    """A picture with key frames twice a second, and a tone with a packet a page: what peers send."""
+    folder = tmp_path_factory.mktemp("clips")
+    ffmpeg(*VIDEO, "-t", "4", "-c:v", "libvpx", "-deadline", "realtime", "-b:v", "600k", "-g", "15", str(folder / "video.ivf"))
+    ffmpeg(*AUDIO, "-t", "4", "-c:a", "libopus", "-ac", "2", "-page_duration", "20000", str(folder / "audio.ogg"))
+    return {"video": str(folder / "video.ivf"), "audio": str(folder / "audio.ogg")}
+
+
 def trickle(a, b):
     """What each has found by now goes to the other; answers whether both have said that that was all."""
     for one, other in ((a, b), (b, a)):
@@ -42,15 +91,15 @@ def connect(a, b):
         each.wait("state", text="connected")
 
 
-def talk(a, b, label):
+def talk(a, b, label, size=200_000):
     """Messages in both directions, one of them larger than any packet."""
     a.wait("channel", label=label)
     b.wait("channel", label=label)
     for one, other in ((a, b), (b, a)):
         one.tell("send", label=label, text="grüße 🐦")
         other.wait("message", label=label, text="grüße 🐦")
-        one.tell("send", label=label, bytes=200_000)
-        assert other.wait("message", label=label, bytes=200_000)["sum"] == checksum(pattern(200_000))
+        one.tell("send", label=label, bytes=size)
+        assert other.wait("message", label=label, bytes=size)["sum"] == checksum(pattern(size))
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
@@ -157,3 +206,128 @@ def test_udp_is_preferred_where_both_work(agent):
     talk(a, b, "x")
     port = a.statistics()["address"].rsplit(":", 1)[1]
     assert any(f" udp " in report["candidate"] and f" {port} typ host" in report["candidate"] for report in b.seen("candidate"))
+
+
+# MARK: Other implementations
+
+OTHERS = ["chromium", "firefox", "aiortc", "pion"]
+# Of one message: Pion's has room for that much.
+LARGEST = {"pion": 65_535}
+ROLES = ["as offerer", "as answerer"]
+
+
+def decoded(path):
+    """How many frames of a recording can be decoded; each of them without a complaint."""
+    result = subprocess.run(["ffprobe", "-v", "error", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "json", path],
+                            capture_output=True, text=True, timeout=60, check=True)
+    assert result.stderr == "", result.stderr
+    return int(json.loads(result.stdout)["streams"][0]["nb_read_frames"])
+
+
+def add_media(ours, other, clips, folder):
+    """Pictures and sound both ways; what comes here is recorded."""
+    recordings = {"video": str(folder / "received.ivf"), "audio": str(folder / "received.ogg")}
+    for kind in ("video", "audio"):
+        ours.tell("media", kind=kind, direction="sendrecv", file=clips[kind], record=recordings[kind])
+        other.tell("media", kind=kind, direction="sendrecv", file=clips[kind])
+    return recordings
+
+
+def watch(ours, other, recordings):
+    """Frames come both ways, and those recorded can be decoded."""
+    for kind in ("video", "audio"):
+        other.frames(kind, 50)
+        ours.frames(kind, 75)
+    ours.close()
+    for path in recordings.values():
+        # The last may be half written.
+        assert decoded(path) >= 50
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("role", ROLES)
+def test_data_and_media_go_both_ways(make_peer, clips, tmp_path, kind, role):
+    ours, other = make_peer("martlet"), make_peer(kind)
+    offerer, answerer = (ours, other) if role == "as offerer" else (other, ours)
+    recordings = add_media(ours, other, clips, tmp_path)
+    offerer.tell("channel", label="chat")
+    connect(offerer, answerer)
+    talk(ours, other, "chat", LARGEST.get(kind, 200_000))
+    watch(ours, other, recordings)
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_media_come_later_over_the_same_transport(make_peer, clips, tmp_path, kind):
+    ours, other = make_peer("martlet"), make_peer(kind)
+    ours.tell("channel", label="chat")
+    connect(ours, other)
+    talk(ours, other, "chat", LARGEST.get(kind, 200_000))
+    before, position = ours.statistics(), ours.position
+    recordings = add_media(ours, other, clips, tmp_path)
+    for number in range(20):
+        ours.tell("send", label="chat", text=f"meanwhile {number}")
+    offer = ours.describe("offer")
+    answer = other.describe("description", type="offer", sdp=offer["sdp"])
+    ours.tell("description", type="answer", sdp=answer["sdp"])
+    for number in range(20, 40):
+        ours.tell("send", label="chat", text=f"meanwhile {number}")
+    for kind in ("video", "audio"):
+        other.frames(kind, 50)
+    for number in range(40):
+        other.wait("message", text=f"meanwhile {number}")
+    assert ours.statistics()["address"] == before["address"]
+    assert not [r for r in ours.reports[position:] if r["event"] in ("candidate", "state", "channel closed")]
+    watch(ours, other, recordings)
+
+
+@pytest.mark.parametrize("kind", ["chromium", "firefox", "pion"])
+@pytest.mark.parametrize("role", ROLES)
+def test_ice_restarts_while_messages_flow(make_peer, kind, role):
+    """aiortc has no ICE restart."""
+    ours, other = make_peer("martlet"), make_peer(kind)
+    offerer, answerer = (ours, other) if role == "as offerer" else (other, ours)
+    offerer.tell("channel", label="chat")
+    connect(offerer, answerer)
+    talk(ours, other, "chat", LARGEST.get(kind, 200_000))
+    fragments = [ours.seen("description")[-1]["sdp"].split("a=ice-ufrag:")[1].split()[0]]
+    restart(offerer, answerer)
+    fragments.append(ours.seen("description")[-1]["sdp"].split("a=ice-ufrag:")[1].split()[0])
+    assert fragments[0] != fragments[1]
+    for number in range(40):
+        for one, two in ((ours, other), (other, ours)):
+            one.tell("send", label="chat", text=f"after {number}")
+            two.wait("message", text=f"after {number}")
+    assert "failed" not in [report["text"] for report in ours.seen("state")]
+
+
+@pytest.mark.parametrize("kind", ["chromium", "firefox", "pion"])
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_only_relays_stand_between_us_and_others(make_peer, turn, clips, tmp_path, kind, transport):
+    configuration = {"iceServers": [turn.server(transport)], "relayOnly": True}
+    ours, other = make_peer("martlet", **configuration), make_peer(kind, **configuration)
+    recordings = add_media(ours, other, clips, tmp_path)
+    ours.tell("channel", label="chat")
+    connect(ours, other)
+    talk(ours, other, "chat", LARGEST.get(kind, 200_000))
+    for each in (ours, other):
+        assert each.statistics()["local"] == "relay"
+    watch(ours, other, recordings)
+
+
+def test_a_browser_connects_to_our_tcp_candidate(make_peer, clips, tmp_path):
+    ours, other = make_peer("martlet", udp=False, tcp="passive"), make_peer("chromium")
+    recordings = add_media(ours, other, clips, tmp_path)
+    ours.tell("channel", label="chat")
+    connect(ours, other)
+    talk(ours, other, "chat")
+    assert other.statistics()["protocol"] == "tcp"
+    watch(ours, other, recordings)
+
+
+def test_we_connect_to_the_tcp_candidate_of_pion(make_peer, clips, tmp_path):
+    ours, other = make_peer("martlet", udp=False), make_peer("pion", udp=False)
+    recordings = add_media(ours, other, clips, tmp_path)
+    ours.tell("channel", label="chat")
+    connect(ours, other)
+    talk(ours, other, "chat", LARGEST["pion"])
+    watch(ours, other, recordings)

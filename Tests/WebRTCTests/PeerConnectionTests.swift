@@ -40,6 +40,8 @@ import Testing
     try await Self.exchange(a, b)
     try await a.waitUntilConnected()
     #expect(await channel.waitUntilOpen())
+    // Who asks late hears it too.
+    try await a.waitUntilConnected()
     for number in 0..<200 { try await channel.send("message \(number)") }
     try await channel.send([UInt8](repeating: 7, count: 100_000))
     var count = 0

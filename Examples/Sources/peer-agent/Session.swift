@@ -67,7 +67,8 @@ final class Session: Sendable {
   private func addMedia(_ command: Command) async throws {
     let kind = command.kind.flatMap(MediaTransceiver.Kind.init) ?? .video
     let direction = command.direction.flatMap(MediaTransceiver.Direction.init) ?? .sendrecv
-    let transceiver = try await peer.addTransceiver(kind, direction)
+    let transceiver = direction == .sendrecv ? try await peer.addTrack(kind) : try await peer.addTransceiver(kind, direction)
+    try await transceiver.setCodecPreferences(kind == .video ? ["VP8"] : ["opus"])
     if let path = command.record { await tracks.record(kind, to: path) }
     guard let file = command.file else { return }
     Task { [peer] in

@@ -61,6 +61,19 @@ public final class MediaTransceiver: Sendable, Equatable {
   /// What may be sent, the preferred one first; empty before the exchange of offer and answer.
   public var codecs: [Codec] { get async { (try? await PeerConnection.run(connection) { [id] in $0.codecs(of: id) }) ?? [] } }
 
+  /// Negotiates these codecs alone from the next description on, the preferred one first, by their names: `VP8`, `H264`, `opus`. Their
+  /// retransmissions are negotiated with them; an empty list brings back all.
+  ///
+  /// Throws `invalidAccess` for a name that is not known.
+  public func setCodecPreferences(_ names: [String]) async throws(PeerError) {
+    try await PeerConnection.run(connection) { [id] core throws(PeerError) in try core.setCodecPreferences(names, of: id) }
+  }
+
+  /// Whether to send and to receive, from the next description on.
+  public func setDirection(_ direction: Direction) async throws(PeerError) {
+    try await PeerConnection.run(connection) { [id] core throws(PeerError) in try core.setDirection(direction, of: id) }
+  }
+
   /// Sends a frame in the first codec that was negotiated. Nothing is sent before the connection is there.
   public func send(_ frame: Frame) async throws(PeerError) {
     try await PeerConnection.run(connection) { [id] core throws(PeerError) in try core.send(frame, on: id) }

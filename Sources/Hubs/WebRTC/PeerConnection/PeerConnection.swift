@@ -69,7 +69,7 @@ public final class PeerConnection: Sendable {
   /// Waits for `connected`; throws when the connection fails or is closed instead.
   public func waitUntilConnected() async throws(PeerError) {
     let sequence = PeerSequence<ConnectionState>(.never)
-    try await run { $0.watchers.append(sequence.box) }
+    try await run { $0.tellState(sequence.box) }
     for await state in sequence {
       switch state {
       case .connected: return
@@ -88,7 +88,13 @@ public final class PeerConnection: Sendable {
     try await run { core throws(PeerError) in try core.openChannel(label, options) }
   }
 
-  /// A section for media of one kind, in the next offer or in the answer to one that has its like.
+  /// addTrack: sends media of one kind by a transceiver that has not sent yet, such as one that came with the peer's offer, or by a new
+  /// one, which finds its section in the next offer of either side.
+  public func addTrack(_ kind: MediaTransceiver.Kind) async throws(PeerError) -> MediaTransceiver {
+    try await run { core throws(PeerError) in try core.addTrack(kind) }
+  }
+
+  /// A section of its own for media of one kind, in the next offer of this side.
   public func addTransceiver(
     _ kind: MediaTransceiver.Kind, _ direction: MediaTransceiver.Direction = .sendrecv
   ) async throws(PeerError) -> MediaTransceiver {

@@ -6,6 +6,14 @@ internal import MartletSDP
 
 // Transceivers: what is sent and received in which section.
 extension PeerConnectionCore {
+  func addTrack(_ kind: MediaTransceiver.Kind) throws(PeerError) -> MediaTransceiver {
+    let track = random.text(16)
+    let id = try negotiate { negotiation throws(NegotiationError) in
+      try negotiation.addTrack(kind == .audio ? .audio : .video, track)
+    }
+    return transceiver(id.rawValue) ?? MediaTransceiver(kind, id: id.rawValue, connection: self.id)
+  }
+
   func addTransceiver(_ kind: MediaTransceiver.Kind, _ direction: MediaTransceiver.Direction) throws(PeerError) -> MediaTransceiver {
     let id = try negotiate { negotiation throws(NegotiationError) in
       try negotiation.addTransceiver(
@@ -48,6 +56,34 @@ extension PeerConnectionCore {
       senders[section.transceiver.rawValue] = TrackSending(
         transceiver: section.transceiver.rawValue, index: session.media.outgoing.count - 1, codecs: section.codecs, random: &random)
     }
+  }
+
+  private func identity(of id: UInt32) throws(PeerError) -> Transceiver.ID {
+    guard let found = negotiation.transceivers.first(where: { $0.id.rawValue == id }) else {
+      throw PeerError(.invalidState, "the transceiver has stopped")
+    }
+    return found.id
+  }
+
+  func setDirection(_ direction: MediaTransceiver.Direction, of id: UInt32) throws(PeerError) {
+    let identity = try identity(of: id)
+    try negotiate { negotiation throws(NegotiationError) in
+      try negotiation.setDirection(identity, MediaDirection(rawValue: direction.rawValue) ?? .sendrecv)
+    }
+  }
+
+  func setCodecPreferences(_ names: [String], of id: UInt32) throws(PeerError) {
+    let identity = try identity(of: id)
+    guard let kind = negotiation.transceiver(identity)?.kind else { return }
+    let known = negotiation.capabilities(kind)
+    var wanted: [RTPCodec] = []
+    for name in names {
+      let codecs = known.filter { $0.isNamed(name) }
+      guard !codecs.isEmpty else { throw PeerError(.invalidAccess, "the codec \(name) is not known") }
+      let types = codecs.map(\.payloadType)
+      wanted += codecs + known.filter { $0.associatedPayloadType.map(types.contains) ?? false }
+    }
+    try negotiate { negotiation throws(NegotiationError) in try negotiation.setCodecPreferences(identity, wanted) }
   }
 
   func codecs(of id: UInt32) -> [MediaTransceiver.Codec] {

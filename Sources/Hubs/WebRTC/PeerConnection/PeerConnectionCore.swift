@@ -77,6 +77,12 @@ final class PeerConnectionCore {
     PeerConnection.SignalingState(rawValue: negotiation.signalingState.rawValue) ?? .closed
   }
 
+  /// Tells `box` the state as it is now and whenever it changes.
+  func tellState(_ box: PeerBox<PeerConnection.ConnectionState>) {
+    box.put(connectionState)
+    watchers.append(box)
+  }
+
   // MARK: Negotiation
 
   func negotiate<R>(_ body: (inout PeerNegotiation) throws(NegotiationError) -> R) throws(PeerError) -> R {
@@ -136,8 +142,10 @@ final class PeerConnectionCore {
       waitingCandidates.append(candidate)
       return
     }
+    // Some peers say only the index, and an empty mid beside it.
+    let mid = candidate.mid.flatMap { $0.isEmpty ? nil : $0 }
     try negotiate { negotiation throws(NegotiationError) in
-      try negotiation.addRemoteCandidate(candidate.candidate, mid: candidate.mid, section: candidate.lineIndex)
+      try negotiation.addRemoteCandidate(candidate.candidate, mid: mid, section: candidate.lineIndex)
     }
     session.settle()
   }

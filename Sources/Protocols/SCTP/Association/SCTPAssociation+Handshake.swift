@@ -12,11 +12,16 @@ extension SCTPAssociation {
 
   private mutating func sendInit(_ now: Instant) {
     var writer = ByteWriter()
-    let parameters = InitParameters(extensions: configuration.extensions)
+    // RFC 9260 §3.2.1 has unknown parameters passed over; some peers drop the chunk instead.
+    let extensions =
+      attempts < Self.attemptsWithAllExtensions ? configuration.extensions : configuration.extensions.subtracting(.zeroChecksum)
+    let parameters = InitParameters(extensions: extensions)
     ourInit(tag: localTag, tsn: localTSN, parameters: parameters).write(into: &writer, isAck: false)
     control.append(alone: writer.bytes, tag: 0, needsChecksum: true)
     timers.handshake = now + handshakeWait
   }
+
+  private static let attemptsWithAllExtensions = 2
 
   /// RFC 9260 §4, T1: twice as long after each attempt.
   private var handshakeWait: TimeSpan { min(configuration.initialRTO * (1 << min(attempts, 16)), configuration.maximumRTO) }
@@ -41,8 +46,11 @@ extension SCTPAssociation {
       createdAt: now, localTag: tag, localTSN: localTSN, peerTag: initiation.tag, peerTSN: initiation.initialTSN,
       peerWindow: initiation.window, peerOutgoingStreams: initiation.outgoingStreams, peerIncomingStreams: initiation.incomingStreams,
       peerExtensions: initiation.parameters.extensions, tieLocal: isLiving ? localTag : 0, tiePeer: isLiving ? peer.tag : 0)
+    // A checksum of zero is for peers that know of it (RFC 9653 §5.1).
+    let known = initiation.parameters.extensions.contains(.zeroChecksum)
     let parameters = InitParameters(
-      extensions: configuration.extensions, cookie: cookie.sealed(cookieKey), unrecognized: initiation.parameters.unrecognized)
+      extensions: known ? configuration.extensions : configuration.extensions.subtracting(.zeroChecksum), cookie: cookie.sealed(cookieKey),
+      unrecognized: initiation.parameters.unrecognized)
     var writer = ByteWriter()
     ourInit(tag: tag, tsn: localTSN, parameters: parameters).write(into: &writer, isAck: true)
     control.append(alone: writer.bytes, tag: initiation.tag, needsChecksum: true)
