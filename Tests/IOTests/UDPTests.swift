@@ -78,4 +78,64 @@ private final class Echo: UDPSocketHandler {
     worker.join()
     #expect(sent == 0)
   }
+
+  @Test func `a branch brings what its peer sends to the socket that made it, until it is closed`() async throws {
+    let worker = Worker(EventLoop(index: 0), log: .silent) { _ in }
+    let port = SharedPort.self
+    await worker.run { context in if let made = try? SharedPort(in: context) { context.register(made) } }
+    for target in 0..<2 {
+      await worker.run { context in context.service(port).branch(to: target) }
+      for _ in 0..<5 {
+        await worker.run { context in context.service(port).send() }
+        while await !worker.run({ context in context.service(port).hasArrived }) { try await Task.sleep(for: .milliseconds(2)) }
+      }
+      let counts = await worker.run { context in context.service(port).takeCounts() }
+      #expect(counts[target] == 5 && counts[1 - target] == 0)
+    }
+    worker.loop.post { $0.stop() }
+    worker.join()
+  }
+}
+
+/// Two sockets on one port and a client of theirs, all on one loop.
+private final class SharedPort {
+  private final class Counter: UDPSocketHandler {
+    var count = 0
+    func socket(_ socket: UDPSocket, didReceive datagram: UnsafeMutableRawBufferPointer, from peer: SocketAddress, ecn: UInt8) {
+      count += 1
+    }
+  }
+
+  private let sockets: [UDPSocket]
+  private let client: UDPSocket
+  private let counters = [Counter(), Counter()]
+  private var branch: UDPBranch?
+  private var sent = 0
+
+  init(in context: LoopContext) throws(SystemError) {
+    let loopback = SocketAddress(ip: .v4(0x7F00_0001), port: 0)
+    let first = try UDPSocket(loopback, in: context, sharesPort: true)
+    sockets = [first, try UDPSocket(first.local, in: context, sharesPort: true)]
+    client = try UDPSocket(loopback, in: context)
+    for (socket, counter) in zip(sockets, counters) { socket.handler = counter }
+  }
+
+  func branch(to index: Int) {
+    branch?.close()
+    branch = try? sockets[index].branch(to: client.local)
+  }
+
+  func send() {
+    sent += 1
+    client.send([1, 2, 3].span.bytes, to: sockets[0].local)
+  }
+
+  var hasArrived: Bool { counters[0].count + counters[1].count == sent }
+
+  func takeCounts() -> [Int] {
+    let counts = counters.map(\.count)
+    for counter in counters { counter.count = 0 }
+    sent = 0
+    return counts
+  }
 }

@@ -4,7 +4,7 @@ import MartletSDP
 enum Vectors {
   static let browsers = [
     "aiortc-1.16.0-offer", "chromium-156-offer", "chromium-156-offer-simulcast", "firefox-esr-153-offer",
-    "firefox-esr-153-offer-simulcast", "pion-3.1.56-offer",
+    "firefox-esr-153-offer-simulcast", "pion-3.1.56-offer", "safari-12-handmade-offer", "safari-17-handmade-offer",
   ]
 
   static func text(_ name: String) throws -> String {

@@ -8,7 +8,7 @@ import Testing
 @testable import MartletWebRTC
 
 /// Several workers on one port. Where the kernel takes a peer follows from its address, so many peers come to every worker.
-@Suite(.timeLimit(.minutes(1))) struct SharedPortTests {
+@Suite(.timeLimit(.minutes(5))) struct SharedPortTests {
   private func start(_ count: Int) async throws -> [PeerPort] {
     let loops = (0..<count).map { EventLoop(index: $0) }
     let mesh = PeerMesh(loops: loops)

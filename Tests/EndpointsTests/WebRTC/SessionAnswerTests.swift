@@ -32,7 +32,10 @@ import Testing
     } catch { return "\(error)" }
   }
 
-  @Test(arguments: ["chromium-156-offer", "firefox-esr-153-offer", "aiortc-1.16.0-offer", "pion-3.1.56-offer"])
+  @Test(arguments: [
+    "chromium-156-offer", "firefox-esr-153-offer", "aiortc-1.16.0-offer", "pion-3.1.56-offer", "safari-12-handmade-offer",
+    "safari-17-handmade-offer",
+  ])
   func `a publisher gets one codec for each track, and an answer that is valid`(peer: String) throws {
     let offer = try Self.offer(peer)
     let answer = try Self.answer(offer, .receive)
@@ -85,6 +88,20 @@ import Testing
     #expect(CongestionMode(answer.outgoing.map(\.extensions)) == .reports)
     let video = try #require(answer.outgoing.first { $0.kind == .video })
     #expect(video.extensions.kinds == [.absoluteSendTime] && video.codecs.first?.feedback.contains(.remb) == true)
+  }
+
+  // Unverified: the offers are made by hand after what is known of Safari.
+  @Test(arguments: ["safari-12-handmade-offer", "safari-17-handmade-offer"])
+  func `Safari publishes H.264 and is sent it with its retransmissions, and HEVC without parameters where it has that`(peer: String) throws
+  {
+    let offer = try Self.offer(peer)
+    let published = try Self.answer(offer, .receive).incoming
+    #expect(published.map(\.mid) == (peer.contains("12") ? ["audio", "video"] : ["0", "1"]))
+    #expect(published.last?.codecs.first?.media == .h264 && published.last?.announced.first?.rtx != nil)
+    let watched = try Self.answer(offer, .send, preferred: [.h264, .opus])
+    let video = try #require(watched.outgoing.first { $0.kind == .video })
+    #expect(video.payloadTypes(.h264)?.media.parameters["packetization-mode"] == "1" && video.payloadTypes(.h264)?.rtx != nil)
+    #expect((video.payloadTypes(.hevc) != nil) == peer.contains("17"))
   }
 
   @Test func `an offer that cannot be used says why`() throws {

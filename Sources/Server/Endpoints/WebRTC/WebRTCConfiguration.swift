@@ -47,14 +47,15 @@ extension AnnouncedAddress: LosslessStringConvertible {
     let colon = text.hasSuffix("]") ? nil : text.lastIndex(of: ":")
     let host = String(colon.map { text[..<$0] } ?? text)
     let port = colon.map { UInt16(text[text.index(after: $0)...]) } ?? stunPort
-    guard let port, port > 0, host.hasPrefix("[") ? IPAddress(host) != nil : isHost(host) else { return nil }
+    guard let port, port > 0, IPAddress(host) != nil || isHost(host) else { return nil }
     return .stun(host: host, port: port)
   }
 
-  /// RFC 1123 §2.1.
+  /// RFC 1123 §2.1; what ends in a number is a misspelt address.
   private static func isHost(_ text: String) -> Bool {
-    (1...253).contains(text.utf8.count)
-      && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
+    let labels = text.split(separator: ".", omittingEmptySubsequences: false)
+    return (1...253).contains(text.utf8.count) && labels.last.map { UInt64($0) == nil } ?? false
+      && labels.allSatisfy { label in
         (1...63).contains(label.utf8.count) && label.utf8.allSatisfy { isLetterOrDigit($0) || $0 == UInt8(ascii: "-") }
       }
   }
