@@ -118,6 +118,7 @@ internal final class WHIPPublisher: WebRTCMediaSession, PeerSessionHandler, Publ
   internal func sessionDidReceiveBatch(_ session: PeerSession) {
     updateClocks()
     if !pending.isEmpty {
+      TrainPadding.equalise(&pending)
       publication?.send(pending)
       pending.removeAll(keepingCapacity: true)
     }
