@@ -31,7 +31,8 @@ internal final class LoadPeer: UDPSocketHandler, PeerSessionHandler {
     base = ICEBase(socket: 0, address: socket.local)
     let transport = PeerTransport(Self.ice, identity: load.identity, random: random)
     negotiation = PeerNegotiation(
-      Self.negotiation(reportsPackets: reportsPackets), local: LocalTransport(credentials: transport.localCredentials, fingerprints: [load.identity.fingerprint]),
+      Self.negotiation(reportsPackets: reportsPackets),
+      local: LocalTransport(credentials: transport.localCredentials, fingerprints: [load.identity.fingerprint]),
       random: random)
     session = PeerSession(
       transport, PeerMedia([], [], reporter: UInt32.random(in: 1...UInt32.max, using: &random), cname: negotiation.cname),
