@@ -83,9 +83,9 @@ class WHIP:
         offer = load.offer("publisher", "publisher", bitrate=bitrate)
         load.say("answer", peer="publisher", sdp=self._post("/live/bench/whip", offer))
 
-    def watch(self, load, peer):
-        """Answers when it was asked for, in nanoseconds of the monotonic clock."""
-        offer = load.offer(peer, "viewer")
+    def watch(self, load, peer, feedback=False):
+        """Answers when it was asked for, in nanoseconds of the monotonic clock. With feedback the viewer reports on every packet."""
+        offer = load.offer(peer, "viewer", feedback=feedback)
         asked = time.monotonic_ns()
         load.say("answer", peer=peer, sdp=self._post("/live/bench/whep", offer))
         return asked
@@ -112,8 +112,8 @@ class VideoRoom:
             {"request": "joinandconfigure", "ptype": "publisher", "room": self.room, "id": self.feed}, {"type": "offer", "sdp": offer})
         load.say("answer", peer="publisher", sdp=answer)
 
-    def watch(self, load, peer):
-        """The session is there already when the time begins."""
+    def watch(self, load, peer, feedback=False):
+        """The session is there already when the time begins; its offer says whether there is feedback on every packet."""
         handle = self._attach()
         asked = time.monotonic_ns()
         offer = handle.exchange({"request": "join", "ptype": "subscriber", "room": self.room, "streams": [{"feed": self.feed}]})

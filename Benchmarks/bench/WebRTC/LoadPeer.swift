@@ -22,7 +22,7 @@ internal final class LoadPeer: UDPSocketHandler, PeerSessionHandler {
   private var negotiation: PeerNegotiation
   private var random: RandomSource
 
-  internal init(_ name: String, _ role: any LoadRole, _ load: PeerLoad) throws(SystemError) {
+  internal init(_ name: String, _ role: any LoadRole, _ load: PeerLoad, reportsPackets: Bool) throws(SystemError) {
     self.name = name
     self.role = role
     context = load.context
@@ -31,7 +31,8 @@ internal final class LoadPeer: UDPSocketHandler, PeerSessionHandler {
     base = ICEBase(socket: 0, address: socket.local)
     let transport = PeerTransport(Self.ice, identity: load.identity, random: random)
     negotiation = PeerNegotiation(
-      Self.codecs, local: LocalTransport(credentials: transport.localCredentials, fingerprints: [load.identity.fingerprint]),
+      Self.negotiation(reportsPackets: reportsPackets),
+      local: LocalTransport(credentials: transport.localCredentials, fingerprints: [load.identity.fingerprint]),
       random: random)
     session = PeerSession(
       transport, PeerMedia([], [], reporter: UInt32.random(in: 1...UInt32.max, using: &random), cname: negotiation.cname),
@@ -54,7 +55,7 @@ internal final class LoadPeer: UDPSocketHandler, PeerSessionHandler {
     return ice
   }()
 
-  private static let codecs: NegotiationConfiguration = {
+  private static func negotiation(reportsPackets: Bool) -> NegotiationConfiguration {
     var configuration = NegotiationConfiguration()
     configuration.videoCodecs = CodecSet.coded(96, "VP8")
     configuration.audioCodecs = Array(CodecSet.audio.prefix(1))
@@ -62,9 +63,10 @@ internal final class LoadPeer: UDPSocketHandler, PeerSessionHandler {
     // itself here, which is the better case for it.
     configuration.answeredSetup = .passive
     configuration.audioExtensions = [.mid: .sendrecv]
-    configuration.videoExtensions = [.mid: .sendrecv]
+    if reportsPackets { configuration.audioExtensions[.transportSequenceNumber] = .sendrecv }
+    configuration.videoExtensions = configuration.audioExtensions
     return configuration
-  }()
+  }
 
   // MARK: Signaling
 

@@ -15,7 +15,7 @@ internal import MartletWebRTC
 ///     {"do": "report"}                                            {"report": {"packets": …, "latency_ms": …}}
 ///     {"do": "stop"}, {"do": "close", "peer": "v1"}
 ///
-/// Roles are `publisher` (with `bitrate`), `viewer` and `data` (with `label` and `size`). Between the answers come lines of what
+/// Roles are `publisher` (with `bitrate`), `viewer` (with `feedback` one that reports on every packet) and `data` (with `label` and `size`). Between the answers come lines of what
 /// happens, with the monotonic clock: `{"peer": "v1", "is": "connected", "at": 123}`, so `video` and `key` with a viewer's first
 /// packet of either, `open` with a data channel, `report` with what a sink says it got, and `failed`.
 internal final class PeerLoad {
@@ -92,7 +92,7 @@ internal final class PeerLoad {
         DataLoad(label: command["label"]?.stringValue ?? "idle", size: Int(clamping: command["size"]?.intValue ?? 16_384))
       default: MediaSink()
       }
-    let peer = try LoadPeer(name, role, self)
+    let peer = try LoadPeer(name, role, self, reportsPackets: command["feedback"]?.boolValue ?? false)
     peers[name] = peer
     return peer
   }

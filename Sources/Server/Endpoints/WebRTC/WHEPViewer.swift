@@ -11,7 +11,7 @@ internal import MartletWebRTC
 /// A viewer by WebRTC: a cursor into the stream's packets, which are given its own numbers and encrypted for it.
 internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketReaderOwner {
   /// A section that is sent in.
-  private struct Sender {
+  internal struct Sender {
     let section: SessionAnswer.Outgoing
     /// Of the stream; `nil` while it has none of the kind.
     var track: UInt8?
@@ -33,28 +33,27 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
     senders.map { sender in sender.track.flatMap { Int($0) < ring.tracks.count ? ring.tracks[Int($0)].codec : nil } }
   }
   internal var etag: String { "\"\(peer.transport.localCredentials.fragment)\"" }
-  private let reader: PacketReader
-  private let listener: WebRTCListener
-  private let admission: Admission
-  private var senders: [Sender]
-  private var cursor: Int?
-  private var isCatchingUp = false
+  internal let reader: PacketReader
+  internal let listener: WebRTCListener
+  internal let admission: Admission
+  internal var senders: [Sender]
+  internal var cursor: Int?
+  internal var isCatchingUp = false
   /// The first packet of pictures that has to wait for the path; sound goes on before it.
-  private var held: Int?
-  private var keyFrames = KeyFrameDemand()
-  private var wakeup: (timer: SlabID, at: Instant)?
-  /// Packets of pictures that were left out, since they would have come too late.
-  internal private(set) var leftOut = 0
+  internal var held: Int?
+  /// How old what is sent may be without having waited: who joins at a key frame begins in the past, until it has caught up.
+  internal var lag = TimeSpan.zero
+  internal var keyFrames = KeyFrameDemand()
+  internal var wakeup: (timer: SlabID, at: Instant)?
+  internal var leftOut = 0
   /// The layer that the viewer asked for by name.
   private let pinned: String?
   private var isEnded = false
 
   /// Packets at once to a viewer that is behind; more would overflow sockets on the way.
   private static let burst = 64
-  private static let burstPause = TimeSpan.milliseconds(5)
+  internal static let burstPause = TimeSpan.milliseconds(5)
   private static let freshness = TimeSpan.seconds(1)
-  /// How long a picture waits for the path. Beyond, the next key frame is better than growing delay.
-  private static let patience = TimeSpan.milliseconds(500)
 
   internal init(
     _ id: String, resource: String, peer: PeerSession, answer: SessionAnswer, reader: PacketReader, layer: String?,
@@ -74,7 +73,7 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
     assignTracks()
   }
 
-  private var ring: PacketRing { reader.ring }
+  internal var ring: PacketRing { reader.ring }
 
   // MARK: The stream
 
@@ -104,7 +103,7 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
 
   // MARK: Sending
 
-  private func forward() {
+  internal func forward() {
     guard peer.canSend, !isCatchingUp, !isEnded, let start = position() else { return }
     let now = listener.context.now
     var (next, sent) = (start, 0)
@@ -116,26 +115,8 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
     release(now)
     askForKeyFrame(now)
     isCatchingUp = next < ring.head
+    if held == nil, !isCatchingUp { lag = .zero }
     comeBack(now)
-  }
-
-  /// When the path takes more, and while a probe of it is under way.
-  private func comeBack(_ now: Instant) {
-    let probe = peer.pad(now: now)
-    let waits = held != nil || keyFrames.isWaiting
-    let opening = waits && !isOpen(now) ? peer.media.congestion?.opening : nil
-    let burst = isCatchingUp ? now + Self.burstPause : nil
-    guard let next = [probe, opening, burst].compactMap(\.self).min() else { return }
-    if let wakeup {
-      guard next < wakeup.at else { return }
-      listener.context.cancel(wakeup.timer)
-    }
-    let timer = listener.context.schedule(at: next) { [weak self] in
-      self?.wakeup = nil
-      self?.isCatchingUp = false
-      self?.forward()
-    }
-    wakeup = (timer, next)
   }
 
   /// Where to go on: where it stopped, or for who just came at the newest key frame.
@@ -151,7 +132,10 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
     }
     // A key frame of long ago would be followed by all that came since; who can be asked for a new one is asked.
     let isPatient = ring.tracks[Int(track)].answersRequests
-    if let join = ring.joinPoint(track: track, layer: video.wantedLayer), !isPatient || ring.age(of: join) < Self.freshness { return join }
+    if let join = ring.joinPoint(track: track, layer: video.wantedLayer), !isPatient || ring.age(of: join) < Self.freshness {
+      lag = ring.age(of: join)
+      return join
+    }
     admission.hub.requestKeyFrame(ring.path, track: track, layer: video.wantedLayer)
     return ring.head
   }
@@ -174,9 +158,7 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
     return send(packet, index, now)
   }
 
-  private func isOpen(_ now: Instant) -> Bool { peer.media.congestion?.isOpen(now) ?? true }
-
-  private func send(_ packet: StreamPacket, _ index: Int, _ now: Instant) -> Bool {
+  internal func send(_ packet: StreamPacket, _ index: Int, _ now: Instant) -> Bool {
     // The publisher's number carried nothing.
     guard !packet.payload.isEmpty else {
       peer.media.outgoing[index].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
@@ -198,7 +180,7 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
   }
 
   /// Whether a packet of pictures is of the layer that is sent; a change of layer waits for its key frame.
-  private func admits(_ packet: StreamPacket, _ index: Int) -> Bool {
+  internal func admits(_ packet: StreamPacket, _ index: Int) -> Bool {
     let sender = senders[index]
     if packet.startsKeyFrame, packet.layer == sender.wantedLayer, sender.awaitsKey || sender.layer != sender.wantedLayer {
       senders[index].layer = packet.layer
@@ -207,56 +189,6 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
       keyFrames.didBegin()
     }
     return !senders[index].awaitsKey && packet.layer == senders[index].layer
-  }
-
-  // MARK: Pictures that wait
-
-  /// Sends what waited, as far as the path takes it now.
-  private func release(_ now: Instant) {
-    guard let start = held, let end = cursor, let index = senders.firstIndex(where: { $0.section.kind == .video }) else { return }
-    if start < ring.base { skip(index, now) }
-    let newest = senders[index].track.flatMap { ring.joinPoint(track: $0, layer: senders[index].wantedLayer) } ?? end
-    for offset in max(start, ring.base)..<max(start, ring.base, end) {
-      let packet = ring.packet(at: offset)
-      guard packet.track == senders[index].track else { continue }
-      if isTooLate(packet, offset, index, now) { skip(index, now) }
-      // Who goes on at a key frame goes on at the newest: the others are late as well.
-      let isOld = senders[index].awaitsKey && offset < newest
-      guard !isOld, admits(packet, index) else {
-        leaveOut(packet, index, now)
-        continue
-      }
-      guard isOpen(now) else { return held = offset }
-      _ = send(packet, index, now)
-    }
-    held = nil
-  }
-
-  private func isTooLate(_ packet: StreamPacket, _ offset: Int, _ index: Int, _ now: Instant) -> Bool {
-    !senders[index].awaitsKey && packet.timestamp != senders[index].keyTimestamp && now - ring.arrival(of: offset) > Self.patience
-  }
-
-  /// Goes on at the next key frame.
-  private func skip(_ index: Int, _ now: Instant) {
-    senders[index].awaitsKey = true
-    reader.skips += 1
-    keyFrames.didSkip(now)
-  }
-
-  /// The numbers of those behind it close ranks: the viewer shall not ask for it.
-  private func leaveOut(_ packet: StreamPacket, _ index: Int, _ now: Instant) {
-    guard keyFrames.isWaiting, packet.layer == senders[index].layer else { return }
-    leftOut += 1
-    peer.media.outgoing[index].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
-    peer.media.congestion?.leftOut(bytes: packet.payload.count, now: now)
-  }
-
-  /// Once the path takes one.
-  private func askForKeyFrame(_ now: Instant) {
-    guard keyFrames.isWaiting, isOpen(now), let video = senders.first(where: { $0.section.kind == .video }), let track = video.track,
-      Int(track) < ring.tracks.count, ring.tracks[Int(track)].answersRequests, keyFrames.mayAsk(now)
-    else { return }
-    admission.hub.requestKeyFrame(ring.path, track: track, layer: video.wantedLayer)
   }
 
   private func updateClock(_ index: Int, _ packet: StreamPacket) {
