@@ -12,8 +12,8 @@ package final class ReflexiveDiscovery {
   /// UDP mappings of NATs live for 30 s and more (RFC 4787 §4.3 asks for two minutes).
   private static let interval = TimeSpan.seconds(25)
 
-  /// What a server saw; called on the loop's thread.
-  private let learned: (SocketAddress, _ server: SocketAddress) -> Void
+  /// Hears what a server saw, on the loop's thread.
+  package var learned: ((SocketAddress, _ server: SocketAddress) -> Void)?
   private let socket: UDPSocket
   private let neighbours: PeerNeighbours?
   private let context: LoopContext
@@ -21,10 +21,9 @@ package final class ReflexiveDiscovery {
   private var random = RandomSource.system
   private var timer: SlabID?
 
-  package init(of socket: PeerSocket, learned: @escaping (SocketAddress, _ server: SocketAddress) -> Void) {
+  package init(of socket: PeerSocket) {
     self.socket = socket.socket
     neighbours = socket.neighbours
-    self.learned = learned
     context = socket.socket.context
   }
 
@@ -53,7 +52,7 @@ package final class ReflexiveDiscovery {
       let answer = try query.receive(datagram)
       servers[server] = .idle(until: context.now + Self.interval)
       if case .mapped(let address) = answer {
-        learned(address, server)
+        learned?(address, server)
         // All workers of a shared port ask, and the kernel takes every answer to the same one.
         neighbours?.sendToOthers(.mapped(address, by: server))
       }
@@ -65,7 +64,7 @@ package final class ReflexiveDiscovery {
   internal func learn(_ address: SocketAddress, from server: SocketAddress) {
     guard servers[server] != nil else { return }
     servers[server] = .idle(until: context.now + Self.interval)
-    learned(address, server)
+    learned?(address, server)
   }
 
   private func arm() {

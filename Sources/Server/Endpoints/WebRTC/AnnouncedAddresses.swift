@@ -35,11 +35,9 @@ internal final class AnnouncedAddresses {
     self.socket = socket
     self.context = context
     self.changed = changed
-    final class Later { weak var owner: AnnouncedAddresses? }
-    let later = Later()
-    discovery = ReflexiveDiscovery(of: socket) { address, server in later.owner?.didLearn(address, from: server) }
-    later.owner = self
+    discovery = ReflexiveDiscovery(of: socket)
     socket.discovery = discovery
+    discovery.learned = { [weak self] in self?.didLearn($0, from: $1) }
     update()
     for entry in configured { resolve(entry) }
   }
@@ -66,7 +64,8 @@ internal final class AnnouncedAddresses {
     if before != (datagrams, streams) { changed(self) }
   }
 
-  /// An address that was bound is the one to announce; for all of them, those of the machine's interfaces.
+  /// What was named, as far as it is known. Else an address that was bound is the one to announce; for all of them, those of the
+  /// machine's interfaces.
   private var addresses: [IPAddress] {
     let named = configured.flatMap { entry -> [IPAddress] in
       switch entry {
@@ -75,11 +74,10 @@ internal final class AnnouncedAddresses {
       case .stun: []
       }
     }
-    let isNamed = configured.contains { if case .stun = $0 { false } else { true } }
     let local = socket.socket.local.ip
     let own = local == .anyV4 || local == .anyV6 ? NetworkInterfaces.addresses(v6: local == .anyV6) : [local]
     var found: [IPAddress] = []
-    for ip in isNamed ? named : own where !found.contains(ip) { found.append(ip) }
+    for ip in named.isEmpty ? own : named where !found.contains(ip) { found.append(ip) }
     return found
   }
 
