@@ -108,6 +108,12 @@ def through(browsers, server, path, configuration="undefined", frames=60):
             browser.evaluate(f"(() => {{ window.{name}?.close(); return true; }})()")
 
 
+def test_the_log_names_the_ports_and_what_peers_are_told_of(server):
+    log = server.log.read_text()
+    assert re.search(r"WebRTC listens on 0\.0\.0\.0:8189.*, UDP and TCP", log)
+    assert f"peers are told of UDP {SERVER}:8189" in log and f"TCP {SERVER}:8189" in log
+
+
 @pytest.mark.parametrize("kind", ["full cone", "restricted", "symmetric"])
 def test_browsers_behind_a_nat_publish_and_watch_by_udp(browsers, server, home, kind):
     home[0].rules(NATS[kind](HOME))
@@ -147,8 +153,9 @@ def test_a_server_behind_a_nat_learns_its_address(internet, browsers, home, rela
         ' chain pre { type nat hook prerouting priority dstnat; iifname "eth0" dnat to 10.88.0.2; }\n}')
     with host.inside():
         inner = start_server(
-            tmp_path, "--workers", "1", host="10.88.0.2", ports=PORTS, webrtc="0.0.0.0:8189", token=TOKEN,
-            configuration=ADMINISTRATOR + f'webrtc: {{addresses: ["stun:{relay}"]}}\n')
+            tmp_path, "--workers", "2", host="10.88.0.2", ports=PORTS, webrtc="0.0.0.0:8189", token=TOKEN,
+            # On a shared port one worker gets all answers of the STUN server.
+            configuration=ADMINISTRATOR + f'webrtc: {{addresses: ["stun:{relay}"], single_port: true}}\n')
     inner.host = "203.0.113.40"
     source = None
     try:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from conftest import start_server, stop_server, wait_for
-from raw_peer import metric
+from raw_peer import OFFER, metric
 from test_webrtc import playing, send, start
 from webrtc import TCP_ONLY, WEBRTC_BROWSERS, page
 
@@ -83,3 +83,16 @@ def test_connections_come_to_the_worker_of_their_session(server, chromium):
         wait_for(lambda: server.live(path))
         assert server.api(f"/webrtc?path={path}")["sessions"][0]["pair"]["kind"].endswith("-tcp")
         chromium.evaluate("window.publisher.close()")
+
+
+def test_names_are_announced_as_addresses_and_what_is_unknown_is_tried_again(make_server):
+    server = make_server(configuration="webrtc: {addresses: [localhost, nowhere.invalid, 203.0.113.7]}\n")
+
+    def offered():
+        status, _, answer = send(server, "POST", "/diag/datachannel", OFFER, Content_Type="application/sdp")
+        assert status == 201, answer
+        return set(re.findall(r"a=candidate:\S+ 1 udp \d+ (\S+) ", answer))
+
+    wait_for(lambda: "127.0.0.1" in offered())
+    assert "203.0.113.7" in offered() <= {"127.0.0.1", "::1", "203.0.113.7"}
+    wait_for(lambda: re.search("nowhere.invalid.*webrtc.addresses.*tried again", server.log.read_text()))

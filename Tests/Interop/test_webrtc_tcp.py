@@ -5,7 +5,7 @@ import time
 
 import pytest
 from aioice import stun
-from conftest import wait_for
+from conftest import stop_server, wait_for
 from raw_peer import OFFER, RawSession, answer, framed, is_closed, metric
 from test_webrtc import PLAIN, encoder, playing, send
 from webrtc import TCP_ONLY, WEBRTC_BROWSERS, page
@@ -118,3 +118,12 @@ def test_without_tcp_none_is_offered_and_nobody_listens(make_server):
     server = make_server(configuration="webrtc: {tcp: false}\n")
     status, _, text = send(server, "POST", "/diag/datachannel", OFFER, Content_Type="application/sdp")
     assert status == 201 and " udp " in text.lower() and "tcptype" not in text
+
+
+def test_a_server_stops_while_sessions_are_on_tcp(make_server, chromium):
+    server = make_server()
+    start(chromium, server, "publish('/live/stopped/whip')")
+    wait_for(lambda: server.live("live/stopped"))
+    with RawSession(server).connection():
+        stop_server(server)
+    wait_for(lambda: chromium.evaluate("window.publisher.connectionState") in ("closed", "disconnected", "failed"), 20)

@@ -21,6 +21,8 @@ package enum PeerMessage: WorkerMessage {
   case route(SocketAddress)
   /// … and no longer.
   case unroute(SocketAddress)
+  /// What a STUN server saw of the port.
+  case mapped(SocketAddress, by: SocketAddress)
   /// A connection of one of the other's sessions, and what has come over it.
   case stream(TCPHandover, Slice)
 

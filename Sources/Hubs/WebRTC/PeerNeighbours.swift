@@ -86,6 +86,7 @@ package final class PeerNeighbours {
       case .route(let address): routes[address] = source
       // It may have another worker's since.
       case .unroute(let address): if routes[address] == source { routes[address] = nil }
+      case .mapped(let address, let server): socket?.discovery?.learn(address, from: server)
       case .stream(let handover, let bytes): socket?.streams?.accept(handover, bytes)
       }
     }

@@ -9,7 +9,8 @@ final class PeerStream: TCPConnectionHandler, OutputSource {
   weak var session: PeerSession?
   /// The session for which the peer has passed a check on it.
   var admission: ObjectIdentifier?
-  private unowned let streams: PeerStreams
+  /// Gone when the server stops while this still has something to send.
+  private weak var streams: PeerStreams?
   private var reader = ICEStreamReader()
   private var output = FrameRing()
 
@@ -26,6 +27,7 @@ final class PeerStream: TCPConnectionHandler, OutputSource {
   func connection(_ connection: TCPConnection, didReceive bytes: RawSpan) { receive(bytes) }
 
   func receive(_ bytes: RawSpan) {
+    guard let streams else { return }
     var offset = 0
     do throws(ICEError) {
       while connection.isOpen, let count = try reader.next(in: bytes, at: &offset, into: streams.inbox) {
@@ -36,7 +38,7 @@ final class PeerStream: TCPConnectionHandler, OutputSource {
     streams.settle()
   }
 
-  func connectionDidClose(_ connection: TCPConnection, _ reason: TCPConnection.CloseReason) { streams.remove(self) }
+  func connectionDidClose(_ connection: TCPConnection, _ reason: TCPConnection.CloseReason) { streams?.remove(self) }
 
   // MARK: Out
 

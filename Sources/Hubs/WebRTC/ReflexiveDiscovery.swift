@@ -12,24 +12,25 @@ package final class ReflexiveDiscovery {
   /// UDP mappings of NATs live for 30 s and more (RFC 4787 §4.3 asks for two minutes).
   private static let interval = TimeSpan.seconds(25)
 
-  /// What a server saw; called on the loop's thread.
-  private let learned: (SocketAddress, _ server: SocketAddress) -> Void
+  /// Hears what a server saw, on the loop's thread.
+  package var learned: ((SocketAddress, _ server: SocketAddress) -> Void)?
   private let socket: UDPSocket
+  private let neighbours: PeerNeighbours?
   private let context: LoopContext
   private var servers: [SocketAddress: Server] = [:]
   private var random = RandomSource.system
   private var timer: SlabID?
 
-  package init(of socket: PeerSocket, learned: @escaping (SocketAddress, _ server: SocketAddress) -> Void) {
+  package init(of socket: PeerSocket) {
     self.socket = socket.socket
-    self.learned = learned
+    neighbours = socket.neighbours
     context = socket.socket.context
   }
 
-  /// Begins to ask `server`, and goes on until `stop`.
-  package func ask(_ server: SocketAddress) {
-    guard servers[server] == nil else { return }
-    begin(server)
+  /// Asks these, from now on and again and again, and no others.
+  package func ask(_ wanted: [SocketAddress]) {
+    servers = servers.filter { wanted.contains($0.key) }
+    for server in wanted where servers[server] == nil { begin(server) }
     arm()
   }
 
@@ -50,9 +51,20 @@ package final class ReflexiveDiscovery {
     do throws(STUNError) {
       let answer = try query.receive(datagram)
       servers[server] = .idle(until: context.now + Self.interval)
-      if case .mapped(let address) = answer { learned(address, server) }
+      if case .mapped(let address) = answer {
+        learned?(address, server)
+        // All workers of a shared port ask, and the kernel takes every answer to the same one.
+        neighbours?.sendToOthers(.mapped(address, by: server))
+      }
       return true
     } catch { return false }
+  }
+
+  /// Another worker on the same port was answered.
+  internal func learn(_ address: SocketAddress, from server: SocketAddress) {
+    guard servers[server] != nil else { return }
+    servers[server] = .idle(until: context.now + Self.interval)
+    learned?(address, server)
   }
 
   private func arm() {

@@ -28,7 +28,7 @@ package final class UDPBranch: LoopResident {
   /// An ICMP error ends it, as libuv ends its watching: what the peer sends then comes in as before.
   private func ready(_ status: Int32) {
     guard status == 0, let socket else { return close() }
-    socket.receive(from: descriptor)
+    socket.receive(from: descriptor, rounds: 1)
   }
 
   package func close() {

@@ -82,7 +82,7 @@ package final class UDPSocket: LoopResident {
     uv_poll_start(poll.pointer, Int32(UV_READABLE.rawValue)) { handle, _, _ in
       guard let data = handle?.pointee.data else { return }
       let socket = Unmanaged<UDPSocket>.fromOpaque(data).takeUnretainedValue()
-      withExtendedLifetime(socket) { socket.receive(from: socket.descriptor) }
+      withExtendedLifetime(socket) { socket.receive(from: socket.descriptor, rounds: 4) }
     }
   }
 
@@ -128,10 +128,11 @@ package final class UDPSocket: LoopResident {
 
   // MARK: Receiving
 
-  /// - Parameter descriptor: this socket's, or that of a branch.
-  internal func receive(from descriptor: Int32) {
-    // A few batches a turn, so that a flood leaves room for timers and for the other sockets.
-    for _ in 0..<4 where isOpen {
+  /// - Parameters:
+  ///   - descriptor: this socket's, or that of a branch, which may be closed by what comes from it.
+  ///   - rounds: a few batches a turn, so that a flood leaves room for timers and for the other sockets.
+  internal func receive(from descriptor: Int32, rounds: Int) {
+    for _ in 0..<rounds where isOpen {
       for index in 0..<Self.receiveBatch {
         entries[index].bytes = inbox.baseAddress.map { $0 + index * Self.receiveSlot }
         entries[index].count = UInt32(Self.receiveSlot)

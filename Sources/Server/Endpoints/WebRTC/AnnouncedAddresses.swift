@@ -18,7 +18,8 @@ internal final class AnnouncedAddresses {
   private let context: LoopContext
   private let discovery: ReflexiveDiscovery
   private var resolved: [String: [IPAddress]] = [:]
-  /// What STUN servers saw, by server.
+  /// Where STUN servers are, and what they saw.
+  private var servers: [AnnouncedAddress: [SocketAddress]] = [:]
   private var mapped: [SocketAddress: SocketAddress] = [:]
   private var isStopped = false
 
@@ -34,11 +35,9 @@ internal final class AnnouncedAddresses {
     self.socket = socket
     self.context = context
     self.changed = changed
-    final class Later { weak var owner: AnnouncedAddresses? }
-    let later = Later()
-    discovery = ReflexiveDiscovery(of: socket) { address, server in later.owner?.didLearn(address, from: server) }
-    later.owner = self
+    discovery = ReflexiveDiscovery(of: socket)
     socket.discovery = discovery
+    discovery.learned = { [weak self] in self?.didLearn($0, from: $1) }
     update()
     for entry in configured { resolve(entry) }
   }
@@ -65,7 +64,8 @@ internal final class AnnouncedAddresses {
     if before != (datagrams, streams) { changed(self) }
   }
 
-  /// An address that was bound is the one to announce; for all of them, those of the machine's interfaces.
+  /// What was named, as far as it is known. Else an address that was bound is the one to announce; for all of them, those of the
+  /// machine's interfaces.
   private var addresses: [IPAddress] {
     let named = configured.flatMap { entry -> [IPAddress] in
       switch entry {
@@ -74,11 +74,10 @@ internal final class AnnouncedAddresses {
       case .stun: []
       }
     }
-    let isNamed = configured.contains { if case .stun = $0 { false } else { true } }
     let local = socket.socket.local.ip
     let own = local == .anyV4 || local == .anyV6 ? NetworkInterfaces.addresses(v6: local == .anyV6) : [local]
     var found: [IPAddress] = []
-    for ip in isNamed ? named : own where !found.contains(ip) { found.append(ip) }
+    for ip in named.isEmpty ? own : named where !found.contains(ip) { found.append(ip) }
     return found
   }
 
@@ -98,7 +97,7 @@ internal final class AnnouncedAddresses {
     var wait = Self.refreshInterval
     switch result {
     case .success(let found):
-      if case .stun(_, let port) = entry { ask(found, port) } else { resolved[name] = found }
+      if case .stun(_, let port) = entry { ask(entry, found, port) } else { resolved[name] = found }
     case .failure(let error):
       // What was known before goes on being announced.
       wait = Self.retryInterval
@@ -109,10 +108,14 @@ internal final class AnnouncedAddresses {
   }
 
   /// One address of each family that the socket speaks.
-  private func ask(_ found: [IPAddress], _ port: UInt16) {
-    if let ip = found.first(where: { if case .v4 = $0 { true } else { false } }) { discovery.ask(SocketAddress(ip: ip, port: port)) }
-    guard case .v6 = socket.socket.local.ip else { return }
-    if let ip = found.first(where: { if case .v6 = $0 { true } else { false } }) { discovery.ask(SocketAddress(ip: ip, port: port)) }
+  private func ask(_ entry: AnnouncedAddress, _ found: [IPAddress], _ port: UInt16) {
+    let v4 = found.first { if case .v4 = $0 { true } else { false } }
+    let v6 = found.first { if case .v6 = $0 { true } else { false } }
+    let isDual = if case .v6 = socket.socket.local.ip { true } else { false }
+    servers[entry] = [v4, isDual ? v6 : nil].compactMap(\.self).map { SocketAddress(ip: $0, port: port) }
+    let all = servers.values.flatMap(\.self)
+    mapped = mapped.filter { all.contains($0.key) }
+    discovery.ask(all)
   }
 
   private func didLearn(_ address: SocketAddress, from server: SocketAddress) {
