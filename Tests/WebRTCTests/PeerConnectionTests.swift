@@ -52,6 +52,12 @@ import Testing
     }
     let statistics = await a.statistics
     #expect(statistics.messagesSent == 202 && statistics.srtpCipher != nil && statistics.remoteAddress != nil)
+    let report = await a.report
+    let pair = try #require(report.candidatePairs.first { $0.id == report.transport.selectedCandidatePairId })
+    #expect(pair.nominated && pair.state == "succeeded" && pair.currentRoundTripTime != nil)
+    #expect(report.localCandidates.contains { $0.id == pair.localCandidateId })
+    #expect(report.remoteCandidates.contains { $0.id == pair.remoteCandidateId })
+    #expect(report.dataChannels.map(\.label) == ["chat"] && report.certificateFingerprint.hasPrefix("sha-256 "))
     await a.close()
     _ = await first
     // The other end hears of it.
@@ -97,6 +103,9 @@ import Testing
     let isEqual = arrived == frames
     #expect(isEqual)
     #expect(await a.statistics.remoteAddress == before)
+    let (sent, taken) = (await a.report.outboundRTP, await b.report.inboundRTP)
+    #expect(sent.count == 1 && taken.count == 1 && sent[0].ssrc == taken[0].ssrc && sent[0].mid == taken[0].mid)
+    #expect(sent[0].codec == taken[0].codec && taken[0].packetsReceived > 30 && sent[0].packetsSent >= taken[0].packetsReceived)
     // The peer's feedback takes the place of the first guess.
     while await a.statistics.availableOutgoingBitrate == 1_000_000 {
       try await video.send(.init(timestamp: 90_000, isKeyFrame: true, data: frames[0]))
