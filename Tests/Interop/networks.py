@@ -54,10 +54,20 @@ class Internet:
 
     def __init__(self):
         self.namespaces = []
-        self.backbone = self.namespace("backbone")
-        self.backbone.ip("link", "add", "br0", "type", "bridge")
-        self.backbone.ip("addr", "add", "203.0.113.1/24", "dev", "br0")
-        self.backbone.ip("link", "set", "br0", "up")
+        try:
+            self.backbone = self.namespace("backbone")
+            self.backbone.ip("link", "add", "br0", "type", "bridge")
+            self.backbone.ip("addr", "add", "203.0.113.1/24", "dev", "br0")
+            self.backbone.ip("link", "set", "br0", "up")
+            # Whether the kernel has what the routers need shows here.
+            for nat in NATS.values():
+                self.backbone.rules(nat("192.0.2.1"))
+            self.backbone.rules("")
+            with self.backbone.inside():
+                pass
+        except OSError:
+            self.close()
+            raise
 
     def namespace(self, name):
         self.namespaces.append(Namespace(f"martlet-{os.getpid()}-{name}"))

@@ -29,7 +29,7 @@ def internet():
     try:
         internet = Internet()
     except OSError as error:
-        pytest.skip(f"network namespaces are not permitted here: {error}")
+        pytest.skip(f"network namespaces with NATs are not possible here: {error}")
     try:
         with internet.backbone.inside():
             yield internet
