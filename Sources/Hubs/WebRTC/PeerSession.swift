@@ -164,7 +164,9 @@ package final class PeerSession {
       path.sink.commit(size, to: path.remote)
       count(size)
     }
+    let repair = media.repair(fields, header: writer.bytes.span.bytes, payload: payload, now: context.now)
     swap(&writer, &clock.writer)
+    if let (fields, payload) = repair { send(fields, payload: payload.span.bytes) }
   }
 
   /// Sends packet `number` of a track again: in its retransmission stream (RFC 4588) where the peer has agreed to one, else as it was.

@@ -9,19 +9,22 @@ package struct OutgoingTrack: Sendable {
     package var payloadType: UInt8
     /// Retransmissions in a stream of their own (RFC 4588); without, lost packets are sent again as they were.
     package var rtx: (ssrc: UInt32, payloadType: UInt8)?
+    /// FlexFEC, in a stream of its own too.
+    package var fec: (ssrc: UInt32, payloadType: UInt8)?
     package var clockRate: UInt32
     package var cname: String
     /// Of the extension that the peer measures the path by; 0 for none.
     package var stampID: UInt8
 
     package init(
-      mid: String, ssrc: UInt32, payloadType: UInt8, rtx: (ssrc: UInt32, payloadType: UInt8)? = nil, clockRate: UInt32, cname: String,
-      stampID: UInt8 = 0
+      mid: String, ssrc: UInt32, payloadType: UInt8, rtx: (ssrc: UInt32, payloadType: UInt8)? = nil,
+      fec: (ssrc: UInt32, payloadType: UInt8)? = nil, clockRate: UInt32, cname: String, stampID: UInt8 = 0
     ) {
       self.mid = mid
       self.ssrc = ssrc
       self.payloadType = payloadType
       self.rtx = rtx
+      self.fec = fec
       self.clockRate = clockRate
       self.cname = cname
       self.stampID = stampID
@@ -34,6 +37,7 @@ package struct OutgoingTrack: Sendable {
   package private(set) var lastReport: ReportBlock?
   package private(set) var roundTrip: TimeSpan?
   package private(set) var retransmitted: UInt64 = 0
+  package internal(set) var repair: OutgoingRepair?
   /// Key frames that the peer asked for.
   package internal(set) var keyFrameRequests: UInt64 = 0
   private var sequence: SequenceRewriter
@@ -51,6 +55,7 @@ package struct OutgoingTrack: Sendable {
     timestamps = TimestampRewriter(
       clockRate: parameters.clockRate, source: source, offset: UInt32.random(in: 0...UInt32.max, using: &random))
     nextRetransmission = UInt16.random(in: 0..<32768, using: &random)
+    repair = parameters.fec.map { OutgoingRepair($0, media: parameters.ssrc, random: &random) }
   }
 
   /// The header of a packet as this peer gets it; `nil` when it must not be sent.
@@ -122,6 +127,7 @@ package struct OutgoingTrack: Sendable {
   package mutating func receive(_ report: ReportBlock, now: NTPTime) {
     guard report.ssrc == parameters.ssrc else { return }
     lastReport = report
+    repair?.receive(report)
     if let trip = report.roundTrip(now: now) { roundTrip = trip }
   }
 

@@ -31,6 +31,8 @@ package struct PeerMedia: Sendable {
   private var events = Deque<Event>()
   private var nextSenderReport: Instant?
   private var parsed: [RTCPPacket] = []
+  /// The peer loses some of what it is sent, and takes FEC.
+  private var isRepairing = false
   private(set) package var malformedControl = 0
 
   /// A second, as browsers do: a viewer's lip sync waits for the first.
@@ -85,6 +87,7 @@ package struct PeerMedia: Sendable {
     guard let track = track(block.ssrc) else { return }
     outgoing[track].receive(block, now: ntp)
     congestion?.receive(block, now: now)
+    isRepairing = outgoing.contains { $0.repair?.isActive == true }
     if let trip = outgoing[track].roundTrip { incoming.setRoundTrip(trip) }
   }
 
@@ -108,6 +111,16 @@ package struct PeerMedia: Sendable {
       return fields.stampID == 0 ? nil : .sendTime(AbsoluteSendTime(now))
     }
     return (isPadding ? congestion?.padded(bytes: bytes, now: now) : congestion?.sent(bytes: bytes, now: now)).map { .number($0) }
+  }
+
+  /// Takes a packet that has left, whose header is as it went out.
+  /// - Returns: the header and payload of a repair packet that is to follow it.
+  package mutating func repair(
+    _ fields: RTPHeaderFields, header: RawSpan, payload: RawSpan, now: Instant
+  ) -> (RTPHeaderFields, payload: [UInt8])? {
+    // A path that is full loses more for what is added.
+    guard isRepairing, congestion?.isOpen(now) ?? true, let track = track(fields.ssrc) else { return nil }
+    return outgoing[track].repair?.add(fields, header: header, payload: payload)
   }
 
   /// Where padding may go: a track of pictures that are sent again in a stream of their own.

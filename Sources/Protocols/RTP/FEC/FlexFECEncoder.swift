@@ -17,6 +17,7 @@ package struct FlexFECEncoder: Sendable {
   }
   private var groups: [Group]
   private var turn = 0
+  private var last: UInt16?
 
   package init(ssrc: UInt32, groupSize: Int = 10, interleaving: Int = 1) {
     self.ssrc = ssrc
@@ -24,9 +25,12 @@ package struct FlexFECEncoder: Sendable {
     groups = [Group](repeating: Group(), count: min(max(1, interleaving), 4))
   }
 
-  /// Adds a packet as it is sent, with what `clearMutableExtensions` clears at zero.
+  /// Adds a packet as it is sent, with what `clearMutableExtensions` clears at zero. One that is not newer than all before, such as a
+  /// retransmission, is passed over.
   /// - Returns: whether a repair packet is complete and its payload was appended to `writer`.
   package mutating func add(_ packet: RawSpan, number: UInt16, into writer: inout ByteWriter) -> Bool {
+    guard last.map({ Int16(bitPattern: number &- $0) > 0 }) ?? true else { return false }
+    last = number
     turn = (turn + 1) % groups.count
     if groups[turn].count > 0, number &- groups[turn].base >= UInt16(RepairPacket.flexFECSpan) { groups[turn] = Group() }
     if groups[turn].count == 0 { groups[turn].base = number }

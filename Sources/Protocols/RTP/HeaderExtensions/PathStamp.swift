@@ -26,6 +26,15 @@ package enum PathStamp: Equatable, Sendable {
   }
 }
 
+extension PathStamp {
+  /// Zeroes the value in a packet that was written with a stamp: parity is made of packets before they have one.
+  package static func clearValue(in packet: inout [UInt8]) {
+    let value = RTPHeader.minimumBytes + 5..<RTPHeader.minimumBytes + byteCount
+    guard packet.count >= value.upperBound else { return }
+    for index in value { packet[index] = 0 }
+  }
+}
+
 extension HeaderExtensions {
   /// The id under which packets are stamped for a peer that tells of them in this way; 0 when it was not negotiated.
   package func stampID(for mode: CongestionMode) -> UInt8 {

@@ -6,7 +6,9 @@ internal enum CodecPreferences {
   /// Of publishers: H.264 first, since every output carries it as it is.
   internal static let incomingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC]) + forwardErrorCorrection
   /// To viewers, who tell what their end of the path takes.
-  internal static let outgoingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC])
+  internal static let outgoingVideo =
+    video(feedback: [.nack, .pli, .fir, .remb, .transportCC])
+    + [RTPCodec(127, "flexfec-03", clockRate: 90_000, parameters: "repair-window=10000000")]
   internal static let incomingAudio = audio(feedback: [.transportCC])
   internal static let outgoingAudio = audio(feedback: [.transportCC])
 

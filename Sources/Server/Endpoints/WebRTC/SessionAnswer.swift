@@ -17,6 +17,7 @@ internal struct SessionAnswer {
     let kind: MediaKind
     let ssrc: UInt32
     let rtx: UInt32
+    let fec: UInt32
     /// Negotiated, with the offerer's payload types.
     let codecs: [RTPCodec]
     let extensions: HeaderExtensions
@@ -187,7 +188,7 @@ internal struct SessionAnswer {
     let extensions = sentExtensions(to: offered)
     let section = Outgoing(
       mid: mid, kind: kind, ssrc: UInt32.random(in: 1...UInt32.max, using: &random), rtx: UInt32.random(in: 1...UInt32.max, using: &random),
-      codecs: codecs, extensions: HeaderExtensions(extensions))
+      fec: UInt32.random(in: 1...UInt32.max, using: &random), codecs: codecs, extensions: HeaderExtensions(extensions))
     description.media[index].direction = .sendonly
     description.media[index].extensions = extensions
     description.media[index].codecs = codecs
@@ -196,6 +197,10 @@ internal struct SessionAnswer {
     if codecs.contains(where: { $0.associatedPayloadType != nil }) {
       description.media[index].ssrcGroups = [SSRCGroup(semantics: "FID", ssrcs: [section.ssrc, section.rtx])]
       attributes.append(SSRCAttribute(ssrc: section.rtx, name: "cname", value: Self.cname))
+    }
+    if codecs.contains(where: { $0.isNamed("flexfec-03") }) {
+      description.media[index].ssrcGroups.append(SSRCGroup(semantics: "FEC-FR", ssrcs: [section.ssrc, section.fec]))
+      attributes.append(SSRCAttribute(ssrc: section.fec, name: "cname", value: Self.cname))
     }
     description.media[index].ssrcs = attributes
     outgoing.append(section)

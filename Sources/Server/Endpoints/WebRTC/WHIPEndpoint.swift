@@ -184,6 +184,7 @@ package final class WHIPEndpoint {
         OutgoingTrack.Parameters(
           mid: section.mid, ssrc: section.ssrc, payloadType: section.codecs.first?.payloadType ?? 0,
           rtx: section.codecs.first { $0.associatedPayloadType != nil }.map { (section.rtx, $0.payloadType) },
+          fec: section.codecs.first { $0.isNamed("flexfec-03") }.map { (section.fec, $0.payloadType) },
           clockRate: section.codecs.first?.clockRate ?? 90_000, cname: SessionAnswer.cname, stampID: section.extensions.stampID(for: mode)),
         random: &listener.random)
     }
