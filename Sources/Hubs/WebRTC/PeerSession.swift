@@ -208,13 +208,13 @@ package final class PeerSession {
 
   /// Sends the padding that a probe of the path lacks so far. Answers when to come back while one is under way.
   package func pad(now: Instant) -> Instant? {
-    guard media.congestion?.isProbing == true, let track = media.paddedTrack, let path else { return nil }
+    guard media.congestion?.isProbing(now) == true, let track = media.paddedTrack, let path else { return nil }
     // A cluster has some tens of kilobytes at most.
     for _ in 0..<Self.mostPadding where (media.congestion?.padding(now) ?? 0) > 0 {
       guard let fields = media.outgoing[track].pad() else { return nil }
       sendPadding(fields, path)
     }
-    return media.congestion?.isProbing == true ? now + Self.probeStep : nil
+    return media.congestion?.isProbing(now) == true ? now + Self.probeStep : nil
   }
 
   private func sendPadding(_ fields: RTPHeaderFields, _ path: (sink: any DatagramPath, remote: SocketAddress)) {

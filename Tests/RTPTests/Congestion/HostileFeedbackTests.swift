@@ -59,6 +59,14 @@ import Testing
     #expect(Self.isBounded(control))
   }
 
+  // Else whoever sends would be woken every few milliseconds for ever.
+  @Test func `a probe of a stream that stops is over soon`() {
+    var control = CongestionControl(.transportFeedback)
+    _ = control.sent(bytes: 1200, now: .zero)
+    #expect(control.isProbing(.zero) && control.padding(.zero + .milliseconds(10)) > 0)
+    #expect(!control.isProbing(.zero + .milliseconds(100)) && control.padding(.zero + .milliseconds(100)) == 0)
+  }
+
   @Test func `silence of the peer brings the estimate down to the least`() {
     var control = CongestionControl(.transportFeedback)
     var now = Instant.zero

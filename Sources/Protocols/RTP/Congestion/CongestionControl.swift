@@ -103,7 +103,7 @@ package struct CongestionControl: Sendable {
   package func padding(_ now: Instant) -> Int { probes.shortage(now) }
 
   /// Whether a probe is under way, for which to come back in some milliseconds.
-  package var isProbing: Bool { probes.active?.began != nil }
+  package func isProbing(_ now: Instant) -> Bool { probes.isUnderWay(now) }
 
   // MARK: What the peer says
 
@@ -160,7 +160,7 @@ package struct CongestionControl: Sendable {
     let rate = Double(estimate.bitsPerSecond)
     let isStart = estimate.reason == .start
     let peak = max(probes.active?.rate ?? 0, isStart ? rate * Self.startMultiple : 0)
-    pacer.setRate(rate, peak: peak, limitsAverage: !isStart, isProbing: isProbing, now: now)
+    pacer.setRate(rate, peak: peak, limitsAverage: !isStart, isProbing: isProbing(now), now: now)
   }
 }
 

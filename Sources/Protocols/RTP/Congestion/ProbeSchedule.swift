@@ -68,9 +68,12 @@ struct ProbeSchedule: Sendable {
     return cluster.id
   }
 
+  /// Whether the active cluster has begun, and still may show something.
+  func isUnderWay(_ now: Instant) -> Bool { active?.began.map { now - $0 < Self.longest } ?? false }
+
   /// Bytes that are missing so far to go at the cluster's rate; padding takes their place.
   func shortage(_ now: Instant) -> Int {
-    guard let cluster = active, let began = cluster.began, now - began < Self.longest else { return 0 }
+    guard isUnderWay(now), let cluster = active, let began = cluster.began else { return 0 }
     let due = min(Double(cluster.bytes), cluster.rate / 8 * (now - began).seconds)
     return max(0, Int(due) - cluster.sentBytes)
   }

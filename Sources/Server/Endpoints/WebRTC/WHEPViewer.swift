@@ -227,7 +227,7 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
 
   internal func sessionDidReceiveBatch(_ session: PeerSession) {
     // Feedback may have opened the path, or begun a probe of it.
-    if held != nil || session.media.congestion?.isProbing == true { forward() }
+    if held != nil || session.media.congestion?.isProbing(listener.context.now) == true { forward() }
     for index in senders.indices {
       guard let clock = ring.clocks.first(where: { $0.source == senders[index].source }) else { continue }
       peer.publisherClocks[index] = MediaClock(
