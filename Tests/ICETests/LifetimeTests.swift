@@ -59,6 +59,26 @@ import Testing
     for host in [simulation.left, simulation.right] { #expect(host.states.suffix(2) == [.disconnected, .completed]) }
   }
 
+  // An allocation at a relay ends, or an interface goes.
+  @Test(arguments: [false, true])
+  func `a base that is gone takes its pairs along, and a restart goes by another`(isInUse: Bool) throws {
+    let simulation = try connected(seed: 7)
+    let first = simulation.left.bases[0]
+    let second = simulation.left.bind(.at("10.0.0.3:3000"), now: simulation.now)
+    let gone = isInUse ? first : second
+    simulation.left.agent.removeLocal(gone, now: simulation.now)
+    simulation.run(for: .milliseconds(1))
+    let (state, pair) = (simulation.left.agent.state, simulation.left.agent.selectedPair)
+    #expect(isInUse ? state == .failed && pair == nil : pair?.base == first)
+    #expect(!simulation.left.agent.localCandidates.contains { $0.address == gone.address })
+    simulation.left.agent.restart(now: simulation.now)
+    simulation.right.agent.restart(now: simulation.now)
+    try simulation.signal()
+    #expect(simulation.run(for: .seconds(5)) { $0.agrees })
+    let other = isInUse ? second : first
+    #expect(simulation.left.agent.selectedPair?.base == other)
+  }
+
   @Test func `an ICMP error fails a pair that is tried, and none that is in use`() throws {
     let simulation = try connected(seed: 6)
     let base = simulation.left.bases[0]

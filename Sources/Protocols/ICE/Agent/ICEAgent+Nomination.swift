@@ -24,7 +24,9 @@ extension ICEAgent {
     let mayImprove = list.pairs.contains { $0.priority > pair.priority && $0.state != .failed }
     guard !mayImprove || nominationDeadline.map({ $0 <= now }) ?? true else { return }
     nominating = pair.id
-    list.trigger(best)
+    list.trigger(best, ahead: true)
+    // Pacing spares NATs new bindings (RFC 8445 §14.2); this is one message over a path that is there.
+    nextCheckAt = min(nextCheckAt, now)
   }
 
   /// The controlling side has named this pair, and it works. Peers that nominate every pair they check (RFC 5245's aggressive

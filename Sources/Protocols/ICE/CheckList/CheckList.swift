@@ -163,9 +163,12 @@ struct CheckList {
 
   // MARK: Order of checks
 
-  mutating func trigger(_ index: Int) {
+  /// - Parameter ahead: of all others that are triggered.
+  mutating func trigger(_ index: Int, ahead: Bool = false) {
     if pairs[index].state != .succeeded { pairs[index].state = .waiting }
-    if !triggered.contains(pairs[index].id) { triggered.append(pairs[index].id) }
+    let id = pairs[index].id
+    if ahead { triggered.removeAll { $0 == id } }
+    if !triggered.contains(id) { triggered.insert(id, at: ahead ? 0 : triggered.count) }
   }
 
   /// RFC 8445 §6.1.4.2: triggered pairs first, then the most important that waits, then one of the frozen whose foundation
