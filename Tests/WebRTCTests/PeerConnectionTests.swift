@@ -52,11 +52,38 @@ import Testing
     }
     let statistics = await a.statistics
     #expect(statistics.messagesSent == 202 && statistics.srtpCipher != nil && statistics.remoteAddress != nil)
+    let report = await a.report
+    let pair = try #require(report.candidatePairs.first { $0.id == report.transport.selectedCandidatePairId })
+    #expect(pair.nominated && pair.state == "succeeded" && pair.currentRoundTripTime != nil)
+    #expect(report.localCandidates.contains { $0.id == pair.localCandidateId })
+    #expect(report.remoteCandidates.contains { $0.id == pair.remoteCandidateId })
+    #expect(report.dataChannels.map(\.label) == ["chat"] && report.certificateFingerprint.hasPrefix("sha-256 "))
     await a.close()
     _ = await first
     // The other end hears of it.
     _ = await second
     #expect(await b.connectionState == .closed)
+  }
+
+  // RFC 8831 §6.5.
+  @Test func `a channel that both sides know by its number needs no more`() async throws {
+    let (a, b) = (try PeerConnection(Self.local), try PeerConnection(Self.local))
+    var options = DataChannel.Options()
+    options.negotiatedID = 1
+    let (left, right) = (try await a.createDataChannel("x", options), try await b.createDataChannel("x", options))
+    async let first: Void = Self.signal(a, to: b) { _ in }
+    async let second: Void = Self.signal(b, to: a) { _ in }
+    try await Self.exchange(a, b)
+    #expect(await left.waitUntilOpen())
+    #expect(await right.waitUntilOpen())
+    try await left.send("hello")
+    try await right.send("hello too")
+    var (heardLeft, heardRight) = (left.messages.makeAsyncIterator(), right.messages.makeAsyncIterator())
+    #expect(await heardLeft.next() == .text("hello too"))
+    #expect(await heardRight.next() == .text("hello"))
+    await a.close()
+    await b.close()
+    _ = await (first, second)
   }
 
   @Test func `video frames arrive whole, and a session of data alone becomes one with media without a new transport`() async throws {
@@ -97,6 +124,9 @@ import Testing
     let isEqual = arrived == frames
     #expect(isEqual)
     #expect(await a.statistics.remoteAddress == before)
+    let (sent, taken) = (await a.report.outboundRTP, await b.report.inboundRTP)
+    #expect(sent.count == 1 && taken.count == 1 && sent[0].ssrc == taken[0].ssrc && sent[0].mid == taken[0].mid)
+    #expect(sent[0].codec == taken[0].codec && taken[0].packetsReceived > 30 && sent[0].packetsSent >= taken[0].packetsReceived)
     try await channel.send("still here")
     await a.close()
     await b.close()

@@ -103,6 +103,9 @@ public final class PeerConnection: Sendable {
 
   public var statistics: Statistics { get async { (try? await run { $0.statistics }) ?? Statistics() } }
 
+  /// getStats, whole: what `statistics` sums up.
+  public var report: Report { get async { (try? await run { $0.report }) ?? Report() } }
+
   /// Ends everything at once; the peer is told.
   public func close() async { _ = try? await run { $0.close() } }
 

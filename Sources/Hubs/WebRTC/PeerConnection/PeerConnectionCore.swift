@@ -18,6 +18,7 @@ final class PeerConnectionCore {
   let context: LoopContext
   var negotiation: PeerNegotiation
   var random = RandomSource.system
+  let fingerprint: CertificateFingerprint
   private let servers: ICEServers
   lazy var gatherer = CandidateGatherer(configuration, servers, session, self)
   private var mustGather = true
@@ -57,6 +58,7 @@ final class PeerConnectionCore {
     ice.role = .controlling
     ice.limits.localCandidates = Self.maximumCandidates
     guard let identity else { preconditionFailure("OpenSSL makes a certificate") }
+    fingerprint = identity.fingerprint
     let transport = PeerTransport(ice, identity: identity, random: random)
     let local = LocalTransport(credentials: transport.localCredentials, fingerprints: [identity.fingerprint])
     var options = NegotiationConfiguration()
