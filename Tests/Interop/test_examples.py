@@ -15,7 +15,7 @@ import jwt
 import pytest
 import websockets
 
-from conftest import ROOT, free_port, probe, start_server, stop_server, wait_for
+from conftest import AUDIO, ROOT, ffmpeg, free_port, probe, start_server, stop_server, wait_for
 
 FOLDER = pathlib.Path(os.environ.get("MARTLET_EXAMPLES", ROOT / ".build/examples/debug"))
 
@@ -366,3 +366,88 @@ def test_chat_and_follow_bring_a_token_and_end_when_it_does(make_server, example
     assert chat.wait(20) == 1 and "4501" in chat.stderr.read()
     follow = example("follow", server.url("/channels/room/events"))
     assert follow.wait(20) == 1 and "403" in follow.stderr.read()
+
+
+def test_two_terminals_talk_by_peer_chat(server, example):
+    url, room = f"ws://127.0.0.1:{server.http}", "peer-chat"
+    first = example("peer-chat", url, room)
+    first_says = lines_of(first)
+    assert first_says() == f"* waiting for the other one on {room}"
+    second = example("peer-chat", url, room)
+    second_says = lines_of(second)
+    for says in (first_says, second_says):
+        says(lambda line: "is there; what you type goes straight to it" in line)
+    type_into(first, "hello")
+    second_says(lambda line: line == "> hello")
+    type_into(second, "grüße 🐦")
+    first_says(lambda line: line == "> grüße 🐦")
+    first.stdin.close()
+    assert first.wait(20) == 0 and second.wait(20) == 0
+
+
+def test_peer_file_sends_a_file_goes_on_where_it_broke_off_and_finds_damage(server, example, tmp_path):
+    url = f"ws://127.0.0.1:{server.http}"
+    source, folder = tmp_path / "clip.bin", tmp_path / "received"
+    source.write_bytes(os.urandom(3_000_001))
+    folder.mkdir()
+    name = f"clip.bin.{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}.part"
+
+    def transfer(room):
+        receiver = example("peer-file", "receive", folder, url, room)
+        sender = example("peer-file", "send", source, url, room)
+        return [process.communicate(timeout=60) + (process.returncode,) for process in (sender, receiver)]
+
+    (sent, _, first), (received, _, second) = transfer("whole")
+    assert (first, second) == (0, 0), (sent, received)
+    assert (folder / "clip.bin").read_bytes() == source.read_bytes()
+    assert "sent 3000001 bytes" in sent and "received" in received
+    # As an attempt that broke off leaves it.
+    (folder / "clip.bin").unlink()
+    (folder / name).write_bytes(source.read_bytes()[:2_000_000])
+    (sent, _, first), _ = transfer("again")
+    assert first == 0 and "going on at 2000000" in sent
+    assert (folder / "clip.bin").read_bytes() == source.read_bytes()
+    # What is there is not what it should be.
+    (folder / "clip.bin").unlink()
+    (folder / name).write_bytes(bytes(1000))
+    results = transfer("damaged")
+    assert all(status == 1 and "damaged" in errors for _, errors, status in results), results
+    assert list(folder.iterdir()) == []
+
+
+def test_peer_file_goes_on_after_both_ends_have_died(server, example, tmp_path):
+    url = f"ws://127.0.0.1:{server.http}"
+    source, folder = tmp_path / "large.bin", tmp_path / "received"
+    folder.mkdir()
+    source.write_bytes(os.urandom(60_000_000))
+    start = lambda: [example("peer-file", "receive", folder, url, "large"), example("peer-file", "send", source, url, "large")]
+    processes = start()
+    wait_for(lambda: any(path.stat().st_size > 1_000_000 for path in folder.iterdir()), 60, step=0.01)
+    for process in processes:
+        process.kill()
+        process.wait()
+    receiver, sender = start()
+    output, errors = sender.communicate(timeout=90)
+    assert sender.returncode == 0 and receiver.wait(20) == 0, errors
+    assert "going on at " in output
+    assert (folder / "large.bin").read_bytes() == source.read_bytes()
+
+
+def test_peer_publish_and_peer_record(server, example, tmp_path):
+    """WHIP in, WHEP out, and every other output beside it."""
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30", "-t", "4", "-c:v", "libvpx", "-deadline", "realtime", "-b:v", "400k",
+           "-g", "15", str(tmp_path / "in.ivf"))
+    ffmpeg(*AUDIO, "-t", "4", "-c:a", "libopus", "-ac", "2", str(tmp_path / "in.ogg"))
+    publisher = example("peer-publish", "--loop", tmp_path / "in.ivf", tmp_path / "in.ogg", server.url("/live/files/whip"))
+    wait_for(lambda: server.live("live/files"))
+    recorder = example("peer-record", server.url("/live/files/whep"), tmp_path / "out", 4)
+    output, errors = recorder.communicate(timeout=40)
+    assert recorder.returncode == 0, errors
+    pictures, sound = (int(word) for word in output.splitlines()[-1].split() if word.isdigit())
+    assert pictures > 60 and sound > 100, output
+    for name, kind in [("out.ivf", "vp8"), ("out.ogg", "opus")]:
+        streams, packets = probe(str(tmp_path / name))
+        assert [s["codec_name"] for s in streams] == [kind] and len(packets) > 60
+        # Every frame can be decoded.
+        assert ffmpeg("-i", str(tmp_path / name), "-vsync", "vfr", "-f", "null", "-").stderr == ""
+    publisher.kill()
