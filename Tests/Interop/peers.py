@@ -18,9 +18,6 @@ EXAMPLES = os.environ.get("MARTLET_EXAMPLES", ROOT / ".build/examples/debug")
 class Peer:
     """One peer connection somewhere. What it reports is kept until somebody waits for it."""
 
-    # Whether candidates come one by one, and whether ICE can restart.
-    trickles = restarts = True
-
     def tell(self, do, **command):
         raise NotImplementedError
 
@@ -51,7 +48,7 @@ class Peer:
         return len(self.reports)
 
     def describe(self, do, **command):
-        """Makes it describe itself; answers the description with all its candidates, or as it is now (`trickle`)."""
+        """Makes it describe itself; candidates follow."""
         after = self.position
         self.tell(do, **command)
         return self.wait("description", after=after)
@@ -115,8 +112,6 @@ class Agent(Process):
 
 
 class Aiortc(Process):
-    trickles = restarts = False
-
     def __init__(self, **configuration):
         super().__init__([sys.executable, str(ROOT / "Tests/Interop/aiortc_agent.py")], **configuration)
 

@@ -415,18 +415,22 @@ def test_peer_file_sends_a_file_goes_on_where_it_broke_off_and_finds_damage(serv
     assert list(folder.iterdir()) == []
 
 
-def test_peer_file_ends_when_the_other_side_is_gone(server, example, tmp_path):
+def test_peer_file_goes_on_after_both_ends_have_died(server, example, tmp_path):
     url = f"ws://127.0.0.1:{server.http}"
     source, folder = tmp_path / "large.bin", tmp_path / "received"
     folder.mkdir()
-    with source.open("wb") as file:
-        file.truncate(1 << 30)
-    sender = example("peer-file", "send", source, url, "broken")
-    receiver = example("peer-file", "receive", folder, url, "broken")
-    wait_for(lambda: any(path.stat().st_size > 1_000_000 for path in folder.iterdir()), 60)
-    sender.send_signal(signal.SIGTERM)
-    receiver.wait(60)
-    assert receiver.returncode == 1
+    source.write_bytes(os.urandom(60_000_000))
+    start = lambda: [example("peer-file", "receive", folder, url, "large"), example("peer-file", "send", source, url, "large")]
+    processes = start()
+    wait_for(lambda: any(path.stat().st_size > 1_000_000 for path in folder.iterdir()), 60, step=0.01)
+    for process in processes:
+        process.kill()
+        process.wait()
+    receiver, sender = start()
+    output, errors = sender.communicate(timeout=90)
+    assert sender.returncode == 0 and receiver.wait(20) == 0, errors
+    assert "going on at " in output
+    assert (folder / "large.bin").read_bytes() == source.read_bytes()
 
 
 def test_peer_publish_and_peer_record(server, example, tmp_path):

@@ -1,6 +1,7 @@
 """PeerConnection with real peers: through a real TURN server, over TCP, with browsers, aiortc and Pion. Assertions are on messages that
 arrived and on frames that were decoded. `make examples` builds the program that speaks for it."""
 import json
+import socket
 import subprocess
 
 import pytest
@@ -206,6 +207,29 @@ def test_udp_is_preferred_where_both_work(agent):
     talk(a, b, "x")
     port = a.statistics()["address"].rsplit(":", 1)[1]
     assert any(f" udp " in report["candidate"] and f" {port} typ host" in report["candidate"] for report in b.seen("candidate"))
+
+
+@pytest.mark.parametrize("greeting", [b"", b"GET / HTTP/1.1\r\n\r\n", bytes([0xFF, 0xFF]) + bytes(100), bytes([0, 20, 22]) + bytes(19)])
+def test_strangers_at_our_tcp_candidate_are_closed_and_disturb_nobody(agent, greeting):
+    a, b = agent(udp=False, tcp="active"), agent(udp=False, tcp="passive")
+    a.tell("channel", label="x")
+    offer = a.describe("offer")
+    answer = b.describe("description", type="offer", sdp=offer["sdp"])
+    b.wait("candidate", candidate="")
+    port = next(int(r["candidate"].split()[5]) for r in b.seen("candidate") if " 127.0.0.1 " in r["candidate"] and "passive" in r["candidate"])
+    strangers = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(8)]
+    for stranger in strangers:
+        stranger.sendall(greeting)
+    a.tell("description", type="answer", sdp=answer["sdp"])
+    trickle(a, b)
+    talk(a, b, "x")
+    for stranger in strangers:
+        # Those who say nothing are given some seconds.
+        try:
+            assert stranger.recv(100) == b""
+        except ConnectionError:
+            pass
+        stranger.close()
 
 
 # MARK: Other implementations

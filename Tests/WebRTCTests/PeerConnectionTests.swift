@@ -65,6 +65,27 @@ import Testing
     #expect(await b.connectionState == .closed)
   }
 
+  // RFC 8831 §6.5.
+  @Test func `a channel that both sides know by its number needs no more`() async throws {
+    let (a, b) = (try PeerConnection(Self.local), try PeerConnection(Self.local))
+    var options = DataChannel.Options()
+    options.negotiatedID = 1
+    let (left, right) = (try await a.createDataChannel("x", options), try await b.createDataChannel("x", options))
+    async let first: Void = Self.signal(a, to: b) { _ in }
+    async let second: Void = Self.signal(b, to: a) { _ in }
+    try await Self.exchange(a, b)
+    #expect(await left.waitUntilOpen())
+    #expect(await right.waitUntilOpen())
+    try await left.send("hello")
+    try await right.send("hello too")
+    var (heardLeft, heardRight) = (left.messages.makeAsyncIterator(), right.messages.makeAsyncIterator())
+    #expect(await heardLeft.next() == .text("hello too"))
+    #expect(await heardRight.next() == .text("hello"))
+    await a.close()
+    await b.close()
+    _ = await (first, second)
+  }
+
   @Test func `video frames arrive whole, and a session of data alone becomes one with media without a new transport`() async throws {
     let (a, b) = (try PeerConnection(Self.local), try PeerConnection(Self.local))
     let channel = try await a.createDataChannel("first")

@@ -2,8 +2,8 @@ import Foundation
 import MartletClient
 import MartletWebRTC
 
-/// Where two programs find each other: a channel of a server, which carries descriptions and candidates only. Who hears that the other
-/// one has come makes the offer.
+/// Where two programs find each other: a channel of a server, which carries descriptions and candidates only. Both may come at once, so
+/// that neither is first: the one whose name is less makes the offer.
 public struct Meeting: Sendable {
   /// What travels through the server, as JSON.
   private struct Signal: Codable {
@@ -52,11 +52,15 @@ public struct Meeting: Sendable {
   }
 
   private func listen(_ peer: PeerConnection, _ prepare: @Sendable () async throws -> Void) async throws {
+    var met: Set<String> = []
     for try await case .message(let message) in subscription {
       guard let text = message.text, let signal = try? JSONDecoder().decode(Signal.self, from: Data(text.utf8)), signal.from != me
       else { continue }
       switch signal.kind {
-      case "hello" where await peer.signalingState == .stable:
+      case "hello" where !met.insert(signal.from).inserted: break
+      // The other one may have come later than our hello.
+      case "hello" where signal.from < me: try await send("hello")
+      case "hello":
         try await prepare()
         try await peer.setLocalDescription()
         try await send("offer", await peer.localDescription?.sdp ?? "")

@@ -22,33 +22,30 @@ import Meeting
     var configuration = PeerConnection.Configuration()
     configuration.includesLoopback = true
     let peer = try PeerConnection(configuration)
-    let outcome = Outcome()
     // Either may make the offer, so both know the channel by its number.
     var options = DataChannel.Options()
     options.negotiatedID = 1
     let channel = try await peer.createDataChannel("file", options)
-    Task {
+    let transfer = Task {
       do {
-        guard await channel.waitUntilOpen() else { return }
+        guard await channel.waitUntilOpen() else { throw TransferError("no connection came about") }
         if isSender { try await send(path, over: channel) } else { try await receive(into: path, from: channel) }
-        await outcome.succeed()
-      } catch { await outcome.fail(error) }
+      } catch {
+        await peer.close()
+        throw error
+      }
       await peer.close()
     }
-    try await meeting.run(peer) {} react: { _ in }
-    try await outcome.check()
-  }
-
-  /// What became of the transfer when the meeting is over.
-  actor Outcome {
-    private var result: Result<Void, any Error>?
-    func succeed() { result = .success(()) }
-    func fail(_ error: any Error) { result = result ?? .failure(error) }
-
-    func check() throws {
-      guard let result else { throw TransferError("the other side is gone; start both again to go on") }
-      try result.get()
+    let meet = Task {
+      try await meeting.run(peer) {
+      } react: { event in
+        if case .connectionState(.failed) = event { await peer.close() }
+      }
     }
+    // The server is needed no more once the two are connected.
+    _ = await meet.result
+    if await peer.connectionState != .connected { await peer.close() }
+    try await transfer.value
   }
 }
 

@@ -5,7 +5,8 @@ import MediaFiles
 
 /// Publishes pictures and sound from files by WHIP, in real time: VP8 in IVF, Opus in Ogg.
 @main struct PeerPublish {
-  static let usage = "usage: peer-publish [--loop] FILE.ivf [FILE.ogg] http[s]://HOST/APP/NAME/whip\n       MARTLET_TOKEN is used when it is set"
+  static let usage =
+    "usage: peer-publish [--loop] FILE.ivf [FILE.ogg] http[s]://HOST/APP/NAME/whip\n       MARTLET_TOKEN is used when it is set"
 
   static func main() async {
     var arguments = Array(CommandLine.arguments.dropFirst())
