@@ -83,7 +83,7 @@ function addTrack(peer, track, media, { codec, bitrate, simulcast }) {
   const all = RTCRtpSender.getCapabilities("video").codecs;
   const chosen = all.filter(({ mimeType }) => mimeType.toLowerCase() === `video/${codec}`);
   if (!chosen.length) throw new WHIPError(415, `this browser does not send ${codec.toUpperCase()}`);
-  transceiver.setCodecPreferences([...chosen, ...all.filter(({ mimeType }) => mimeType.toLowerCase() === "video/rtx")]);
+  transceiver.setCodecPreferences([...chosen, ...all.filter(({ mimeType }) => /\/(rtx|red|ulpfec)$/i.test(mimeType))]);
 }
 
 function encodings(bitrate, isSimulcast) {

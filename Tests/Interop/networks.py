@@ -129,4 +129,5 @@ NATS = {
     "symmetric": lambda host: _nat("masquerade fully-random"),
     "UDP blocked": lambda host: _nat("masquerade", "meta l4proto udp drop;"),
     "2 % loss": lambda host: _nat("masquerade", "meta l4proto udp numgen random mod 100 < 2 drop;"),
+    "8 % loss": lambda host: _nat("masquerade", "meta l4proto udp numgen random mod 100 < 8 drop;"),
 }

@@ -136,6 +136,29 @@ def test_two_percent_of_loss_is_mended(browsers, server, home):
     assert re.search(r"martlet_webrtc_retransmissions_total [1-9]", server.get("/metrics")[2].decode())
 
 
+def test_what_is_lost_comes_back_by_fec(browsers, server, home):
+    """Chromium sends ULPFEC inside RED with VP8, and takes FlexFEC, both as far as packets are lost."""
+    chromium, _ = browsers
+    home[0].rules(NATS["8 % loss"](HOME))
+    path = "live/repaired"
+
+    def repaired():
+        tracks = [track for session in server.api(f"/webrtc?path={path}")["sessions"] for track in session["tracks"] if track["kind"] == "video"]
+        return len(tracks) == 2 and all(track["fec"] > 0 for track in tracks)
+
+    try:
+        start(chromium, server, f"publish('/{path}/whip', {{ codec: 'vp8' }})")
+        wait_for(lambda: server.live(path))
+        # On the same page: another would end the publisher.
+        chromium.evaluate(f"watch('/{path}/whep').then(() => 'done')")
+        wait_for(repaired, 60)
+        received = next(report for report in chromium.evaluate("viewer.getStats().then(all => [...all.values()])")
+                        if report["type"] == "inbound-rtp" and report["kind"] == "video")
+        assert received["fecPacketsReceived"] > 0 and received["framesDecoded"] > 0, received
+    finally:
+        chromium.evaluate("(() => { window.publisher?.close(); window.viewer?.close(); return true; })()")
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_relay_is_enough(browsers, server, home, relay, transport):
     home[0].rules(NATS["symmetric" if transport == "udp" else "UDP blocked"](HOME))

@@ -48,7 +48,7 @@ PAGE = """(() => {
       if (codec && track.kind === "video") {
         const all = RTCRtpSender.getCapabilities("video").codecs;
         const chosen = all.filter(c => c.mimeType.toLowerCase() === `video/${codec}`);
-        transceiver.setCodecPreferences([...chosen, ...all.filter(c => c.mimeType.endsWith("/rtx"))]);
+        transceiver.setCodecPreferences([...chosen, ...all.filter(c => /[/](rtx|red|ulpfec)$/.test(c.mimeType))]);
       }
     }
     await exchange(peer, url);

@@ -36,6 +36,8 @@ package struct WebRTCReport: Sendable {
     package let jitter: TimeSpan
     /// To a viewer: packets sent again. From a publisher: packets that came after they had been asked for again.
     package let retransmissions: Int
+    /// Packets that FEC brought back, or that were sent as FEC.
+    package let repaired: Int
     package let keyFrameRequests: Int
   }
 
@@ -157,7 +159,9 @@ extension WebRTCReport.Track {
     lost = max(0, Int(clamping: statistics.lost))
     loss = Double(statistics.fractionLost) / 256
     jitter = Self.span(statistics.jitter, statistics.clockRate)
-    retransmissions = Int(clamping: stream.recovered)
+    repaired = stream.recoveredByFEC
+    // FEC's were never asked for, or in vain.
+    retransmissions = max(0, Int(clamping: stream.recovered) - repaired)
     keyFrameRequests = Int(clamping: stream.keyFrameRequests)
   }
 
@@ -173,6 +177,7 @@ extension WebRTCReport.Track {
     loss = track.lastReport.map { Double($0.fractionLost) / 256 }
     jitter = Self.span(track.lastReport?.jitter ?? 0, statistics.clockRate)
     retransmissions = Int(clamping: track.retransmitted)
+    repaired = track.repair?.count ?? 0
     keyFrameRequests = Int(clamping: track.keyFrameRequests)
   }
 

@@ -21,6 +21,7 @@ internal enum WebRTCResource {
     .sometimes("loss", .number, "Share of the packets between the last two reports, 0 to 1"),
     .always("jitter", .number, "Seconds, as the receiver measures it"),
     .always("retransmissions", .integer, "Packets that came after all, or that were sent again"),
+    .always("fec", .integer, "Packets that FEC brought back, or FEC packets that were sent"),
     .always("key_frame_requests", .integer, "To a publisher, or from a viewer"),
   ])
 
@@ -148,6 +149,7 @@ internal enum WebRTCResource {
     if let loss = track.loss { object["loss"] = .double(loss) }
     object["jitter"] = .double(track.jitter.seconds)
     object["retransmissions"] = .int(Int64(track.retransmissions))
+    object["fec"] = .int(Int64(track.repaired))
     object["key_frame_requests"] = .int(Int64(track.keyFrameRequests))
     return .object(object)
   }
