@@ -41,7 +41,8 @@ import Testing
     #expect(section.iceUfrag == a.local.fragment && section.icePwd == a.local.password)
     #expect(section.hasRTCPMux && section.hasReducedSizeRTCP && offer.allowsMixedExtensions)
     #expect(section.msids == [MediaStreamID(stream: "s", track: "camera")])
-    #expect(section.ssrcGroups == [SSRCGroup(semantics: "FID", ssrcs: [encoding.ssrc, encoding.rtx])])
+    let groups = [("FID", encoding.rtx), ("FEC-FR", encoding.fec)].map { SSRCGroup(semantics: $0.0, ssrcs: [encoding.ssrc, $0.1]) }
+    #expect(section.ssrcGroups == groups)
     #expect(Set(section.ssrcs.map(\.name)) == ["cname", "msid"])
     #expect(section.candidates == ["1 1 udp 2130706431 192.0.2.1 5000 typ host"] && !section.hasEndOfCandidates)
     #expect(section.codecs == CodecSet.video)

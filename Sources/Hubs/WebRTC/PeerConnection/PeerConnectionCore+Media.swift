@@ -1,7 +1,7 @@
-internal import MartletRTP
 internal import MartletIO
 internal import MartletPeerEngine
 internal import MartletPrimitives
+internal import MartletRTP
 internal import MartletSDP
 
 // Transceivers: what is sent and received in which section.

@@ -1,8 +1,8 @@
-internal import MartletRTP
 internal import MartletCrypto
 internal import MartletICE
 internal import MartletPeerEngine
 internal import MartletPrimitives
+internal import MartletRTP
 internal import MartletSCTP
 
 extension PeerConnectionCore {

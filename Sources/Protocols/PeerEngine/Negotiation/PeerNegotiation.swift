@@ -138,7 +138,9 @@ package struct PeerNegotiation: Sendable {
     }
   }
 
-  mutating func makeEncoding(rid: String? = nil) -> SendEncoding { SendEncoding(rid: rid, ssrc: makeSource(), rtx: makeSource()) }
+  mutating func makeEncoding(rid: String? = nil) -> SendEncoding {
+    SendEncoding(rid: rid, ssrc: makeSource(), rtx: makeSource(), fec: makeSource())
+  }
 
   /// RFC 8829 §5.2.2: the version grows with each description.
   mutating func makeOrigin() -> SessionDescription.Origin {

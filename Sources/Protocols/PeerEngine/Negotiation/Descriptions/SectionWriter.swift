@@ -27,9 +27,14 @@ struct SectionWriter {
     let streams = sender.streams.isEmpty ? ["-"] : sender.streams
     section.msids = streams.map { MediaStreamID(stream: $0, track: sender.trackID) }
     guard layers.isEmpty, let encoding = sender.encodings.first else { return }
-    let hasRTX = section.codecs.contains { $0.associatedPayloadType != nil }
-    let sources = hasRTX ? [encoding.ssrc, encoding.rtx] : [encoding.ssrc]
-    if hasRTX { section.ssrcGroups = [SSRCGroup(semantics: "FID", ssrcs: sources)] }
+    var sources = [encoding.ssrc]
+    section.ssrcGroups = []
+    func add(_ repair: UInt32, _ semantics: String) {
+      section.ssrcGroups.append(SSRCGroup(semantics: semantics, ssrcs: [encoding.ssrc, repair]))
+      sources.append(repair)
+    }
+    if section.codecs.contains(where: { $0.associatedPayloadType != nil }) { add(encoding.rtx, "FID") }
+    if section.codecs.contains(where: { $0.isNamed("flexfec-03") }) { add(encoding.fec, "FEC-FR") }
     section.ssrcs = sources.flatMap { ssrc in
       [
         SSRCAttribute(ssrc: ssrc, name: "cname", value: cname),

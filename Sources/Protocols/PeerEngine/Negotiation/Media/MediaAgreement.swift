@@ -65,13 +65,14 @@ struct MediaAgreement {
     let codecs = outgoingCodecs
     guard let codec = codecs.first(where: \.isPrimary) else { return nil }
     let rtx = codecs.first { $0.associatedPayloadType == codec.payloadType }?.payloadType
+    let fec = codecs.first { $0.isNamed("flexfec-03") }?.payloadType
     let uris = Set(local.extensions.filter { ($0.direction ?? .sendrecv).sends }.map(\.uri))
     let encodings = acceptedEncodings(transceiver.sender).map { rid, encoding in
       OutgoingSection.Encoding(
         rid: rid,
         parameters: OutgoingTrack.Parameters(
-          mid: mid, ssrc: encoding.ssrc, payloadType: codec.payloadType, rtx: rtx.map { (encoding.rtx, $0) }, clockRate: codec.clockRate,
-          cname: cname))
+          mid: mid, ssrc: encoding.ssrc, payloadType: codec.payloadType, rtx: rtx.map { (encoding.rtx, $0) },
+          fec: fec.map { (encoding.fec, $0) }, clockRate: codec.clockRate, cname: cname))
     }
     return OutgoingSection(
       transceiver: transceiver.id, mid: mid, kind: transceiver.kind, codecs: codecs,

@@ -97,6 +97,8 @@ package struct SendEncoding: Equatable, Sendable {
   package let ssrc: UInt32
   /// Of its retransmissions, where those are negotiated.
   package let rtx: UInt32
+  /// Of its FEC, likewise.
+  package let fec: UInt32
 }
 
 /// RTCRtpReceiver: what the peer says it sends.
