@@ -76,6 +76,8 @@ PLAIN = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g"
 REORDERED = ["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "30", "-pix_fmt", "yuv420p"]
 
 
+@pytest.mark.peer("publisher", "publishes by WHIP")
+@pytest.mark.peer("viewer", "watches by WHEP")
 def test_what_one_browser_publishes_another_sees(publisher, viewer, server):
     path = f"live/{publisher.name}-to-{viewer.name}"
     if publisher.name == "chromium" and viewer.name == "firefox":
@@ -91,6 +93,7 @@ def test_what_one_browser_publishes_another_sees(publisher, viewer, server):
     viewer.evaluate("viewer.close()")
 
 
+@pytest.mark.peer("publisher", "plays in all other outputs")
 def test_a_browser_s_stream_plays_in_every_other_output(publisher, server):
     """H.264 passes, VP8 is transcoded once; Opus becomes AAC."""
     path = f"live/{publisher.name}-to-all"
@@ -104,6 +107,8 @@ def test_a_browser_s_stream_plays_in_every_other_output(publisher, server):
     publisher.evaluate("window.publisher.close()")
 
 
+@pytest.mark.peer("ffmpeg", "publishes by RTMP")
+@pytest.mark.peer("chromium", "watches what comes by RTMP")
 @pytest.mark.parametrize("options", [PLAIN, REORDERED], ids=["without B-frames", "with B-frames"])
 def test_an_encoder_s_stream_plays_in_a_browser_with_sound(chromium, server, options):
     path = f"live/encoder-{'bf' if '-bf' in options else 'plain'}"
@@ -120,6 +125,8 @@ def test_an_encoder_s_stream_plays_in_a_browser_with_sound(chromium, server, opt
     chromium.evaluate("viewer.close()")
 
 
+@pytest.mark.peer("ffmpeg9", "publishes by WHIP")
+@pytest.mark.peer("chromium", "watches by WHEP")
 def test_ffmpeg_publishes_by_whip(server, chromium, ffmpeg9):
     process = subprocess.Popen([
         ffmpeg9, "-v", "error", "-re", *VIDEO, *AUDIO, "-c:v", "libx264", "-profile:v", "baseline", "-preset", "ultrafast", "-tune",
@@ -136,6 +143,7 @@ def test_ffmpeg_publishes_by_whip(server, chromium, ffmpeg9):
     chromium.evaluate("viewer.close()")
 
 
+@pytest.mark.peer("aiortc", "watches by WHEP")
 def test_aiortc_watches(server):
     from aiortc import RTCPeerConnection, RTCSessionDescription
 
@@ -170,6 +178,7 @@ def test_aiortc_watches(server):
         process.wait()
 
 
+@pytest.mark.peer("chromium", "simulcast")
 def test_three_layers_of_simulcast_are_received_and_a_viewer_may_pin_one(server, chromium):
     other = WEBRTC_BROWSERS["chromium"]()
     try:
@@ -212,6 +221,7 @@ def test_the_resource_of_a_session_is_patched_and_deleted(server, chromium):
         process.wait()
 
 
+@pytest.mark.peer("chromium", "restarts ICE")
 def test_a_viewer_restarts_ice_and_goes_on(server, chromium):
     process = encoder(server, "live/restart", *PLAIN)
     try:
@@ -227,6 +237,7 @@ def test_a_viewer_restarts_ice_and_goes_on(server, chromium):
     chromium.evaluate("viewer.close()")
 
 
+@pytest.mark.peer("publisher", "restarts ICE")
 def test_a_publisher_restarts_ice_and_goes_on(publisher, server):
     path = f"live/restart-{publisher.name}"
     start(publisher, server, f"publish('/{path}/whip')")
@@ -245,6 +256,7 @@ def test_a_publisher_restarts_ice_and_goes_on(publisher, server):
     publisher.evaluate("window.publisher.close()")
 
 
+@pytest.mark.peer("aiortc", "restarts ICE")
 def test_aiortc_restarts_ice_and_goes_on(server):
     """aiortc has no restart of its own; its ICE agent is exchanged for a new one beneath DTLS."""
     import aioice
@@ -406,12 +418,14 @@ CHANNELS = """(async () => {
 })()"""
 
 
+@pytest.mark.peer("publisher", "data channels")
 def test_data_channels_with_a_browser(publisher, server):
     page(publisher, server)
     results = publisher.evaluate(CHANNELS)
     assert results["binary"] and results["sunk"] == 200 * 16384 and results["sourced"] > 4 << 20, results
 
 
+@pytest.mark.peer("aiortc", "data channels")
 def test_data_channels_with_aiortc(server):
     from aiortc import RTCPeerConnection, RTCSessionDescription
 
