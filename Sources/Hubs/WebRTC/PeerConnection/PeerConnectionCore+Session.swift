@@ -49,7 +49,8 @@ extension PeerConnectionCore: PeerSessionHandler {
           marker: packet.header.marker, payload: payload.array))
     }
     if receivers[packet.stream]?.codec != stream.media { receivers[packet.stream] = stream.media.flatMap { TrackReceiving($0) } }
-    if receivers[packet.stream]?.receive(packet.header, payload, into: transceiver, now: context.now) == true {
+    let content = packet.isBesideMedia ? Slice() : payload
+    if receivers[packet.stream]?.receive(packet.header, content, into: transceiver, now: context.now) == true {
       session.media.incoming.requestKeyFrame(packet.stream)
     }
   }
