@@ -1,11 +1,13 @@
 """WHIP, WHEP and data channels with real peers: Chromium, Firefox, aiortc and FFmpeg. Assertions are on decoded frames."""
 import asyncio
+import contextlib
 import json
 import re
 import subprocess
 import urllib.request
 
 import pytest
+from browsers import BrowserError
 from conftest import AUDIO, H264, VIDEO, ffmpeg, wait_for
 from webrtc import WEBRTC_BROWSERS, page
 
@@ -123,6 +125,46 @@ def test_an_encoder_s_stream_plays_in_a_browser_with_sound(chromium, server, opt
         process.kill()
         process.wait()
     chromium.evaluate("viewer.close()")
+
+
+HEVC = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:bframes=0:keyint=30", "-pix_fmt", "yuv420p"]
+
+
+@contextlib.contextmanager
+def hevc(server, binary, path):
+    """By enhanced RTMP."""
+    process = subprocess.Popen([binary, "-v", "error", "-re", *VIDEO, *AUDIO, *HEVC, "-c:a", "aac", "-f", "flv", server.rtmp_url(path)])
+    try:
+        wait_for(lambda: server.live(path))
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.peer("ffmpeg9", "publishes HEVC by RTMP")
+@pytest.mark.peer("chromium", "watches HEVC as H.264")
+def test_hevc_is_h264_for_a_browser_without_it(server, chromium, ffmpeg9):
+    page(chromium, server)
+    has = chromium.evaluate("RTCRtpReceiver.getCapabilities('video').codecs.map(({ mimeType }) => mimeType)")
+    assert "video/H264" in has and "video/H265" not in has
+    with hevc(server, ffmpeg9, "live/hevc"):
+        # The second joins what is being made already.
+        for _ in range(2):
+            start(chromium, server, "watch('/live/hevc/whep')")
+            assert playing(chromium)["width"] == 640
+            session = server.api("/webrtc?path=live/hevc")["sessions"][-1]
+            assert {track["codec"] for track in session["tracks"]} == {"H264", "Opus"}
+            chromium.evaluate("viewer.close()")
+        # Others get what is published.
+        assert probe(server.url("/live/hevc.ts")) == {"hevc", "aac"}
+
+
+def test_hevc_stays_as_it_is_where_nothing_may_be_transcoded(make_server, chromium, ffmpeg9):
+    server = make_server(configuration="transcode: {video: never}\n")
+    page(chromium, server)
+    with hevc(server, ffmpeg9, "live/hevc"), pytest.raises(BrowserError, match=r"406: .*HEVC.*transcode\.video"):
+        chromium.evaluate("watch('/live/hevc/whep')")
 
 
 @pytest.mark.peer("ffmpeg9", "publishes by WHIP")
