@@ -5,7 +5,9 @@ PREFIX ?= /usr/local
 RELEASE = $(SWIFT) build -c release --static-swift-stdlib
 PYTEST ?= .build/venv/bin/python -m pytest
 
-.PHONY: help run build release examples test unit interop bench fuzz asan tsan lint format install uninstall bootstrap clean
+SIMULATIONS = ^(Crypto|ICE|PeerEngine|RTP|SCTP|STUN|TestSupport|WebRTC)Tests\.
+
+.PHONY: help run build release examples test unit simulate interop bench fuzz asan tsan lint format install uninstall bootstrap clean
 
 help: ## Shows this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +32,9 @@ test: bootstrap lint unit interop ## Everything but long fuzzing and benchmarks
 
 unit: ## Swift tests
 	$(SWIFT) test
+
+simulate: ## Simulated networks with SEEDS seeds (default 1000) in place of twenty
+	MARTLET_SEEDS=$${SEEDS:-1000} $(SWIFT) test --filter '$(SIMULATIONS)'
 
 interop: examples ## Tests with real peers: ffmpeg, browsers, curl
 	$(RELEASE) --product martlet

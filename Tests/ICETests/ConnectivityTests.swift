@@ -12,7 +12,7 @@ import Testing
   }
 
   // RFC 8445 §7, §8.1.1.
-  @Test(arguments: 0..<20 as Range<UInt64>)
+  @Test(arguments: seeds(20))
   func `two full agents agree on a pair though one datagram in five is lost`(seed: UInt64) throws {
     let simulation = Simulation(seed: seed, loss: 0.2)
     hosts(simulation)
@@ -39,7 +39,7 @@ import Testing
   }
 
   // RFC 8445 §2.5, §6.1.1.
-  @Test(arguments: 0..<20 as Range<UInt64>)
+  @Test(arguments: seeds(20))
   func `a full agent controls a lite one, which sends no check`(seed: UInt64) throws {
     let simulation = Simulation(seed: seed, loss: 0.2, left: .init(), right: .lite)
     hosts(simulation)
@@ -54,7 +54,7 @@ import Testing
   }
 
   // RFC 8445 §7.3.1.1, §7.2.5.1.
-  @Test(arguments: 0..<20 as Range<UInt64>, [ICERole.controlling, .controlled])
+  @Test(arguments: seeds(20), [ICERole.controlling, .controlled])
   func `two agents with the same role settle who controls`(seed: UInt64, role: ICERole) throws {
     var configuration = ICEConfiguration()
     configuration.role = role
@@ -79,7 +79,7 @@ import Testing
   }
 
   // RFC 8838 §11: candidates that come late, on one side after the other has given up nothing.
-  @Test(arguments: 0..<20 as Range<UInt64>)
+  @Test(arguments: seeds(20))
   func `candidates that trickle in after many seconds are still checked`(seed: UInt64) throws {
     let simulation = Simulation(seed: seed, loss: 0.2)
     try simulation.signal(candidates: false)
@@ -110,7 +110,7 @@ import Testing
   }
 
   // RFC 8445 §7.3.1.3, §7.2.5.3.1: the mapping that a symmetric NAT makes is in no signalled candidate.
-  @Test(arguments: 0..<20 as Range<UInt64>, [ICERole.controlling, .controlled])
+  @Test(arguments: seeds(20), [ICERole.controlling, .controlled])
   func `a peer behind a symmetric NAT is found as peer-reflexive by both sides`(seed: UInt64, role: ICERole) throws {
     var (inside, outside) = (ICEConfiguration(), ICEConfiguration())
     inside.role = role

@@ -231,7 +231,7 @@ import Testing
     #expect(target.agent.pairs.isEmpty)
   }
 
-  @Test(arguments: 0..<20 as Range<UInt64>)
+  @Test(arguments: seeds(20))
   func `noise traps nothing`(seed: UInt64) throws {
     var random = SeededRandom(seed: seed)
     let target = try Target(.init())

@@ -18,7 +18,7 @@ import Testing
   }
 
   // RFC 7675 §5.1: a check that is lost is followed by another after a second, or an hour of this would end most sessions.
-  @Test(arguments: 0..<20 as Range<UInt64>)
+  @Test(arguments: seeds(20))
   func `consent survives an hour of loss`(seed: UInt64) throws {
     let simulation = try connected(seed: seed, loss: 0.2)
     simulation.run(for: .seconds(3600))
@@ -28,7 +28,7 @@ import Testing
   }
 
   // RFC 7675 §5.1.
-  @Test(arguments: 0..<20 as Range<UInt64>, [false, true])
+  @Test(arguments: seeds(20), [false, true])
   func `a peer that is gone is noticed after seconds, and sent nothing more after thirty`(seed: UInt64, isLite: Bool) throws {
     let simulation = try connected(seed: seed, right: isLite ? .lite : .init())
     simulation.run(for: .seconds(20))
@@ -119,7 +119,7 @@ import Testing
   }
 
   // RFC 8445 §9.
-  @Test(arguments: 0..<20 as Range<UInt64>, [false, true])
+  @Test(arguments: seeds(20), [false, true])
   func `a restart keeps the old pair until a new one is selected`(seed: UInt64, isLite: Bool) throws {
     let simulation = try connected(seed: seed, loss: 0.2, right: isLite ? .lite : .init())
     let before = (simulation.left.agent.selectedPair, simulation.left.agent.localCredentials)
@@ -156,7 +156,7 @@ import Testing
   }
 
   // A NAT that forgets its mappings, or a phone that changes networks and keeps its address inside.
-  @Test(arguments: 0..<20 as Range<UInt64>)
+  @Test(arguments: seeds(20))
   func `a lite agent follows a peer whose NAT gives it another port`(seed: UInt64) throws {
     let simulation = Simulation(seed: seed, left: .controlling, right: .lite)
     simulation.left.bind(.at("10.0.0.1:1000"))

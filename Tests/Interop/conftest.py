@@ -13,10 +13,16 @@ import threading
 import time
 import urllib.request
 
+import peer_table
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("MARTLET_BINARY", ROOT / ".build/release/martlet"))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", peer_table.MARK)
+    config.pluginmanager.register(peer_table.PeerTable(ROOT / ".build/peers.md"))
 
 
 def free_port():

@@ -129,7 +129,9 @@ async def watch(server, path):
     return onsets
 
 
-@pytest.fixture(scope="module", params=PUBLISHERS)
+@pytest.fixture(scope="module", params=[
+    pytest.param("rtmp", marks=pytest.mark.peer("ffmpeg", "lip sync, to {output}")),
+    pytest.param("whip", marks=pytest.mark.peer("ffmpeg9", "lip sync, to {output}"))])
 def source(request, server, ffmpeg9):
     process = subprocess.Popen(PUBLISHERS[request.param](server, ffmpeg9))
     path = f"live/sync-{request.param}"

@@ -114,6 +114,8 @@ def test_the_log_names_the_ports_and_what_peers_are_told_of(server):
     assert f"peers are told of UDP {SERVER}:8189" in log and f"TCP {SERVER}:8189" in log
 
 
+@pytest.mark.peer("chromium", "behind a NAT ({kind})")
+@pytest.mark.peer("firefox", "behind a NAT ({kind})")
 @pytest.mark.parametrize("kind", ["full cone", "restricted", "symmetric"])
 def test_browsers_behind_a_nat_publish_and_watch_by_udp(browsers, server, home, kind):
     home[0].rules(NATS[kind](HOME))
@@ -122,6 +124,8 @@ def test_browsers_behind_a_nat_publish_and_watch_by_udp(browsers, server, home, 
         assert kinds == ["prflx-udp"] * 2 and got["video"]["lost"] == 0
 
 
+@pytest.mark.peer("chromium", "UDP blocked")
+@pytest.mark.peer("firefox", "UDP blocked")
 def test_where_udp_is_blocked_tcp_is_found(browsers, server, home):
     home[0].rules(NATS["UDP blocked"](HOME))
     for number, pair in enumerate([browsers, reversed(browsers)]):
@@ -129,6 +133,8 @@ def test_where_udp_is_blocked_tcp_is_found(browsers, server, home):
         assert all(kind.endswith("-tcp") for kind in kinds), kinds
 
 
+@pytest.mark.peer("chromium", "2 % loss")
+@pytest.mark.peer("firefox", "2 % loss")
 def test_two_percent_of_loss_is_mended(browsers, server, home):
     home[0].rules(NATS["2 % loss"](HOME))
     kinds, got = through(browsers, server, "live/lossy", frames=150)
@@ -136,6 +142,7 @@ def test_two_percent_of_loss_is_mended(browsers, server, home):
     assert re.search(r"martlet_webrtc_retransmissions_total [1-9]", server.get("/metrics")[2].decode())
 
 
+@pytest.mark.peer("chromium", "FEC both ways over a lossy path")
 def test_what_is_lost_comes_back_by_fec(browsers, server, home):
     """Chromium sends ULPFEC inside RED with VP8, and takes FlexFEC, both as far as packets are lost."""
     chromium, _ = browsers
@@ -159,6 +166,9 @@ def test_what_is_lost_comes_back_by_fec(browsers, server, home):
         chromium.evaluate("(() => { window.publisher?.close(); window.viewer?.close(); return true; })()")
 
 
+@pytest.mark.peer("chromium", "relay alone, over {transport}")
+@pytest.mark.peer("firefox", "relay alone, over {transport}")
+@pytest.mark.peer("coturn", "relay alone, over {transport}")
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_relay_is_enough(browsers, server, home, relay, transport):
     home[0].rules(NATS["symmetric" if transport == "udp" else "UDP blocked"](HOME))
@@ -167,6 +177,9 @@ def test_a_relay_is_enough(browsers, server, home, relay, transport):
     assert kinds == ["relay-udp"] * 2
 
 
+@pytest.mark.peer("chromium", "server behind a NAT")
+@pytest.mark.peer("firefox", "server behind a NAT")
+@pytest.mark.peer("coturn", "server behind a NAT")
 def test_a_server_behind_a_nat_learns_its_address(internet, browsers, home, relay, tmp_path):
     """The router passes the ports on; a STUN server tells where it stands."""
     home[0].rules(NATS["restricted"](HOME))

@@ -1,6 +1,8 @@
 """PeerConnection with real peers: through a real TURN server, over TCP, with browsers, aiortc and Pion. Assertions are on messages that
 arrived and on frames that were decoded. `make examples` builds the program that speaks for it."""
+import contextlib
 import json
+import re
 import socket
 import subprocess
 
@@ -8,7 +10,7 @@ import pytest
 from conftest import AUDIO, VIDEO, ffmpeg
 from peers import Agent, Aiortc, BrowserPeer, Pion, checksum, pattern
 from turn import coturn
-from webrtc import WEBRTC_BROWSERS
+from webrtc import HIDING_BROWSERS, WEBRTC_BROWSERS
 
 
 @pytest.fixture
@@ -103,6 +105,7 @@ def talk(a, b, label, size=200_000):
         assert other.wait("message", label=label, bytes=size)["sum"] == checksum(pattern(size))
 
 
+@pytest.mark.peer("coturn", "relays for PeerConnection over {transport}")
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 def test_two_connections_reach_each_other_by_relays_alone(agent, turn, transport):
     configuration = {"iceServers": [turn.server(transport)], "relayOnly": True, "authority": turn.authority}
@@ -268,6 +271,7 @@ def watch(ours, other, recordings):
         assert decoded(path) >= 50
 
 
+@pytest.mark.peer("kind", "PeerConnection: data and media")
 @pytest.mark.parametrize("kind", OTHERS)
 @pytest.mark.parametrize("role", ROLES)
 def test_data_and_media_go_both_ways(make_peer, clips, tmp_path, kind, role):
@@ -280,6 +284,7 @@ def test_data_and_media_go_both_ways(make_peer, clips, tmp_path, kind, role):
     watch(ours, other, recordings)
 
 
+@pytest.mark.peer("kind", "PeerConnection: media added later")
 @pytest.mark.parametrize("kind", OTHERS)
 def test_media_come_later_over_the_same_transport(make_peer, clips, tmp_path, kind):
     ours, other = make_peer("martlet"), make_peer(kind)
@@ -304,6 +309,7 @@ def test_media_come_later_over_the_same_transport(make_peer, clips, tmp_path, ki
     watch(ours, other, recordings)
 
 
+@pytest.mark.peer("kind", "PeerConnection: ICE restart")
 @pytest.mark.parametrize("kind", ["chromium", "firefox", "pion"])
 @pytest.mark.parametrize("role", ROLES)
 def test_ice_restarts_while_messages_flow(make_peer, kind, role):
@@ -324,6 +330,7 @@ def test_ice_restarts_while_messages_flow(make_peer, kind, role):
     assert "failed" not in [report["text"] for report in ours.seen("state")]
 
 
+@pytest.mark.peer("kind", "PeerConnection: relays over {transport}")
 @pytest.mark.parametrize("kind", ["chromium", "firefox", "pion"])
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_only_relays_stand_between_us_and_others(make_peer, turn, clips, tmp_path, kind, transport):
@@ -338,6 +345,29 @@ def test_only_relays_stand_between_us_and_others(make_peer, turn, clips, tmp_pat
     watch(ours, other, recordings)
 
 
+@pytest.mark.peer("kind", "PeerConnection: hidden addresses")
+@pytest.mark.parametrize("kind", HIDING_BROWSERS)
+def test_a_browser_that_hides_its_addresses_is_found_by_multicast_dns(agent, elsewhere, kind):
+    folder, url = elsewhere
+    (folder / "blank.html").write_text("<!doctype html><title>peer</title><body>")
+    with contextlib.closing(HIDING_BROWSERS[kind]()) as browser:
+        ours, other = agent(), BrowserPeer(browser, f"{url}/blank.html")
+        ours.tell("channel", label="chat")
+        offer = ours.describe("offer")
+        # The browser is not told where we are: it has to be found.
+        answer = other.describe("description", type="offer", sdp=re.sub("a=(candidate:|end-of-).*\r\n", "", offer["sdp"]))
+        ours.tell("description", type="answer", sdp=answer["sdp"])
+        other.wait("candidate", candidate="")
+        candidates = [report for report in other.seen("candidate") if report["candidate"]]
+        assert candidates and all(".local " in report["candidate"] for report in candidates), candidates
+        for report in candidates:
+            ours.tell("candidate", candidate=report["candidate"], mid=report["mid"])
+        for each in (ours, other):
+            each.wait("state", text="connected")
+        talk(ours, other, "chat")
+
+
+@pytest.mark.peer("chromium", "PeerConnection: ICE-TCP")
 def test_a_browser_connects_to_our_tcp_candidate(make_peer, clips, tmp_path):
     ours, other = make_peer("martlet", udp=False, tcp="passive"), make_peer("chromium")
     recordings = add_media(ours, other, clips, tmp_path)
@@ -348,6 +378,7 @@ def test_a_browser_connects_to_our_tcp_candidate(make_peer, clips, tmp_path):
     watch(ours, other, recordings)
 
 
+@pytest.mark.peer("pion", "PeerConnection: ICE-TCP")
 def test_we_connect_to_the_tcp_candidate_of_pion(make_peer, clips, tmp_path):
     ours, other = make_peer("martlet", udp=False), make_peer("pion", udp=False)
     recordings = add_media(ours, other, clips, tmp_path)

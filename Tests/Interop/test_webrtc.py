@@ -1,11 +1,13 @@
 """WHIP, WHEP and data channels with real peers: Chromium, Firefox, aiortc and FFmpeg. Assertions are on decoded frames."""
 import asyncio
+import contextlib
 import json
 import re
 import subprocess
 import urllib.request
 
 import pytest
+from browsers import BrowserError
 from conftest import AUDIO, H264, VIDEO, ffmpeg, wait_for
 from webrtc import WEBRTC_BROWSERS, page
 
@@ -76,6 +78,8 @@ PLAIN = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g"
 REORDERED = ["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "30", "-pix_fmt", "yuv420p"]
 
 
+@pytest.mark.peer("publisher", "publishes by WHIP")
+@pytest.mark.peer("viewer", "watches by WHEP")
 def test_what_one_browser_publishes_another_sees(publisher, viewer, server):
     path = f"live/{publisher.name}-to-{viewer.name}"
     if publisher.name == "chromium" and viewer.name == "firefox":
@@ -91,6 +95,7 @@ def test_what_one_browser_publishes_another_sees(publisher, viewer, server):
     viewer.evaluate("viewer.close()")
 
 
+@pytest.mark.peer("publisher", "plays in all other outputs")
 def test_a_browser_s_stream_plays_in_every_other_output(publisher, server):
     """H.264 passes, VP8 is transcoded once; Opus becomes AAC."""
     path = f"live/{publisher.name}-to-all"
@@ -104,6 +109,8 @@ def test_a_browser_s_stream_plays_in_every_other_output(publisher, server):
     publisher.evaluate("window.publisher.close()")
 
 
+@pytest.mark.peer("ffmpeg", "publishes by RTMP")
+@pytest.mark.peer("chromium", "watches what comes by RTMP")
 @pytest.mark.parametrize("options", [PLAIN, REORDERED], ids=["without B-frames", "with B-frames"])
 def test_an_encoder_s_stream_plays_in_a_browser_with_sound(chromium, server, options):
     path = f"live/encoder-{'bf' if '-bf' in options else 'plain'}"
@@ -120,6 +127,48 @@ def test_an_encoder_s_stream_plays_in_a_browser_with_sound(chromium, server, opt
     chromium.evaluate("viewer.close()")
 
 
+HEVC = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:bframes=0:keyint=30", "-pix_fmt", "yuv420p"]
+
+
+@contextlib.contextmanager
+def hevc(server, binary, path):
+    """By enhanced RTMP."""
+    process = subprocess.Popen([binary, "-v", "error", "-re", *VIDEO, *AUDIO, *HEVC, "-c:a", "aac", "-f", "flv", server.rtmp_url(path)])
+    try:
+        wait_for(lambda: server.live(path))
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.peer("ffmpeg9", "publishes HEVC by RTMP")
+@pytest.mark.peer("chromium", "watches HEVC as H.264")
+def test_hevc_is_h264_for_a_browser_without_it(server, chromium, ffmpeg9):
+    page(chromium, server)
+    has = chromium.evaluate("RTCRtpReceiver.getCapabilities('video').codecs.map(({ mimeType }) => mimeType)")
+    assert "video/H264" in has and "video/H265" not in has
+    with hevc(server, ffmpeg9, "live/hevc"):
+        # The second joins what is being made already.
+        for _ in range(2):
+            start(chromium, server, "watch('/live/hevc/whep')")
+            assert playing(chromium)["width"] == 640
+            session = server.api("/webrtc?path=live/hevc")["sessions"][-1]
+            assert {track["codec"] for track in session["tracks"]} == {"H264", "Opus"}
+            chromium.evaluate("viewer.close()")
+        # Others get what is published.
+        assert probe(server.url("/live/hevc.ts")) == {"hevc", "aac"}
+
+
+def test_hevc_stays_as_it_is_where_nothing_may_be_transcoded(make_server, chromium, ffmpeg9):
+    server = make_server(configuration="transcode: {video: never}\n")
+    page(chromium, server)
+    with hevc(server, ffmpeg9, "live/hevc"), pytest.raises(BrowserError, match=r"406: .*HEVC.*transcode\.video"):
+        chromium.evaluate("watch('/live/hevc/whep')")
+
+
+@pytest.mark.peer("ffmpeg9", "publishes by WHIP")
+@pytest.mark.peer("chromium", "watches by WHEP")
 def test_ffmpeg_publishes_by_whip(server, chromium, ffmpeg9):
     process = subprocess.Popen([
         ffmpeg9, "-v", "error", "-re", *VIDEO, *AUDIO, "-c:v", "libx264", "-profile:v", "baseline", "-preset", "ultrafast", "-tune",
@@ -136,6 +185,7 @@ def test_ffmpeg_publishes_by_whip(server, chromium, ffmpeg9):
     chromium.evaluate("viewer.close()")
 
 
+@pytest.mark.peer("aiortc", "watches by WHEP")
 def test_aiortc_watches(server):
     from aiortc import RTCPeerConnection, RTCSessionDescription
 
@@ -170,6 +220,7 @@ def test_aiortc_watches(server):
         process.wait()
 
 
+@pytest.mark.peer("chromium", "simulcast")
 def test_three_layers_of_simulcast_are_received_and_a_viewer_may_pin_one(server, chromium):
     other = WEBRTC_BROWSERS["chromium"]()
     try:
@@ -212,6 +263,7 @@ def test_the_resource_of_a_session_is_patched_and_deleted(server, chromium):
         process.wait()
 
 
+@pytest.mark.peer("chromium", "restarts ICE")
 def test_a_viewer_restarts_ice_and_goes_on(server, chromium):
     process = encoder(server, "live/restart", *PLAIN)
     try:
@@ -227,6 +279,7 @@ def test_a_viewer_restarts_ice_and_goes_on(server, chromium):
     chromium.evaluate("viewer.close()")
 
 
+@pytest.mark.peer("publisher", "restarts ICE")
 def test_a_publisher_restarts_ice_and_goes_on(publisher, server):
     path = f"live/restart-{publisher.name}"
     start(publisher, server, f"publish('/{path}/whip')")
@@ -245,6 +298,7 @@ def test_a_publisher_restarts_ice_and_goes_on(publisher, server):
     publisher.evaluate("window.publisher.close()")
 
 
+@pytest.mark.peer("aiortc", "restarts ICE")
 def test_aiortc_restarts_ice_and_goes_on(server):
     """aiortc has no restart of its own; its ICE agent is exchanged for a new one beneath DTLS."""
     import aioice
@@ -406,12 +460,14 @@ CHANNELS = """(async () => {
 })()"""
 
 
+@pytest.mark.peer("publisher", "data channels")
 def test_data_channels_with_a_browser(publisher, server):
     page(publisher, server)
     results = publisher.evaluate(CHANNELS)
     assert results["binary"] and results["sunk"] == 200 * 16384 and results["sourced"] > 4 << 20, results
 
 
+@pytest.mark.peer("aiortc", "data channels")
 def test_data_channels_with_aiortc(server):
     from aiortc import RTCPeerConnection, RTCSessionDescription
 

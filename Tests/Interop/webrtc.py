@@ -8,6 +8,9 @@ FIREFOX = {"media.navigator.streams.fake": True, "media.navigator.permission.dis
            "media.peerconnection.ice.obfuscate_host_addresses": False}
 
 WEBRTC_BROWSERS = {"chromium": lambda: Chromium(flags=CHROMIUM), "firefox": lambda: Firefox(preferences=FIREFOX)}
+# As they are for a user who has not let the page have a camera.
+HIDING_BROWSERS = {"chromium": lambda: Chromium(flags=["--allow-loopback-in-peer-connection"]),
+                   "firefox": lambda: Firefox(preferences={**FIREFOX, "media.peerconnection.ice.obfuscate_host_addresses": True})}
 
 # What a page needs for either, in plain calls of the browser's API: one exchange of offer and answer.
 PAGE = """(() => {

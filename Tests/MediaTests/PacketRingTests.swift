@@ -20,7 +20,7 @@ import Testing
     let workers = TestWorkers()
     defer { workers.stop() }
     return try await workers.run { context, _ in
-      let ring = PacketRing(path: .test(), limits: limits, in: context)
+      let ring = PacketRing(PacketKey(.test()), limits: limits, in: context)
       ring.configure([PacketTrack(codec: .vp8, clockRate: 90_000, layers: layers), PacketTrack(codec: .opus, clockRate: 48_000)])
       return try body(ring)
     }
@@ -119,7 +119,7 @@ import Testing
     let workers = TestWorkers()
     defer { workers.stop() }
     let listener = try await workers.run { context, _ in
-      let ring = PacketRing(path: .test(), in: context)
+      let ring = PacketRing(PacketKey(.test()), in: context)
       let listener = Listener()
       let reader = PacketReader(ring: ring, client: .test("viewer", .test(), .viewer))
       reader.owner = listener

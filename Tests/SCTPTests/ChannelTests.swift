@@ -57,7 +57,7 @@ import Testing
   }
 
   // RFC 8831 §6.7, RFC 6525 §5.
-  @Test(arguments: 0..<20 as Range<UInt64>)
+  @Test(arguments: seeds(20))
   func `what was sent arrives before a channel closes on both sides, and its number is used again`(seed: UInt64) throws {
     let simulation = Simulation(seed: seed, loss: 0.15, reorder: 0.1, duplicate: 0.1)
     #expect(simulation.connect())
@@ -74,7 +74,7 @@ import Testing
     #expect(simulation.left.state == .established)
   }
 
-  @Test(arguments: 0..<20 as Range<UInt64>) func `both sides may close many channels at once`(seed: UInt64) throws {
+  @Test(arguments: seeds(20)) func `both sides may close many channels at once`(seed: UInt64) throws {
     let simulation = Simulation(seed: seed, loss: 0.15)
     let ids = try (0..<40).map { try simulation.left.session.open(DataChannelOptions(label: "\($0)"), now: .zero) }
     #expect(simulation.connect() && simulation.run(for: .seconds(30)) { $0.right.session.channelCount == 40 })

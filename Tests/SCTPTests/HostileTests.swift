@@ -291,7 +291,7 @@ import Testing
     }
   }
 
-  @Test(arguments: 0..<20 as Range<UInt64>) func `garbage changes nothing`(seed: UInt64) throws {
+  @Test(arguments: seeds(20)) func `garbage changes nothing`(seed: UInt64) throws {
     let forger = try Forger.connected()
     var random = SeededRandom(seed: seed)
     for _ in 0..<500 {

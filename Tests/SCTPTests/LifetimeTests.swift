@@ -6,7 +6,7 @@ import Testing
 /// How an association lives and ends (RFC 9260 §8, §9), and what holds it up (§6.1).
 @Suite struct LifetimeTests {
   // RFC 9260 §9.2.
-  @Test(arguments: 0..<20 as Range<UInt64>, [false, true])
+  @Test(arguments: seeds(20), [false, true])
   func `a shutdown lets everything arrive, and both ends end`(seed: UInt64, both: Bool) throws {
     let simulation = Simulation(seed: seed, loss: 0.2, duplicate: 0.1)
     let id = try simulation.left.session.open(DataChannelOptions(label: "x"), now: .zero)
@@ -66,7 +66,7 @@ import Testing
   }
 
   // RFC 9260 §6.1 A: a window that is shut is probed, for as long as the peer answers.
-  @Test(arguments: 0..<20 as Range<UInt64>) func `a peer that takes nothing holds the sender up, and lets it go on`(seed: UInt64) throws {
+  @Test(arguments: seeds(20)) func `a peer that takes nothing holds the sender up, and lets it go on`(seed: UInt64) throws {
     var narrow = SCTPConfiguration()
     narrow.receiveBuffer = 20000
     let simulation = Simulation(seed: seed, loss: 0.1, right: narrow)

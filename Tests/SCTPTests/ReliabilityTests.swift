@@ -16,7 +16,7 @@ import Testing
     return true
   }
 
-  @Test(arguments: 0..<20 as Range<UInt64>, [true, false])
+  @Test(arguments: seeds(20), [true, false])
   func `messages that may not be sent again are given up, and hold up nothing`(seed: UInt64, interleaves: Bool) throws {
     let simulation = Simulation(seed: seed, loss: 0, left: configuration(interleaves), right: configuration(interleaves))
     var options = DataChannelOptions(label: "lossy")
@@ -64,7 +64,7 @@ import Testing
   }
 
   // RFC 8260 §2.3.1: unordered messages are skipped too.
-  @Test(arguments: 0..<20 as Range<UInt64>, [true, false])
+  @Test(arguments: seeds(20), [true, false])
   func `unordered messages come as they arrive, whole and once`(seed: UInt64, interleaves: Bool) throws {
     let simulation = Simulation(
       seed: seed, loss: 0.1, reorder: 0.2, duplicate: 0.1, left: configuration(interleaves), right: configuration(interleaves))

@@ -26,7 +26,7 @@ import Testing
   // RFC 9260 §7.2 alone gives 1.1 Mbit/s: 1.22 packets × √(1 / loss) in a round trip.
   @Test(arguments: [(0.001, 20.0), (0.01, 6.0), (0.03, 3.0)])
   func `a path that loses packets without being full is used`(loss: Double, floor: Double) throws {
-    let rates = try (0..<2 as Range<UInt64>).map { seed in
+    let rates = try seeds(2).map { seed in
       try measure(Simulation(seed: seed, loss: loss, latency: .milliseconds(50), jitter: .milliseconds(5)), seconds: 10) / 1e6
     }
     #expect(rates.allSatisfy { $0 > floor }, "Mbit/s: \(rates)")

@@ -12,7 +12,7 @@ import Testing
     return configuration
   }
 
-  @Test(arguments: 0..<20 as Range<UInt64>, [true, false])
+  @Test(arguments: seeds(20), [true, false])
   func `messages of all sizes arrive whole, once and in order over a bad network`(seed: UInt64, interleaves: Bool) throws {
     let configuration = interleaves ? Self.interleaved : Self.plain
     let simulation = Simulation(

@@ -104,7 +104,7 @@ import Testing
     }
   }
 
-  @Test(arguments: 0..<20 as Range<UInt64>)
+  @Test(arguments: seeds(20))
   func `noise behind a good header does not trap`(seed: UInt64) throws {
     var random = SeededRandom(seed: seed)
     for _ in 0..<500 {

@@ -49,7 +49,7 @@ import Testing
     #expect(numbers(7) != numbers(8))
   }
 
-  @Test(arguments: 1...5 as ClosedRange<UInt64>) func `loss and duplicates come in the share asked for`(seed: UInt64) {
+  @Test(arguments: seeds(5)) func `loss and duplicates come in the share asked for`(seed: UInt64) {
     var network = VirtualNetwork(seed: seed, loss: 0.1, duplicate: 0.05)
     let arrived = run(&network, count: 5000)
     let statistics = network.statistics
@@ -115,7 +115,7 @@ import Testing
     Issue.record("the pipe never comes to rest")
   }
 
-  @Test(arguments: 1...20 as ClosedRange<UInt64>) func `bytes arrive once, in order, to the end, whatever the network does`(seed: UInt64) {
+  @Test(arguments: seeds(20)) func `bytes arrive once, in order, to the end, whatever the network does`(seed: UInt64) {
     var network = VirtualNetwork(
       seed: seed, loss: 0.1, latency: .milliseconds(15), jitter: .milliseconds(10), reorder: 0.1, duplicate: 0.1, mtu: 500)
     var left = VirtualPipe(local: a, remote: b, mtu: 500), right = VirtualPipe(local: b, remote: a, mtu: 500)

@@ -4,56 +4,58 @@ internal import MartletPrimitives
 // The packet plane across workers: a ring on each worker with viewers, fed by the stream's home.
 extension MediaHub {
   /// The local ring of a stream's packets; it may still wait for a publisher. A reader keeps it in being.
-  package func packetRing(_ path: StreamPath) -> PacketRing {
-    ask(for: path)
-    if let ring = packetRings[path] { return ring }
-    let ring = makePacketRing(path)
-    if let stream = localStream(path) {
+  package func packetRing(_ key: PacketKey) -> PacketRing {
+    ask(for: key.path)
+    if let ring = packetRings[key] { return ring }
+    let ring = makePacketRing(key)
+    if let stream = localStream(key.path) {
       _ = stream.openPackets(ring)
     } else {
-      link(toHomeOf: path)?.send(.attachPackets(path, worker: context.loop.index))
+      link(toHomeOf: key.path)?.send(.attachPackets(key, worker: context.loop.index))
     }
     return ring
   }
 
-  private func makePacketRing(_ path: StreamPath) -> PacketRing {
-    let ring = PacketRing(path: path, in: context)
+  private func makePacketRing(_ key: PacketKey) -> PacketRing {
+    let ring = PacketRing(key, in: context)
     ring.occupancyChanged = { [weak self] ring in if ring.readers.isEmpty { self?.dropPacketsLater(ring) } }
-    packetRings[path] = ring
+    packetRings[key] = ring
     dropPacketsLater(ring)
     return ring
   }
 
   /// Packets are on their way: the home keeps what viewers may join at.
   internal func openPackets(of stream: Stream) {
-    guard stream.packets == nil else { return }
-    _ = stream.openPackets(packetRings[stream.path] ?? makePacketRing(stream.path))
+    let key = PacketKey(stream.path)
+    guard stream.packets(key.rendition) == nil else { return }
+    _ = stream.openPackets(packetRings[key] ?? makePacketRing(key))
   }
 
   private func dropPacketsLater(_ ring: PacketRing) {
+    let key = ring.key
     context.schedule(after: .seconds(5)) { [weak self, weak ring] in
-      guard let self, let ring, ring.readers.isEmpty, self.packetRings[ring.path] === ring else { return }
-      if let stream = self.localStream(ring.path) {
+      guard let self, let ring, ring.readers.isEmpty, self.packetRings[key] === ring else { return }
+      if let stream = self.localStream(key.path) {
         // A publisher of packets keeps them going, and so do other workers' viewers.
-        guard self.remotePackets[ring.path]?.isEmpty ?? true, stream.closePackets() else { return }
+        guard self.remotePackets[key]?.isEmpty ?? true, stream.closePackets(key.rendition) else { return }
       } else {
-        self.link(toHomeOf: ring.path)?.send(.detachPackets(ring.path, worker: self.context.loop.index))
+        self.link(toHomeOf: key.path)?.send(.detachPackets(key, worker: self.context.loop.index))
       }
-      self.packetRings[ring.path] = nil
+      self.packetRings[key] = nil
     }
   }
 
-  internal func attachRemotePackets(_ path: StreamPath, _ worker: Int) {
-    guard let link = links[worker], let stream = localStream(path), remotePackets[path]?[worker] == nil else { return }
-    let target = RemotePacketTarget(link: link, path: path)
-    remotePackets[path, default: [:]][worker] = target
-    stream.openPackets(packetRings[path] ?? makePacketRing(path)).add(target)
+  internal func attachRemotePackets(_ key: PacketKey, _ worker: Int) {
+    guard let link = links[worker], let stream = localStream(key.path), remotePackets[key]?[worker] == nil else { return }
+    let target = RemotePacketTarget(link: link, key: key)
+    remotePackets[key, default: [:]][worker] = target
+    stream.openPackets(packetRings[key] ?? makePacketRing(key)).add(target)
   }
 
-  internal func detachRemotePackets(_ path: StreamPath, _ worker: Int) {
-    guard let target = remotePackets[path]?.removeValue(forKey: worker) else { return }
-    localStream(path)?.packets?.remove(target)
-    if let ring = packetRings[path], ring.readers.isEmpty { dropPacketsLater(ring) }
+  internal func detachRemotePackets(_ key: PacketKey, _ worker: Int) {
+    guard let target = remotePackets[key]?.removeValue(forKey: worker) else { return }
+    localStream(key.path)?.packets(key.rendition)?.remove(target)
+    if let ring = packetRings[key], ring.readers.isEmpty { dropPacketsLater(ring) }
   }
 
   /// Somebody cannot decode a track before its next key frame. The publisher merges such wishes.

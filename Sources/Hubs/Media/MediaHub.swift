@@ -20,8 +20,8 @@ package final class MediaHub {
   internal private(set) var publications: [UInt64: Publication] = [:]
   private var rings: [RingKey: WireRing] = [:]
   private var remoteTargets: [RingKey: [Int: RemoteTarget]] = [:]
-  internal var packetRings: [StreamPath: PacketRing] = [:]
-  internal var remotePackets: [StreamPath: [Int: RemotePacketTarget]] = [:]
+  internal var packetRings: [PacketKey: PacketRing] = [:]
+  internal var remotePackets: [PacketKey: [Int: RemotePacketTarget]] = [:]
   private var detachedViewers: [ObjectIdentifier: any DetachedViewer] = [:]
   private var clientCount = 0
 
@@ -85,7 +85,7 @@ package final class MediaHub {
     stream.makeTranscoder = { [weak self] in self?.makeTranscoder?($0, $1) }
     stream.keyFrameWanted = { [weak self] in self?.requestKeyFrame(publication: $0, track: $1, layer: $2) }
     stream.begin(client, publication: publication)
-    if let ring = packetRings[path] { _ = stream.openPackets(ring) }
+    for (key, ring) in packetRings where key.path == path { _ = stream.openPackets(ring) }
     for (key, ring) in rings where key.path == path { stream.attach(ring, ring.format) }
     for link in links.values { link.send(.available(path)) }
     streamDidStart?(stream)
@@ -112,8 +112,8 @@ package final class MediaHub {
       self.homes[stream.path] = nil
       // Other workers' viewers give up by themselves; their `detach` finds no home to go to.
       for key in self.remoteTargets.keys where key.path == stream.path { self.remoteTargets[key] = nil }
-      self.remotePackets[stream.path] = nil
-      if self.packetRings[stream.path]?.readers.isEmpty == true { self.packetRings[stream.path] = nil }
+      for key in self.remotePackets.keys where key.path == stream.path { self.remotePackets[key] = nil }
+      for (key, ring) in self.packetRings where key.path == stream.path && ring.readers.isEmpty { self.packetRings[key] = nil }
       stream.end()
     }
   }
@@ -248,14 +248,14 @@ package final class MediaHub {
       stream.setPacketTracks(tracks, from: id)
     case .publishedClock(let id, let clock): remotePublications[id]?.setPacketClock(clock, from: id)
     case .publishedPackets(let id, let packets): remotePublications[id]?.receive(packets, from: id)
-    case .attachPackets(let path, let worker): attachRemotePackets(path, worker)
-    case .detachPackets(let path, let worker): detachRemotePackets(path, worker)
+    case .attachPackets(let key, let worker): attachRemotePackets(key, worker)
+    case .detachPackets(let key, let worker): detachRemotePackets(key, worker)
     case .wantKeyFrame(let path, let track, let layer): homes[path]?.requestKeyFrame(track: track, layer: layer)
-    case .packetTracks(let path, let tracks): packetRings[path]?.configure(tracks)
-    case .packetClock(let path, let clock): packetRings[path]?.setClock(clock)
-    case .packets(let path, let packets): packetRings[path]?.append(packets)
-    case .packetPause(let path): packetRings[path]?.pause()
-    case .packetEnd(let path, let reason): packetRings[path]?.end(reason)
+    case .packetTracks(let key, let tracks): packetRings[key]?.configure(tracks)
+    case .packetClock(let key, let clock): packetRings[key]?.setClock(clock)
+    case .packets(let key, let packets): packetRings[key]?.append(packets)
+    case .packetPause(let key): packetRings[key]?.pause()
+    case .packetEnd(let key, let reason): packetRings[key]?.end(reason)
     case .needKeyFrame(let publication, let track, let layer): publications[publication]?.requestKeyFrame(track: track, layer: layer)
     case .finish(let id): if let stream = remotePublications.removeValue(forKey: id) { pause(stream, id) }
     case .attach(let path, let format, let worker): attachRemote(path, format, worker)
@@ -265,7 +265,7 @@ package final class MediaHub {
     case .available(let path):
       guard let home = directory.home(of: path), let link = links[home] else { return }
       for (key, ring) in rings where key.path == path { link.send(.attach(path, ring.format, worker: context.loop.index)) }
-      if packetRings[path] != nil { link.send(.attachPackets(path, worker: context.loop.index)) }
+      for key in packetRings.keys where key.path == path { link.send(.attachPackets(key, worker: context.loop.index)) }
     case .configure(let key, let opening, let configuration, let hasVideo):
       rings[key]?.configure(opening: opening, configuration: configuration, hasVideo: hasVideo)
     case .unit(let key, let unit): rings[key]?.append(unit)

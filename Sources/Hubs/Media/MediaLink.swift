@@ -16,8 +16,8 @@ package enum MediaMessage: WorkerMessage {
   // From a viewer's worker to the home.
   case attach(StreamPath, WireFormat, worker: Int)
   case detach(StreamPath, formatName: String, worker: Int)
-  case attachPackets(StreamPath, worker: Int)
-  case detachPackets(StreamPath, worker: Int)
+  case attachPackets(PacketKey, worker: Int)
+  case detachPackets(PacketKey, worker: Int)
   case wantKeyFrame(StreamPath, track: UInt8, layer: UInt8)
   // From the home to the others.
   case available(StreamPath)
@@ -25,11 +25,11 @@ package enum MediaMessage: WorkerMessage {
   case unit(RingKey, WireUnit)
   case end(RingKey, EndReason)
   case revoke(publication: UInt64, KickReason)
-  case packetTracks(StreamPath, [PacketTrack])
-  case packetClock(StreamPath, PacketClock)
-  case packets(StreamPath, [StreamPacket])
-  case packetPause(StreamPath)
-  case packetEnd(StreamPath, EndReason)
+  case packetTracks(PacketKey, [PacketTrack])
+  case packetClock(PacketKey, PacketClock)
+  case packets(PacketKey, [StreamPacket])
+  case packetPause(PacketKey)
+  case packetEnd(PacketKey, EndReason)
   /// To a publisher's worker.
   case needKeyFrame(publication: UInt64, track: UInt8, layer: UInt8)
 

@@ -56,14 +56,12 @@ package final class Stream {
   private var expected: Set<MediaKind> = []
   private var firstFrame: Instant?
   private var lastFrame: Instant?
-  /// The plane beside frames, in being while somebody watches it or the publisher has packets.
-  package private(set) var packets: StreamPackets?
+  /// The planes beside frames, each in being while somebody watches it; `realtime` also while the publisher has packets.
+  private var planes: [Rendition: PacketPlane] = [:]
   private var publishesPackets = false
   /// What the outputs were configured for.
   private var wasRealtime = false
   private var lastKeyFrame: Instant?
-  /// Makes packets of frames, for a publisher that has none.
-  private var packetizer: (any FrameConsumer)?
   /// Called when packets are wanted of a stream that has only frames.
   internal var makePacketizer: ((Stream, StreamPackets) -> (any FrameConsumer)?)?
   /// Asks the publisher, wherever it is.
@@ -78,7 +76,7 @@ package final class Stream {
 
   package var isLive: Bool { publisher != nil }
   /// Somebody watches, on whatever worker, or did some seconds ago.
-  package var isWatched: Bool { packets?.isWatched == true || lanes.values.contains { $0.isWatched } }
+  package var isWatched: Bool { planes.values.contains { $0.packets.isWatched } || lanes.values.contains { $0.isWatched } }
   package var hasVideo: Bool { formats.contains { $0.kind == .video } }
   /// The frames since the last key frame.
   package var cachedFrames: [Frame] { cache.frames }
@@ -98,7 +96,7 @@ package final class Stream {
     firstFrame = nil
     cache.removeAll()
     publishesPackets = false
-    updatePacketizer()
+    updatePacketizer(.realtime)
   }
 
   /// The publisher said which kinds of tracks will come, so that a stream without sound need not wait for it.
@@ -162,61 +160,67 @@ package final class Stream {
     self.publication = nil
     publisher = nil
     for lane in lanes.values { lane.pause() }
-    packets?.pause()
+    for plane in planes.values { plane.packets.pause() }
     return true
   }
 
   internal func end() {
     publisher = nil
     for lane in exchange(&lanes, with: [:]).values { lane.end() }
-    packets?.end(.unpublished)
-    (packets, packetizer) = (nil, nil)
+    for plane in exchange(&planes, with: [:]).values { plane.packets.end(.unpublished) }
   }
 
   // MARK: Packets
 
+  internal func packets(_ rendition: Rendition) -> StreamPackets? { planes[rendition]?.packets }
+
   /// Makes sure that there are packets, in `ring` on this worker and for others; where they come from is the publisher's affair.
   internal func openPackets(_ ring: PacketRing) -> StreamPackets {
-    if let packets { return packets }
+    let rendition = ring.key.rendition
+    if let known = packets(rendition) { return known }
     let made = StreamPackets(home: ring)
-    packets = made
-    updatePacketizer()
+    planes[rendition] = PacketPlane(packets: made)
+    updatePacketizer(rendition)
     return made
   }
 
-  /// Nobody watches packets any more; false while the publisher goes on sending them.
-  internal func closePackets() -> Bool {
-    guard !publishesPackets else { return false }
-    packets = nil
-    updatePacketizer()
+  /// Nobody watches these packets any more; false while the publisher goes on sending them.
+  internal func closePackets(_ rendition: Rendition) -> Bool {
+    guard rendition != .realtime || !publishesPackets else { return false }
+    if let packetizer = planes.removeValue(forKey: rendition)?.packetizer { discard(packetizer) }
     return true
   }
 
-  private func updatePacketizer() {
-    let wanted = publishesPackets ? nil : packets
-    if let packetizer, wanted == nil {
-      remove(packetizer)
-      packetizer.streamDidEnd(self)
-      self.packetizer = nil
-    } else if let wanted, packetizer == nil, let made = makePacketizer?(self, wanted) {
-      packetizer = made
+  private func updatePacketizer(_ rendition: Rendition) {
+    guard let plane = planes[rendition] else { return }
+    let isNeeded = rendition != .realtime || !publishesPackets
+    if let packetizer = plane.packetizer, !isNeeded {
+      planes[rendition]?.packetizer = nil
+      discard(packetizer)
+    } else if isNeeded, plane.packetizer == nil, let made = makePacketizer?(self, plane.packets) {
+      planes[rendition]?.packetizer = made
       add(made)
     }
+  }
+
+  private func discard(_ packetizer: any FrameConsumer) {
+    remove(packetizer)
+    packetizer.streamDidEnd(self)
   }
 
   internal func setPacketTracks(_ tracks: [PacketTrack], from publication: UInt64) {
     guard publication == self.publication, tracks.count <= 16 else { return }
     publishesPackets = true
-    updatePacketizer()
-    packets?.configure(tracks)
+    updatePacketizer(.realtime)
+    packets(.realtime)?.configure(tracks)
   }
 
   internal func setPacketClock(_ clock: PacketClock, from publication: UInt64) {
-    if publication == self.publication { packets?.setClock(clock) }
+    if publication == self.publication { self.packets(.realtime)?.setClock(clock) }
   }
 
   internal func receive(_ packets: [StreamPacket], from publication: UInt64) {
-    if publication == self.publication { self.packets?.send(packets) }
+    if publication == self.publication { self.packets(.realtime)?.send(packets) }
   }
 
   internal func requestKeyFrame(track: UInt8, layer: UInt8) {
@@ -225,7 +229,7 @@ package final class Stream {
 
   /// Of what frames are made of.
   private func requestKeyFrame() {
-    for (index, track) in (packets?.tracks ?? []).enumerated() where track.kind == .video {
+    for (index, track) in (packets(.realtime)?.tracks ?? []).enumerated() where track.kind == .video {
       requestKeyFrame(track: UInt8(truncatingIfNeeded: index), layer: StreamPacket.framedLayer)
     }
   }
@@ -281,4 +285,10 @@ package final class Stream {
   internal func receive(_ output: TrackTranscoderOutput, track: Int, of rendition: Rendition, _ generation: Int) {
     lanes[rendition]?.receive(output, track: track, generation)
   }
+}
+
+private struct PacketPlane {
+  let packets: StreamPackets
+  /// Makes them of frames, where the publisher does not.
+  var packetizer: (any FrameConsumer)?
 }

@@ -114,6 +114,16 @@ package final class UDPSocket: LoopResident {
 
   private static let branchBuffer: Int32 = 1 << 20
 
+  /// What is sent to a multicast group over the interface that has `address` comes here too. Both are of IPv4.
+  package func join(_ group: IPAddress, on address: IPAddress) throws(SystemError) {
+    guard case .v4(let group) = group, case .v4(let address) = address else {
+      throw SystemError("join \(group) on \(address)", code: EAFNOSUPPORT)
+    }
+    var request = ip_mreq(imr_multiaddr: in_addr(s_addr: group.bigEndian), imr_interface: in_addr(s_addr: address.bigEndian))
+    let code = setsockopt(descriptor, Int32(IPPROTO_IP), IP_ADD_MEMBERSHIP, &request, socklen_t(MemoryLayout<ip_mreq>.size))
+    guard code == 0 else { throw SystemError("join a multicast group", code: errno) }
+  }
+
   package func close() {
     guard isOpen else { return }
     isOpen = false

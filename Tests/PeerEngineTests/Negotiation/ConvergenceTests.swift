@@ -54,7 +54,7 @@ import Testing
     }
   }
 
-  @Test(arguments: 0..<50) func `both sides end with the same sections and directions`(_ seed: UInt64) throws {
+  @Test(arguments: seeds(50)) func `both sides end with the same sections and directions`(_ seed: UInt64) throws {
     var random = SeededRandom(seed: seed)
     var ends = [
       End(peer: NegotiatingPeer("a", seed: seed), isPolite: true), End(peer: NegotiatingPeer("b", seed: seed + 1000), isPolite: false),

@@ -114,7 +114,7 @@ import Testing
     var isConnected: Bool { left.transport.state == .connected && right.transport.state == .connected }
   }
 
-  @Test(arguments: 0..<20 as Range<UInt64>)
+  @Test(arguments: seeds(20))
   func `a fifth of all datagrams may be lost, doubled or late: both ends connect, with the same cipher`(seed: UInt64) throws {
     let network = VirtualNetwork(seed: seed, loss: 0.2, jitter: .milliseconds(20), reorder: 0.1, duplicate: 0.1)
     let call = try Call(network, seed: seed, isLite: seed.isMultiple(of: 2))

@@ -21,7 +21,7 @@ import Testing
     return sums.map { $0 / Double((end - start) * 1000) / link.rate }
   }
 
-  @Test(arguments: [300_000.0, 1_000_000, 2_500_000, 8_000_000], 0..<5 as Range<UInt64>)
+  @Test(arguments: [300_000.0, 1_000_000, 2_500_000, 8_000_000], seeds(5))
   func `the estimate comes to most of what the link carries, and the queue stays short`(_ rate: Double, _ seed: UInt64) {
     var link = Bottleneck(rate: rate, seed: seed)
     var flows = [SimulatedFlow(.adaptive, seed: seed)]
@@ -31,7 +31,7 @@ import Testing
     #expect(link.longestQueue < .milliseconds(200))
   }
 
-  @Test(arguments: 0..<10 as Range<UInt64>)
+  @Test(arguments: seeds(10))
   func `the estimate follows the link down within two seconds, and up again`(_ seed: UInt64) {
     var link = Bottleneck(rate: 3_000_000, seed: seed)
     var flows = [SimulatedFlow(.adaptive, seed: seed)]
@@ -49,7 +49,7 @@ import Testing
   }
 
   // §6: below 2 % loss is the path's nature, not its queue; up to 10 % nothing is given up.
-  @Test(arguments: [0.01, 0.02, 0.05], 0..<5 as Range<UInt64>)
+  @Test(arguments: [0.01, 0.02, 0.05], seeds(5))
   func `packets that are lost at random do not bring the estimate down`(_ loss: Double, _ seed: UInt64) {
     var link = Bottleneck(rate: 2_000_000, loss: loss, seed: seed)
     var flows = [SimulatedFlow(.adaptive, seed: seed)]
@@ -66,7 +66,7 @@ import Testing
     #expect(flows[0].control.estimate?.reason == .loss)
   }
 
-  @Test(arguments: 0..<5 as Range<UInt64>) func `two flows share a link, and neither starves`(_ seed: UInt64) {
+  @Test(arguments: seeds(5)) func `two flows share a link, and neither starves`(_ seed: UInt64) {
     var link = Bottleneck(rate: 3_000_000, seed: seed)
     var flows = [SimulatedFlow(.adaptive, seed: seed), SimulatedFlow(.adaptive, seed: seed + 100)]
     Self.run(&flows, over: &link, from: 0, to: 20)
@@ -74,7 +74,7 @@ import Testing
     #expect(shares.allSatisfy { $0 > 0.15 } && (0.7...1.05).contains(shares.reduce(0, +)))
   }
 
-  @Test(arguments: [200_000.0, 500_000, 1_000_000], 0..<3 as Range<UInt64>)
+  @Test(arguments: [200_000.0, 500_000, 1_000_000], seeds(3))
   func `a stream that does not fit is cut to what does, without a standing queue`(_ rate: Double, _ seed: UInt64) {
     var link = Bottleneck(rate: rate, queue: .seconds(1), seed: seed)
     var flows = [SimulatedFlow(.fixed(1_500_000), seed: seed)]
@@ -87,7 +87,7 @@ import Testing
     #expect(flows[0].droppedPictures > 0 && flows[0].longestHold <= .milliseconds(501))
   }
 
-  @Test(arguments: 0..<3 as Range<UInt64>) func `a stream that fits is held back by nothing, and probing ends`(_ seed: UInt64) {
+  @Test(arguments: seeds(3)) func `a stream that fits is held back by nothing, and probing ends`(_ seed: UInt64) {
     var link = Bottleneck(rate: 10_000_000, seed: seed)
     var flows = [SimulatedFlow(.fixed(1_500_000), seed: seed)]
     Self.run(&flows, over: &link, from: 0, to: 2)

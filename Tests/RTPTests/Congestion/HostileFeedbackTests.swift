@@ -15,7 +15,7 @@ import Testing
     (limits.minimum...limits.maximum).contains(control.estimate?.bitsPerSecond ?? 0)
   }
 
-  @Test(arguments: 0..<20 as Range<UInt64>) func `feedback at random leaves the estimate within its limits`(_ seed: UInt64) {
+  @Test(arguments: seeds(20)) func `feedback at random leaves the estimate within its limits`(_ seed: UInt64) {
     var random = RandomSource(seed: seed)
     var control = CongestionControl(.transportFeedback)
     var now = Instant.zero

@@ -1,5 +1,6 @@
 import MartletPrimitives
 import MartletRTP
+import TestSupport
 import Testing
 
 @Suite struct ErasureDecoderTests {
@@ -129,7 +130,7 @@ import Testing
   }
 
   @Test func `a lossy stream with one repair packet for four loses only what two of a group lost`() throws {
-    for seed in 0..<20 as Range<UInt64> {
+    for seed in seeds(20) {
       var random = RandomSource(seed: seed)
       let media = media(120, seed: seed)
       let repairs = try repairs(for: media, groupSize: 4)

@@ -105,7 +105,7 @@ import Testing
   }
 
   @Test func `whatever comes, sequence numbers leave in order and once`() {
-    for seed in 1...20 as ClosedRange<UInt64> {
+    for seed in seeds(20) {
       var random = SeededRandom(seed: seed)
       var limits = JitterLimits()
       (limits.packets, limits.bytes) = (64, 2000)

@@ -1,5 +1,6 @@
 import MartletPrimitives
 import MartletRTP
+import TestSupport
 import Testing
 
 @Suite struct TransportFeedbackTests {
@@ -28,7 +29,7 @@ import Testing
     #expect(try parse(bytes) == [.transportFeedback(expected)])
   }
 
-  @Test(arguments: 0..<20 as Range<UInt64>) func `any pattern of arrivals survives`(_ seed: UInt64) throws {
+  @Test(arguments: seeds(20)) func `any pattern of arrivals survives`(_ seed: UInt64) throws {
     var random = RandomSource(seed: seed)
     for _ in 0..<50 {
       let loss = Double.random(in: 0...1, using: &random)

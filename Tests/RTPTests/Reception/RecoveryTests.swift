@@ -97,7 +97,7 @@ private struct Call {
 }
 
 @Suite struct RecoveryTests {
-  @Test(arguments: 0..<20 as Range<UInt64>) func `with a tenth lost each way everything arrives, across the roll-over`(_ seed: UInt64)
+  @Test(arguments: seeds(20)) func `with a tenth lost each way everything arrives, across the roll-over`(_ seed: UInt64)
     throws
   {
     var call = try Call(seed: seed)

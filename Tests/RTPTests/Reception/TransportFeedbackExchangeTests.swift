@@ -11,7 +11,7 @@ import Testing
     var arrival: Instant?
   }
 
-  @Test(arguments: 0..<20 as Range<UInt64>) func `the sender learns what became of every packet, and when`(_ seed: UInt64) throws {
+  @Test(arguments: seeds(20)) func `the sender learns what became of every packet, and when`(_ seed: UInt64) throws {
     var random = RandomSource(seed: seed)
     let (a, b) = (SocketAddress(host: 1), SocketAddress(host: 2))
     var network = VirtualNetwork(

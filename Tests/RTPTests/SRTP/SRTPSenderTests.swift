@@ -1,5 +1,6 @@
 import MartletPrimitives
 import MartletRTP
+import TestSupport
 import Testing
 
 @Suite struct SRTPSenderTests {
@@ -61,7 +62,7 @@ import Testing
   }
 
   /// What an attacker would collect: every (source, index) that left, with its bytes.
-  @Test(arguments: 0..<20 as Range<UInt64>) func `no index protects two contents, whatever the order`(_ seed: UInt64) throws {
+  @Test(arguments: seeds(20)) func `no index protects two contents, whatever the order`(_ seed: UInt64) throws {
     var random = RandomSource(seed: seed)
     var limits = SRTPLimits()
     limits.repeats = Bool.random(using: &random)

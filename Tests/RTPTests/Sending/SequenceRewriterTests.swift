@@ -1,5 +1,6 @@
 import MartletPrimitives
 import MartletRTP
+import TestSupport
 import Testing
 
 @Suite struct SequenceRewriterTests {
@@ -62,7 +63,7 @@ import Testing
   }
 
   /// The invariant that SRTP stands on (RFC 3711 §9.1): whatever a publisher and the layers do, no number is given twice.
-  @Test(arguments: 0..<20 as Range<UInt64>) func `no outgoing number stands for two packets`(_ seed: UInt64) {
+  @Test(arguments: seeds(20)) func `no outgoing number stands for two packets`(_ seed: UInt64) {
     struct Name: Hashable { var source: UInt32, number: Int }
     var random = RandomSource(seed: seed)
     var rewriter = SequenceRewriter(first: UInt16.random(in: 0..<32_768, using: &random), source: 0)

@@ -4,7 +4,28 @@ import MartletSTUN
 
 /// `candidate` attributes, datagrams on TCP, and what an agent makes of messages by a peer that knows its password.
 extension FuzzEntry {
-  static let ice = [iceCandidate, iceStream, iceAgent]
+  static let ice = [iceCandidate, iceStream, iceAgent, dnsMessage]
+
+  /// A question, and an answer whose name points back to it.
+  private static let dnsMessage = FuzzEntry(
+    "dns-message",
+    seeds: [
+      [0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 97, 5, 108, 111, 99, 97, 108, 0, 0, 1, 0, 1],
+      [
+        0, 7, 0x84, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1, 97, 5, 108, 111, 99, 97, 108, 0, 0, 1, 0, 1, 0xC0, 12, 0, 1, 0x80, 1, 0, 0, 0, 120, 0, 4,
+        192, 0, 2, 1,
+      ],
+    ]
+  ) { bytes in
+    guard let message = try? DNSMessage(parsing: bytes.span.bytes) else { return }
+    let written = message.encoded()
+    // A question is written for both families.
+    guard written.count <= DNSMessage.maximumBytes, message.questions.count * 2 + message.addresses.count <= DNSMessage.maximumEntries
+    else {
+      return
+    }
+    require((try? DNSMessage(parsing: written.span.bytes)) == message, "a DNS message that reads differently once written")
+  }
 
   private static let iceCandidate = FuzzEntry(
     "ice-candidate",

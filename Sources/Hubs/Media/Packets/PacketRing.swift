@@ -26,7 +26,7 @@ package final class PacketRing {
     var offsets: [Int]
   }
 
-  package let path: StreamPath
+  package let key: PacketKey
   package private(set) var tracks: [PacketTrack] = []
   package private(set) var clocks: [PacketClock] = []
   /// Packets come, or a publisher may come back.
@@ -49,12 +49,13 @@ package final class PacketRing {
   internal var occupancyChanged: ((PacketRing) -> Void)?
   private var isFlushScheduled = false
 
-  package init(path: StreamPath, limits: Limits = Limits(), in context: LoopContext) {
-    self.path = path
+  package init(_ key: PacketKey, limits: Limits = Limits(), in context: LoopContext) {
+    self.key = key
     self.limits = limits
     self.context = context
   }
 
+  package var path: StreamPath { key.path }
   /// One behind the newest packet.
   package var head: Int { base + entries.count }
   package func packet(at offset: Int) -> StreamPacket { entries[offset - base].packet }

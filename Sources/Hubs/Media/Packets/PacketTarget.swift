@@ -15,17 +15,17 @@ extension PacketRing: PacketTarget {}
 /// The home's end of another worker's ring.
 internal final class RemotePacketTarget: PacketTarget {
   private let link: MediaLink
-  private let path: StreamPath
+  private let key: PacketKey
 
-  internal init(link: MediaLink, path: StreamPath) {
+  internal init(link: MediaLink, key: PacketKey) {
     self.link = link
-    self.path = path
+    self.key = key
   }
 
-  internal func configure(_ tracks: [PacketTrack]) { link.send(.packetTracks(path, tracks)) }
-  internal func setClock(_ clock: PacketClock) { link.send(.packetClock(path, clock)) }
+  internal func configure(_ tracks: [PacketTrack]) { link.send(.packetTracks(key, tracks)) }
+  internal func setClock(_ clock: PacketClock) { link.send(.packetClock(key, clock)) }
   /// What finds no room is lost as on a network; viewers ask for it, or for a key frame.
-  internal func append(_ packets: [StreamPacket]) { link.send(.packets(path, packets)) }
-  internal func pause() { link.send(.packetPause(path)) }
-  internal func end(_ reason: EndReason) { link.send(.packetEnd(path, reason)) }
+  internal func append(_ packets: [StreamPacket]) { link.send(.packets(key, packets)) }
+  internal func pause() { link.send(.packetPause(key)) }
+  internal func end(_ reason: EndReason) { link.send(.packetEnd(key, reason)) }
 }

@@ -60,6 +60,18 @@ package struct PacketTrack: Sendable, Equatable {
   package var kind: MediaKind { codec.kind }
 }
 
+/// Which packets of a stream.
+package struct PacketKey: Hashable, Sendable {
+  package let path: StreamPath
+  /// `realtime`, where the publisher's own packets go, or `compatible`.
+  package let rendition: Rendition
+
+  package init(_ path: StreamPath, _ rendition: Rendition = .realtime) {
+    self.path = path
+    self.rendition = rendition
+  }
+}
+
 /// How a track's ticks relate to the publisher's wall clock: lip sync survives the forwarding by it.
 package struct PacketClock: Sendable, Equatable {
   package var source: UInt32

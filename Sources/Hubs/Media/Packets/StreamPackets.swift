@@ -10,6 +10,7 @@ package final class StreamPackets {
 
   internal init(home: PacketRing) { self.home = home }
 
+  package var rendition: Rendition { home.key.rendition }
   internal var isWatched: Bool { !home.readers.isEmpty || !targets.isEmpty }
 
   package func configure(_ tracks: [PacketTrack]) {

@@ -9,6 +9,8 @@ package enum Rendition: Hashable, Sendable {
   case broadcast
   /// For WebRTC: sound in Opus, pictures in the order in which they are shown.
   case realtime
+  /// The same for browsers without HEVC, whose pictures are then H.264.
+  case compatible
 }
 
 /// What the hub is told of a track when it asks for a transcoder.
@@ -44,8 +46,9 @@ extension Rendition {
     switch (self, format.codec) {
     case (.broadcast, .opus), (.broadcast, .g711a), (.broadcast, .g711u): isRealtime ? .aac : nil
     case (.broadcast, .vp8), (.broadcast, .vp9), (.broadcast, .av1): isRealtime ? .h264 : nil
-    case (.realtime, .aac), (.realtime, .mp3): .opus
-    case (.realtime, .h264), (.realtime, .hevc): isReordered ? .h264 : nil
+    case (.realtime, .aac), (.realtime, .mp3), (.compatible, .aac), (.compatible, .mp3): .opus
+    case (.compatible, .hevc): .h264
+    case (.realtime, .h264), (.realtime, .hevc), (.compatible, .h264): isReordered ? .h264 : nil
     default: nil
     }
   }

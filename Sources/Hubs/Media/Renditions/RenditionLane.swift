@@ -122,7 +122,7 @@ internal final class RenditionLane {
       .warning, "transcode",
       "\(stream.path): its \(source[index].codec) cannot be made into \(target): as many streams are being transcoded as may be "
         + "(transcode.max_streams), or none may (transcode.video)")
-    if rendition == .realtime { dropped.insert(index) }
+    if rendition != .broadcast { dropped.insert(index) }
   }
 
   private func stopWork() {

@@ -41,9 +41,11 @@ public final class MediaTransceiver: Sendable, Equatable {
   }
 
   public let kind: Kind
-  /// What the peer sends, packet by packet as it arrives; a reader that falls 1,000 behind loses the oldest.
+  /// What the peer sends, packet by packet as it arrives, comfort noise (RFC 3389: the first byte is the level in −dBov, the others are
+  /// reflection coefficients) and telephone events (RFC 4733) among them. A reader that falls 1,000 behind loses the oldest.
   public let packets: PeerSequence<Packet>
-  /// The same, put in order and together; whoever reads frames need not read packets. A reader that falls 300 behind loses the oldest.
+  /// The same, put in order and together, without noise and events: silence is frames that do not come. Whoever reads frames need not
+  /// read packets. A reader that falls 300 behind loses the oldest.
   public let frames: PeerSequence<Frame>
   let connection: UInt64
   let id: UInt32

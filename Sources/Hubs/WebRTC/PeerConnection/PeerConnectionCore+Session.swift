@@ -29,11 +29,13 @@ extension PeerConnectionCore: PeerSessionHandler {
   private func resolve(_ candidate: ICECandidate) {
     guard case .name(let name) = candidate.host else { return }
     let id = id
-    context.resolve(name) { [weak residents] result in
-      guard let core = residents?.connections[id], let ip = try? result.get().first else { return }
+    let take = { [weak residents] (ip: IPAddress?) in
+      guard let core = residents?.connections[id], let ip else { return }
       core.addRemote(candidate.resolved(to: ip))
       core.session.settle()
     }
+    if let name = DNSName(name), name.isMulticast { return residents.multicast.resolve(name, then: take) }
+    context.resolve(name) { result in take(try? result.get().first) }
   }
 
   func session(_ session: PeerSession, didReceive packet: IncomingMedia.Packet, in buffer: UnsafeRawBufferPointer) {
@@ -47,7 +49,8 @@ extension PeerConnectionCore: PeerSessionHandler {
           marker: packet.header.marker, payload: payload.array))
     }
     if receivers[packet.stream]?.codec != stream.media { receivers[packet.stream] = stream.media.flatMap { TrackReceiving($0) } }
-    if receivers[packet.stream]?.receive(packet.header, payload, into: transceiver, now: context.now) == true {
+    let content = packet.isBesideMedia ? Slice() : payload
+    if receivers[packet.stream]?.receive(packet.header, content, into: transceiver, now: context.now) == true {
       session.media.incoming.requestKeyFrame(packet.stream)
     }
   }

@@ -21,12 +21,14 @@ final class PeerLoop: Sendable {
 final class PeerResidents {
   let context: LoopContext
   let clock: PeerClock
+  let multicast: MulticastResolver
   var connections: [UInt64: PeerConnectionCore] = [:]
   private var made: DTLSIdentity?
 
   init(_ context: LoopContext) {
     self.context = context
     clock = PeerClock(in: context)
+    multicast = MulticastResolver(in: context)
   }
 
   /// One certificate for the process.

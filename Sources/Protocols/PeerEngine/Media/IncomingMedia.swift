@@ -15,6 +15,8 @@ package struct IncomingMedia: Sendable {
     package let range: Range<Int>
     /// Empty for a number that carries nothing: padding that probes the path, or FEC.
     package let payload: Range<Int>
+    /// Comfort noise (RFC 3389) or a named event (RFC 4733): no frame of the codec, and none is missing.
+    package var isBesideMedia = false
     /// A viewer can begin with it.
     package let startsKeyFrame: Bool
     /// In −dBov: 0 is loudest (RFC 6464).
@@ -32,7 +34,7 @@ package struct IncomingMedia: Sendable {
     package var malformed = 0
     /// Of no section that was negotiated.
     package var unknown = 0
-    /// Of a payload type that is carried but not used, such as comfort noise, or FEC that cannot be understood.
+    /// Of a payload type that is carried but not used, or FEC that cannot be understood.
     package var unused = 0
     package var tooManySources = 0
   }
@@ -199,6 +201,13 @@ package struct IncomingMedia: Sendable {
       let nothing = payload.lowerBound + range.lowerBound
       return Packet(
         stream: index, header: header, range: range, payload: nothing..<nothing, startsKeyFrame: false, audioLevel: nil)
+    }
+    if section.codec(header.payloadType)?.standsBesideMedia == true {
+      streams[index].nacks?.receive(header.sequenceNumber, now: now)
+      let content = payload.lowerBound + range.lowerBound..<payload.upperBound + range.lowerBound
+      return Packet(
+        stream: index, header: header, range: range, payload: content, isBesideMedia: true, startsKeyFrame: false,
+        audioLevel: header.audioLevel(in: packet, section.extensions))
     }
     guard follow(header.payloadType, of: index, section) else {
       drops.unused += 1

@@ -12,6 +12,8 @@ package enum CodecSet {
     RTPCodec(9, "G722", clockRate: 8000, feedback: [.transportCC]),
     RTPCodec(0, "PCMU", clockRate: 8000, feedback: [.transportCC]),
     RTPCodec(8, "PCMA", clockRate: 8000, feedback: [.transportCC]),
+    // Of the codecs above with the same clock; Opus says itself what silence sounds like.
+    RTPCodec(13, "CN", clockRate: 8000),
     RTPCodec(110, "telephone-event", clockRate: 48000, parameters: "0-15"),
     RTPCodec(126, "telephone-event", clockRate: 8000, parameters: "0-15"),
   ]

@@ -4,7 +4,7 @@ package import MartletMedia
 internal import MartletPrimitives
 internal import MartletRTP
 
-/// Makes packets of a stream's frames, for viewers by WebRTC of a publisher that has none: once for all of them, while there are any.
+/// Makes packets of a stream's frames, for viewers by WebRTC who cannot have a publisher's own: once for all of them, while there are any.
 package final class StreamPacketizer: FrameConsumer {
   private struct Track {
     /// Of the stream's formats.
@@ -31,7 +31,7 @@ package final class StreamPacketizer: FrameConsumer {
     self.context = context
   }
 
-  package var rendition: Rendition { .realtime }
+  package var rendition: Rendition { packets.rendition }
 
   package func streamDidConfigure(_ stream: Stream, _ content: StreamContent) {
     tracks = content.formats.enumerated().compactMap { index, format in

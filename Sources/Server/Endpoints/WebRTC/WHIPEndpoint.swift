@@ -128,8 +128,8 @@ package final class WHIPEndpoint {
     } catch { exchange.refuse(.badRequest, "\(error)") }
   }
 
-  private func watch(_ exchange: HTTPExchange, _ offer: String, _ client: ClientInfo) {
-    let reader = PacketReader(ring: admission.hub.packetRing(client.path), client: client)
+  private func watch(_ exchange: HTTPExchange, _ offer: String, _ client: ClientInfo, _ rendition: Rendition = .realtime) {
+    let reader = PacketReader(ring: admission.hub.packetRing(PacketKey(client.path, rendition)), client: client)
     let join = WHEPJoin(exchange, reader, limit: admission.hub.configuration.waitForPublisher)
     joins[ObjectIdentifier(join)] = join
     join.begin { [self] isReady in
@@ -147,7 +147,11 @@ package final class WHIPEndpoint {
     let codecs = reader.ring.tracks.map(\.codec)
     do throws(SessionAnswer.Failure) {
       let answer = try SessionAnswer(offer, for: .send, preferred: codecs, random: &listener.random)
-      if let missing = Self.unplayable(reader.ring.tracks, answer) { return refuse(exchange, reader, 406, missing) }
+      if reader.ring.key.rendition == .realtime, Self.needsCompatible(reader.ring.tracks, answer) {
+        reader.ring.remove(reader)
+        return watch(exchange, offer, reader.client, .compatible)
+      }
+      if let missing = Self.unplayable(reader.ring, answer) { return refuse(exchange, reader, 406, missing) }
       guard let (peer, text) = connect(exchange, answer) else { return reader.ring.remove(reader) }
       let id = listener.makeID()
       let session = WHEPViewer(
@@ -162,10 +166,23 @@ package final class WHIPEndpoint {
     exchange.refuse(status, reason)
   }
 
+  private static func takes(_ codec: Codec, _ answer: SessionAnswer) -> Bool {
+    answer.outgoing.contains { $0.kind == codec.kind && $0.payloadTypes(codec) != nil }
+  }
+
+  /// Few browsers decode HEVC, and nearly all H.264.
+  private static func needsCompatible(_ tracks: [PacketTrack], _ answer: SessionAnswer) -> Bool {
+    tracks.contains { $0.codec == .hevc } && !takes(.hevc, answer) && takes(.h264, answer)
+  }
+
   /// Why a viewer would see nothing, or hear nothing of a stream that has only sound.
-  private static func unplayable(_ tracks: [PacketTrack], _ answer: SessionAnswer) -> String? {
-    let isPlayable = { (track: PacketTrack) in answer.outgoing.contains { $0.kind == track.kind && $0.payloadTypes(track.codec) != nil } }
-    let wanted = tracks.filter { track in answer.outgoing.contains { $0.kind == track.kind } }
+  private static func unplayable(_ ring: PacketRing, _ answer: SessionAnswer) -> String? {
+    let isPlayable = { (track: PacketTrack) in takes(track.codec, answer) }
+    let wanted = ring.tracks.filter { track in answer.outgoing.contains { $0.kind == track.kind } }
+    if ring.key.rendition == .compatible, !ring.tracks.contains(where: { $0.kind == .video }) {
+      return "the stream's video is HEVC, which the offer does not have, and cannot be made into H264: as many streams are being "
+        + "transcoded as may be (transcode.max_streams), or none may (transcode.video)"
+    }
     guard let main = wanted.first(where: { $0.kind == .video }) ?? wanted.first, !isPlayable(main) else { return nil }
     return "the stream's \(main.kind.rawValue) is \(main.codec), which the offer does not have"
   }

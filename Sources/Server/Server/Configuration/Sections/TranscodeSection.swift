@@ -5,7 +5,7 @@ internal enum TranscodeSection {
     [
       SettingKey(
         "video", \.transcode.video, .choice,
-        "auto makes pictures into H.264 while a viewer needs it (VP8, VP9 and AV1 for RTMP, FLV, TS and HLS; B-frames for WebRTC); "
+        "auto makes pictures into H.264 while a viewer needs it (VP8, VP9 and AV1 for RTMP, FLV, TS and HLS; B-frames, and HEVC for browsers without it, for WebRTC); "
           + "never tells the viewer instead."),
       SettingKey(
         "max_streams", \.transcode.maximumStreams, .int(0...64),
