@@ -180,7 +180,7 @@ import Testing
     simulation.run(for: .seconds(1))
     let late = simulation.left.agent.state
     #expect(late == .failed && simulation.left.agent.pairs[0].failure == .timeout)
-    #expect(simulation.left.agent.pairs[0].counters.retransmissionsSent == 6)
+    #expect(simulation.left.agent.pairs[0].counters.retransmissionsSent == 11)
     #expect(simulation.left.agent.deadline == nil)
   }
 

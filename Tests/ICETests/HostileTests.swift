@@ -106,7 +106,7 @@ import Testing
       target.agent.timeout(now: now)
     }
     let (state, pair) = (target.agent.state, target.agent.selectedPair)
-    #expect(state == .failed && pair == nil && toSource == 1 + 7)
+    #expect(state == .failed && pair == nil && toSource == 1 + 12)
   }
 
   @Test func `an answer is never larger than what it answers`() throws {

@@ -83,7 +83,8 @@ import Testing
     let share = Self.run(&flows, over: &link, from: 5, to: 25)
     #expect((0.7...1).contains(share[0]))
     #expect((0.65...1).contains(Double(flows[0].receivedBytes - before) * 8 / 20 / rate))
-    #expect(link.longestQueue < .milliseconds(600))
+    // Half a second of patience, and at 200 kbit/s the picture that was begun: it takes 250 ms.
+    #expect(link.longestQueue < .milliseconds(800))
     #expect(flows[0].droppedPictures > 0 && flows[0].longestHold <= .milliseconds(501))
   }
 
