@@ -156,9 +156,11 @@ package final class PeerSession {
   package var canSend: Bool { path != nil && transport.canSend }
 
   /// Sends one RTP packet, encrypted straight into the socket's memory; it leaves at the end of the turn.
-  package func send(_ fields: RTPHeaderFields, payload: RawSpan) {
+  package func send(_ fields: RTPHeaderFields, payload: RawSpan) { send(fields, payload, as: .first) }
+
+  private func send(_ fields: RTPHeaderFields, _ payload: RawSpan, as kind: PeerMedia.SentKind) {
     guard let path else { return }
-    var writer = header(fields, payloadBytes: payload.byteCount)
+    var writer = header(fields, payloadBytes: payload.byteCount, as: kind)
     let size = writer.count + payload.byteCount + transport.rtpOverhead
     if let slot = path.sink.reserve(size), transport.protect(header: writer.bytes.span.bytes, payload: payload, into: slot) == size {
       path.sink.commit(size, to: path.remote)
@@ -172,7 +174,7 @@ package final class PeerSession {
   /// Sends packet `number` of a track again: in its retransmission stream (RFC 4588) where the peer has agreed to one, else as it was.
   package func resend(_ fields: RTPHeaderFields, number: UInt16, of track: Int, payload: RawSpan) {
     if media.outgoing[track].parameters.rtx == nil {
-      send(fields, payload: payload)
+      send(fields, payload, as: .repetition)
     } else {
       send(fields, originalSequenceNumber: number, payload: payload)
     }
@@ -193,17 +195,17 @@ package final class PeerSession {
   }
 
   /// The header, in the loop's writer, which is given back after use.
-  private func header(_ fields: RTPHeaderFields, payloadBytes: Int, isPadding: Bool = false) -> ByteWriter {
+  private func header(_ fields: RTPHeaderFields, payloadBytes: Int, as kind: PeerMedia.SentKind = .first) -> ByteWriter {
     var writer = exchange(&clock.writer, with: ByteWriter())
     writer.removeAll()
-    if let stamp = stamp(fields, payloadBytes, isPadding) { fields.write(stamp, into: &writer) } else { fields.write(into: &writer) }
+    if let stamp = stamp(fields, payloadBytes, kind) { fields.write(stamp, into: &writer) } else { fields.write(into: &writer) }
     return writer
   }
 
-  private func stamp(_ fields: RTPHeaderFields, _ payloadBytes: Int, _ isPadding: Bool) -> PathStamp? {
+  private func stamp(_ fields: RTPHeaderFields, _ payloadBytes: Int, _ kind: PeerMedia.SentKind) -> PathStamp? {
     guard media.congestion != nil else { return nil }
     let bytes = fields.stampedByteCount + payloadBytes + transport.rtpOverhead
-    return media.stamp(fields, bytes: bytes, isPadding: isPadding, now: context.now)
+    return media.stamp(fields, bytes: bytes, as: kind, now: context.now)
   }
 
   /// Sends the padding that a probe of the path lacks so far. Answers when to come back while one is under way.
@@ -218,7 +220,7 @@ package final class PeerSession {
   }
 
   private func sendPadding(_ fields: RTPHeaderFields, _ path: (sink: any DatagramPath, remote: SocketAddress)) {
-    var writer = header(fields, payloadBytes: Self.padding.count, isPadding: true)
+    var writer = header(fields, payloadBytes: Self.padding.count, as: .padding)
     let size = writer.count + Self.padding.count + transport.rtpOverhead
     if let slot = path.sink.reserve(size),
       transport.protect(header: writer.bytes.span.bytes, payload: Self.padding.span.bytes, into: slot) == size

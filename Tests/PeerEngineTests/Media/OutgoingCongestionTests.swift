@@ -9,7 +9,8 @@ import Testing
     var random = RandomSource(seed: 1)
     let track = OutgoingTrack(
       OutgoingTrack.Parameters(
-        mid: "0", ssrc: 1, payloadType: 96, rtx: rtx ? (2, 97) : nil, clockRate: 90_000, cname: "c", stampID: stampID), random: &random)
+        mid: "0", ssrc: 1, payloadType: 96, rtx: rtx ? (2, 97) : nil, clockRate: 90_000, cname: "c", stampID: stampID,
+        hasNACK: true), random: &random)
     var media = PeerMedia([], [track], reporter: 9, cname: "c")
     media.congestion = CongestionControl(mode)
     return media
@@ -18,7 +19,7 @@ import Testing
   private static func send(_ media: inout PeerMedia, _ number: UInt16, now: Instant) throws -> PathStamp? {
     let made = media.outgoing[0].forward(
       sequenceNumber: number, timestamp: 90 * UInt32(number), marker: false, payloadBytes: 1000, source: 0, now: now)
-    return media.stamp(try #require(made), bytes: 1036, isPadding: false, now: now)
+    return media.stamp(try #require(made), bytes: 1036, as: .first, now: now)
   }
 
   private static func receive(_ packet: RTCPPacket, _ media: inout PeerMedia, now: Instant) {
@@ -34,11 +35,27 @@ import Testing
     let made = media.outgoing[0].pad()
     let padding = try #require(made)
     #expect(padding.hasPadding && padding.ssrc == 2 && padding.payloadType == 97 && padding.stampID == 3)
-    #expect(media.stamp(padding, bytes: 300, isPadding: true, now: .zero) == .number(3))
+    #expect(media.stamp(padding, bytes: 300, as: .padding, now: .zero) == .number(3))
     let feedback = TransportFeedback(
       sender: 1, media: 1, baseSequenceNumber: 1, referenceTime: 0, feedbackCount: 0, deltas: [0, 4, 4])
     Self.receive(.transportFeedback(feedback), &media, now: .zero + .milliseconds(50))
     #expect(media.congestion?.estimate?.reason == .delay)
+  }
+
+  // RFC 3711 §9.1: under one number there is one packet, or the cipher gives its key away.
+  @Test func `what is sent again under its own number has the stamp that it had`() throws {
+    var media = Self.media(.transportFeedback, stampID: 3, rtx: false)
+    for number in 1..<50 as Range<UInt16> { _ = try Self.send(&media, number, now: .zero) }
+    let made = media.outgoing[0].forward(
+      sequenceNumber: 50, timestamp: 4500, marker: false, payloadBytes: 1000, source: 0, now: .zero)
+    let fields = try #require(made)
+    let first = media.stamp(fields, bytes: 1036, as: .first, now: .zero)
+    #expect(first == .number(50))
+    _ = try Self.send(&media, 51, now: .zero)
+    let again = media.outgoing[0].retransmit(fields.sequenceNumber, timestamp: 4500, marker: false, source: 0)
+    #expect(again == fields)
+    #expect(media.stamp(fields, bytes: 1036, as: .repetition, now: .zero + .seconds(1)) == first)
+    #expect(try Self.send(&media, 52, now: .zero) == .number(52))
   }
 
   @Test func `without the extension packets have no stamp and are counted all the same`() throws {

@@ -15,10 +15,12 @@ package struct OutgoingTrack: Sendable {
     package var cname: String
     /// Of the extension that the peer measures the path by; 0 for none.
     package var stampID: UInt8
+    /// The peer asks for packets that it lost.
+    package var hasNACK: Bool
 
     package init(
       mid: String, ssrc: UInt32, payloadType: UInt8, rtx: (ssrc: UInt32, payloadType: UInt8)? = nil,
-      fec: (ssrc: UInt32, payloadType: UInt8)? = nil, clockRate: UInt32, cname: String, stampID: UInt8 = 0
+      fec: (ssrc: UInt32, payloadType: UInt8)? = nil, clockRate: UInt32, cname: String, stampID: UInt8 = 0, hasNACK: Bool = false
     ) {
       self.mid = mid
       self.ssrc = ssrc
@@ -28,7 +30,11 @@ package struct OutgoingTrack: Sendable {
       self.clockRate = clockRate
       self.cname = cname
       self.stampID = stampID
+      self.hasNACK = hasNACK
     }
+
+    /// What is sent again has to be what it was, stamp included, where it is sent again under its own number.
+    package var repeatsStamps: Bool { hasNACK && rtx == nil && stampID != 0 }
   }
 
   package private(set) var parameters: Parameters
@@ -44,6 +50,9 @@ package struct OutgoingTrack: Sendable {
   private var timestamps: TimestampRewriter
   private var source: UInt32
   private var nextRetransmission: UInt16
+  /// By sequence number, of a track whose parameters say `repeatsStamps`.
+  private var stamps: [(number: UInt16, stamp: PathStamp)?] = []
+  private static let keptStamps = 1024
 
   /// - Parameter source: names what is forwarded at first, a layer for instance.
   package init(_ parameters: Parameters, source: UInt32 = 0, random: inout RandomSource) {
@@ -83,6 +92,18 @@ package struct OutgoingTrack: Sendable {
     var fields = RTPHeaderFields(payloadType: type, sequenceNumber: number, timestamp: time, ssrc: ssrc, marker: marker)
     fields.stampID = parameters.stampID
     return fields
+  }
+
+  /// Keeps what packet `number` was stamped with.
+  mutating func keep(_ stamp: PathStamp, of number: UInt16) {
+    guard parameters.repeatsStamps else { return }
+    if stamps.isEmpty { stamps = Array(repeating: nil, count: Self.keptStamps) }
+    stamps[Int(number) % Self.keptStamps] = (number, stamp)
+  }
+
+  func stamp(of number: UInt16) -> PathStamp? {
+    guard !stamps.isEmpty, let kept = stamps[Int(number) % Self.keptStamps], kept.number == number else { return nil }
+    return kept.stamp
   }
 
   /// A packet of the source is not sent to this peer; those behind it close ranks.

@@ -101,16 +101,42 @@ package struct PeerMedia: Sendable {
 
   // MARK: What is sent
 
+  /// What a packet that leaves is.
+  package enum SentKind: Sendable {
+    /// Nobody has seen its number yet.
+    case first
+    case padding
+    /// One that was lost, as it was (RFC 3711 §9.1: never another one under its number).
+    case repetition
+  }
+
   /// Counts a packet that leaves now, and answers what its header is stamped with.
   ///
   /// - Parameter bytes: of the datagram.
-  package mutating func stamp(_ fields: RTPHeaderFields, bytes: Int, isPadding: Bool, now: Instant) -> PathStamp? {
+  package mutating func stamp(_ fields: RTPHeaderFields, bytes: Int, as kind: SentKind, now: Instant) -> PathStamp? {
     guard let mode = congestion?.mode else { return nil }
-    guard mode == .transportFeedback, fields.stampID != 0 else {
+    guard kind != .repetition else {
       congestion?.sentUnnumbered(bytes: bytes, now: now)
-      return fields.stampID == 0 ? nil : .sendTime(AbsoluteSendTime(now))
+      return track(fields.ssrc).flatMap { outgoing[$0].stamp(of: fields.sequenceNumber) }
     }
-    return (isPadding ? congestion?.padded(bytes: bytes, now: now) : congestion?.sent(bytes: bytes, now: now)).map { .number($0) }
+    guard fields.stampID != 0 else {
+      congestion?.sentUnnumbered(bytes: bytes, now: now)
+      return nil
+    }
+    let stamp = makeStamp(mode, bytes, kind, now)
+    // Only tracks without a retransmission stream, which are rare.
+    if outgoing.contains(where: \.parameters.repeatsStamps), let stamp, let track = track(fields.ssrc) {
+      outgoing[track].keep(stamp, of: fields.sequenceNumber)
+    }
+    return stamp
+  }
+
+  private mutating func makeStamp(_ mode: CongestionMode, _ bytes: Int, _ kind: SentKind, _ now: Instant) -> PathStamp? {
+    guard mode == .transportFeedback else {
+      congestion?.sentUnnumbered(bytes: bytes, now: now)
+      return .sendTime(AbsoluteSendTime(now))
+    }
+    return (kind == .padding ? congestion?.padded(bytes: bytes, now: now) : congestion?.sent(bytes: bytes, now: now)).map { .number($0) }
   }
 
   /// Takes a packet that has left, whose header is as it went out.

@@ -202,7 +202,8 @@ package final class WHIPEndpoint {
           mid: section.mid, ssrc: section.ssrc, payloadType: section.codecs.first?.payloadType ?? 0,
           rtx: section.codecs.first { $0.associatedPayloadType != nil }.map { (section.rtx, $0.payloadType) },
           fec: section.codecs.first { $0.isNamed("flexfec-03") }.map { (section.fec, $0.payloadType) },
-          clockRate: section.codecs.first?.clockRate ?? 90_000, cname: SessionAnswer.cname, stampID: section.extensions.stampID(for: mode)),
+          clockRate: section.codecs.first?.clockRate ?? 90_000, cname: SessionAnswer.cname, stampID: section.extensions.stampID(for: mode),
+          hasNACK: section.codecs.contains { $0.feedback.contains(.nack) }),
         random: &listener.random)
     }
     var media = PeerMedia(

@@ -72,7 +72,7 @@ struct MediaAgreement {
         rid: rid,
         parameters: OutgoingTrack.Parameters(
           mid: mid, ssrc: encoding.ssrc, payloadType: codec.payloadType, rtx: rtx.map { (encoding.rtx, $0) },
-          fec: fec.map { (encoding.fec, $0) }, clockRate: codec.clockRate, cname: cname))
+          fec: fec.map { (encoding.fec, $0) }, clockRate: codec.clockRate, cname: cname, hasNACK: codec.feedback.contains(.nack)))
     }
     return OutgoingSection(
       transceiver: transceiver.id, mid: mid, kind: transceiver.kind, codecs: codecs,
