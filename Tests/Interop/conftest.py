@@ -233,6 +233,16 @@ def ffmpeg9():
     return imageio_ffmpeg.get_ffmpeg_exe()
 
 
+@pytest.fixture(scope="module")
+def chromium():
+    """With a camera and a microphone; `test_browsers` has one of its own."""
+    from webrtc import WEBRTC_BROWSERS
+
+    browser = WEBRTC_BROWSERS["chromium"]()
+    yield browser
+    browser.close()
+
+
 @pytest.fixture(scope="session")
 def chromium_path():
     path = shutil.which("chromium")

@@ -5,18 +5,11 @@ import subprocess
 
 import pytest
 from conftest import AUDIO, start_server, stop_server, wait_for
-from webrtc import WEBRTC_BROWSERS, page
+from webrtc import page
 
 HERE, THERE = "10.213.9.1", "10.213.9.2"
 NAME, NEAR, FAR = "mrtlnarrow", "mrtlnar0", "mrtlnar1"
 LIMIT = 500_000
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    browser = WEBRTC_BROWSERS["chromium"]()
-    yield browser
-    browser.close()
 
 
 def run(*command):

@@ -6,8 +6,8 @@ import subprocess
 
 import av
 import pytest
+from aiortc_peer import exchange
 from conftest import wait_for
-from test_webrtc import send
 
 # A tenth of a second each second.
 SOURCE = [
@@ -77,7 +77,7 @@ def decode(url):
 
 async def watch(server, path):
     """By WebRTC: a frame's time is that of the sender report of its source."""
-    from aiortc import RTCPeerConnection, RTCSessionDescription
+    from aiortc import RTCPeerConnection
 
     peer, onsets, clocks, frames, tasks = RTCPeerConnection(), Onsets(), {}, [], []
 
@@ -109,11 +109,7 @@ async def watch(server, path):
 
     for kind in ("video", "audio"):
         peer.addTransceiver(kind, direction="recvonly")
-    await peer.setLocalDescription(await peer.createOffer())
-    status, _, answer = await asyncio.to_thread(
-        send, server, "POST", f"/{path}/whep", peer.localDescription.sdp, Content_Type="application/sdp")
-    assert status == 201, answer
-    await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+    await exchange(peer, server, f"/{path}/whep")
     try:
         for _ in range(400):
             await asyncio.sleep(0.05)

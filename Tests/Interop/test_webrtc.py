@@ -4,12 +4,12 @@ import contextlib
 import json
 import re
 import subprocess
-import urllib.request
 
 import pytest
+from aiortc_peer import exchange, open_echo
 from browsers import BrowserError
 from conftest import AUDIO, H264, VIDEO, ffmpeg, wait_for
-from webrtc import WEBRTC_BROWSERS, page
+from webrtc import WEBRTC_BROWSERS, page, send
 
 
 @pytest.fixture(scope="module", params=WEBRTC_BROWSERS)
@@ -26,24 +26,6 @@ def viewer(request):
     browser.name = request.param
     yield browser
     browser.close()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    browser = WEBRTC_BROWSERS["chromium"]()
-    yield browser
-    browser.close()
-
-
-def send(server, method, path, body=None, **headers):
-    """An answer's status, fields and text, whatever the status."""
-    fields = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(server.url(path), method=method, data=body.encode() if body else None, headers=fields)
-    try:
-        with urllib.request.urlopen(request, timeout=20) as response:
-            return response.status, response.headers, response.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers, error.read().decode()
 
 
 def start(browser, server, script):
@@ -189,7 +171,7 @@ def test_ffmpeg_publishes_by_whip(server, chromium, ffmpeg9):
 
 @pytest.mark.peer("aiortc", "watches by WHEP")
 def test_aiortc_watches(server):
-    from aiortc import RTCPeerConnection, RTCSessionDescription
+    from aiortc import RTCPeerConnection
 
     async def watch():
         peer, frames = RTCPeerConnection(), {"video": 0, "audio": 0}
@@ -204,11 +186,7 @@ def test_aiortc_watches(server):
 
         peer.addTransceiver("video", direction="recvonly")
         peer.addTransceiver("audio", direction="recvonly")
-        await peer.setLocalDescription(await peer.createOffer())
-        status, _, answer = await asyncio.to_thread(
-            send, server, "POST", "/live/for-aiortc/whep", peer.localDescription.sdp, Content_Type="application/sdp")
-        assert status == 201, answer
-        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        await exchange(peer, server, "/live/for-aiortc/whep")
         await asyncio.wait_for(asyncio.gather(*peer.tasks), 20)
         await peer.close()
         assert frames == {"video": 60, "audio": 60}
@@ -304,7 +282,7 @@ def test_a_publisher_restarts_ice_and_goes_on(publisher, server):
 def test_aiortc_restarts_ice_and_goes_on(server):
     """aiortc has no restart of its own; its ICE agent is exchanged for a new one beneath DTLS."""
     import aioice
-    from aiortc import RTCPeerConnection, RTCSessionDescription
+    from aiortc import RTCPeerConnection
 
     async def watch():
         peer, frames = RTCPeerConnection(), 0
@@ -322,11 +300,7 @@ def test_aiortc_restarts_ice_and_goes_on(server):
                 await asyncio.sleep(0.05)
 
         peer.addTransceiver("video", direction="recvonly")
-        await peer.setLocalDescription(await peer.createOffer())
-        status, fields, answer = await asyncio.to_thread(
-            send, server, "POST", "/live/aiortc-again/whep", peer.localDescription.sdp, Content_Type="application/sdp")
-        assert status == 201, answer
-        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        fields, answer = await exchange(peer, server, "/live/aiortc-again/whep")
         await asyncio.wait_for(more(), 20)
 
         fresh = aioice.Connection(ice_controlling=True)
@@ -471,20 +445,8 @@ def test_data_channels_with_a_browser(publisher, server):
 
 @pytest.mark.peer("aiortc", "data channels")
 def test_data_channels_with_aiortc(server):
-    from aiortc import RTCPeerConnection, RTCSessionDescription
-
     async def talk():
-        peer = RTCPeerConnection()
-        channel = peer.createDataChannel("echo")
-        answers, opened = asyncio.Queue(), asyncio.Event()
-        channel.on("message", answers.put_nowait)
-        channel.on("open", opened.set)
-        await peer.setLocalDescription(await peer.createOffer())
-        status, _, answer = await asyncio.to_thread(
-            send, server, "POST", "/diag/datachannel", peer.localDescription.sdp, Content_Type="application/sdp")
-        assert status == 201, answer
-        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-        await asyncio.wait_for(opened.wait(), 15)
+        peer, channel, answers, *_ = await open_echo(server)
         for message in ["text", b"binary", "long" * 10_000, ""]:
             channel.send(message)
             assert await asyncio.wait_for(answers.get(), 10) == message

@@ -5,6 +5,7 @@ import socket
 import time
 
 import pytest
+from aiortc_peer import open_echo
 from conftest import wait_for
 from raw_peer import RawSession, metric
 from test_webrtc import PLAIN, encoder, playing, send, start
@@ -77,21 +78,10 @@ def test_authentic_checks_from_everywhere_are_bounded(server, viewer):
 
 
 def test_a_flood_of_sctp_inits_disturbs_nobody(server, viewer):
-    from aiortc import RTCPeerConnection, RTCSessionDescription
     from aiortc.rtcsctptransport import InitChunk, serialize_packet
 
     async def flood():
-        peer = RTCPeerConnection()
-        channel = peer.createDataChannel("echo")
-        answers, opened = asyncio.Queue(), asyncio.Event()
-        channel.on("message", answers.put_nowait)
-        channel.on("open", opened.set)
-        await peer.setLocalDescription(await peer.createOffer())
-        status, _, answer = await asyncio.to_thread(
-            send, server, "POST", "/diag/datachannel", peer.localDescription.sdp, Content_Type="application/sdp")
-        assert status == 201, answer
-        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-        await asyncio.wait_for(opened.wait(), 15)
+        peer, channel, answers, *_ = await open_echo(server)
         before = server.resident
         for number in range(1, 10_001):
             chunk = InitChunk()

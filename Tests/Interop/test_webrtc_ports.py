@@ -3,6 +3,7 @@ import asyncio
 import re
 
 import pytest
+from aiortc_peer import open_echo
 from conftest import start_server, stop_server, wait_for
 from raw_peer import OFFER, metric
 from test_webrtc import playing, send, start
@@ -16,29 +17,10 @@ def server(tmp_path_factory):
     stop_server(server)
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    browser = WEBRTC_BROWSERS["chromium"]()
-    yield browser
-    browser.close()
-
-
 def test_many_sessions_of_two_workers_share_a_port(server):
-    from aiortc import RTCPeerConnection, RTCSessionDescription
-
     async def talk(number):
-        peer = RTCPeerConnection()
-        channel = peer.createDataChannel("echo")
-        answers, opened = asyncio.Queue(), asyncio.Event()
-        channel.on("message", answers.put_nowait)
-        channel.on("open", opened.set)
-        await peer.setLocalDescription(await peer.createOffer())
         # Each request is a connection of its own, which the kernel gives to either worker.
-        status, fields, answer = await asyncio.to_thread(
-            send, server, "POST", "/diag/datachannel", peer.localDescription.sdp, Content_Type="application/sdp")
-        assert status == 201, answer
-        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-        await asyncio.wait_for(opened.wait(), 30)
+        peer, channel, answers, fields, answer = await open_echo(server, 30)
         for message in [f"{number}", bytes(range(256)) * 40]:
             channel.send(message)
             assert await asyncio.wait_for(answers.get(), 20) == message

@@ -15,13 +15,6 @@ PATIENCE, WAITING_PER_ADDRESS = 5, 32
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    browser = WEBRTC_BROWSERS["chromium"]()
-    yield browser
-    browser.close()
-
-
-@pytest.fixture(scope="module")
 def firefox():
     browser = WEBRTC_BROWSERS["firefox"]()
     yield browser

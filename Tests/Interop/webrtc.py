@@ -1,4 +1,6 @@
 """Browsers with a camera and a microphone that play a pattern and beeps, and pages that publish and watch with them."""
+import urllib.request
+
 from browsers import Chromium, Firefox
 
 # Loopback is no candidate for a browser otherwise, and names in place of addresses would need multicast DNS.
@@ -113,3 +115,14 @@ def page(browser, server):
 
 # The server's UDP candidates are kept from the browser, as if nothing of them got through.
 TCP_ONLY = r"window.edit = sdp => sdp.replace(/a=candidate:\S+ \d+ udp .*\r\n/gi, '')"
+
+
+def send(server, method, path, body=None, **headers):
+    """An answer's status, fields and text, whatever the status."""
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(server.url(path), method=method, data=body.encode() if body else None, headers=fields)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.status, response.headers, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read().decode()

@@ -103,7 +103,7 @@ package struct IncomingMedia: Sendable {
   package mutating func receive(_ packet: UnsafeMutableRawBufferPointer, now: Instant) -> Packet? {
     let bytes = UnsafeRawBufferPointer(packet).bytes
     do throws(ParseError) {
-      let header = try RTPHeader(parsing: bytes)
+      var header = try RTPHeader(parsing: bytes)
       // Of every packet: probes of the path belong to no stream that is known yet, and would count as lost.
       if let numbered, let number = header.transportSequenceNumber(in: bytes, sections[numbered].extensions) {
         feedback?.receive(number, now: now)
@@ -117,8 +117,9 @@ package struct IncomingMedia: Sendable {
           let restored = try RTX.restore(packet, ssrc: streams[source.stream].ssrc, payloadType: original)
         else { return nil }
         range = restored.range
+        header = try RTPHeader(parsing: bytes.extracting(range))
       }
-      return try open(packet, range, source, section, now: now)
+      return try open(header, packet, range, source, section, now: now)
     } catch {
       drops.malformed += 1
       return nil
@@ -127,18 +128,17 @@ package struct IncomingMedia: Sendable {
 
   /// Takes RED off a packet of video, and keeps a copy where FEC may need it.
   private mutating func open(
-    _ buffer: UnsafeMutableRawBufferPointer, _ range: Range<Int>, _ source: Source, _ section: IncomingSection, now: Instant
+    _ header: RTPHeader, _ buffer: UnsafeMutableRawBufferPointer, _ range: Range<Int>, _ source: Source, _ section: IncomingSection,
+    now: Instant
   ) throws(ParseError) -> Packet? {
-    var (range, origin) = (range, source.isRetransmission ? Origin.retransmission : .network)
-    let packet = UnsafeMutableRawBufferPointer(rebasing: buffer[range])
-    let type = try RTPHeader(parsing: UnsafeRawBufferPointer(packet).bytes).payloadType
-    if section.kind == .video, section.codec(type)?.isNamed("red") == true {
-      let opened = try VideoRED.open(packet)
+    var (header, range, origin) = (header, range, source.isRetransmission ? Origin.retransmission : .network)
+    if section.kind == .video, section.codec(header.payloadType)?.isNamed("red") == true {
+      let opened = try VideoRED.open(UnsafeMutableRawBufferPointer(rebasing: buffer[range]))
       range = range.lowerBound + opened.range.lowerBound..<range.upperBound
+      header = try RTPHeader(parsing: UnsafeRawBufferPointer(rebasing: buffer[range]).bytes)
       if section.codec(opened.payloadType)?.isNamed("ulpfec") == true { origin = .repair }
     }
     let whole = UnsafeRawBufferPointer(rebasing: buffer[range]).bytes
-    let header = try RTPHeader(parsing: whole)
     if streams[source.stream].erasures != nil {
       if origin == .repair {
         let content = whole.extracting(try header.payloadRange(in: whole))

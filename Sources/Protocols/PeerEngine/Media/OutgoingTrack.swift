@@ -94,7 +94,7 @@ package struct OutgoingTrack: Sendable {
     return fields
   }
 
-  /// Keeps what packet `number` was stamped with.
+  /// Keeps what packet `number` was stamped with, where it may be needed again.
   mutating func keep(_ stamp: PathStamp, of number: UInt16) {
     guard parameters.repeatsStamps else { return }
     if stamps.isEmpty { stamps = Array(repeating: nil, count: Self.keptStamps) }

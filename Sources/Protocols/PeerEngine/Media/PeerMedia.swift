@@ -124,10 +124,7 @@ package struct PeerMedia: Sendable {
       return nil
     }
     let stamp = makeStamp(mode, bytes, kind, now)
-    // Only tracks without a retransmission stream, which are rare.
-    if outgoing.contains(where: \.parameters.repeatsStamps), let stamp, let track = track(fields.ssrc) {
-      outgoing[track].keep(stamp, of: fields.sequenceNumber)
-    }
+    if let stamp, let track = track(fields.ssrc) { outgoing[track].keep(stamp, of: fields.sequenceNumber) }
     return stamp
   }
 

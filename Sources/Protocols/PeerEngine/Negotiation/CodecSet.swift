@@ -23,15 +23,17 @@ package enum CodecSet {
     h264(102, "42e01f") + h264(104, "42001f") + h264(106, "4d001f") + h264(108, "640032")
     + h264(112, "42e01f", packetizationMode: 0) + h264(114, "42001f", packetizationMode: 0)
     + coded(96, "VP8") + coded(98, "VP9", "profile-id=0") + coded(45, "AV1", "level-idx=5;profile=0;tier=0")
-    + coded(49, "H265", "level-id=180;profile-id=1;tier-flag=0;tx-mode=SRST") + forwardErrorCorrection
+    + coded(49, "H265", "level-id=180;profile-id=1;tier-flag=0;tx-mode=SRST") + ulpfec + [flexFEC]
 
-  /// For what is received: packets that are lost come back without being asked for.
-  private static let forwardErrorCorrection = [
+  /// ULPFEC in RED, with RED's retransmissions: behind the codecs that it protects. Browsers use it with VP8, VP9 and AV1, and only as
+  /// far as packets are lost.
+  package static let ulpfec = [
     RTPCodec(116, "red", clockRate: 90000),
     RTPCodec(117, "rtx", clockRate: 90000, parameters: "apt=116"),
     RTPCodec(118, "ulpfec", clockRate: 90000),
-    RTPCodec(119, "flexfec-03", clockRate: 90000, parameters: "repair-window=10000000"),
   ]
+
+  package static let flexFEC = RTPCodec(119, "flexfec-03", clockRate: 90000, parameters: "repair-window=10000000")
 
   /// A codec of video with the feedback of today's browsers, and its retransmissions under the next payload type.
   package static func coded(_ payloadType: UInt8, _ name: String, _ parameters: FormatParameters = "") -> [RTPCodec] {

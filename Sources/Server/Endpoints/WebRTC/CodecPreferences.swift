@@ -1,22 +1,15 @@
 internal import MartletCodecs
+internal import MartletPeerEngine
 internal import MartletSDP
 
 /// The codecs that the server takes and gives, in the order in which it prefers them.
 internal enum CodecPreferences {
   /// Of publishers: H.264 first, since every output carries it as it is.
-  internal static let incomingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC]) + forwardErrorCorrection
+  internal static let incomingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC]) + CodecSet.ulpfec
   /// To viewers, who tell what their end of the path takes.
-  internal static let outgoingVideo =
-    video(feedback: [.nack, .pli, .fir, .remb, .transportCC])
-    + [RTPCodec(127, "flexfec-03", clockRate: 90_000, parameters: "repair-window=10000000")]
+  internal static let outgoingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC]) + [CodecSet.flexFEC]
   internal static let incomingAudio = audio(feedback: [.transportCC])
   internal static let outgoingAudio = audio(feedback: [.transportCC])
-
-  /// Behind the codecs that it protects. Browsers use it with VP8, VP9 and AV1, and only as far as packets are lost.
-  private static let forwardErrorCorrection = [
-    RTPCodec(125, "red", clockRate: 90_000), RTPCodec(126, "rtx", clockRate: 90_000, parameters: "apt=125"),
-    RTPCodec(127, "ulpfec", clockRate: 90_000),
-  ]
 
   /// Constrained baseline before main before high: what every browser decodes comes first.
   private static let h264Profiles = ["42e01f", "42001f", "4d001f", "64001f"]
