@@ -146,7 +146,7 @@ def test_what_is_published_from_the_page_plays_in_the_page(lost, request, server
     until(publisher, "document.querySelector('.figures .line').getAttribute('d')?.split('L').length >= 2")
     assert publisher.evaluate("document.documentElement.scrollWidth <= innerWidth")
     # What the server says of both.
-    found = wait_for(lambda: (s := sessions(server, path)) and s.keys() == {"publisher", "viewer"} and "round_trip" in s["viewer"] and s)
+    found = wait_for(lambda: (s := sessions(server, path)) and s.keys() == {"publisher", "viewer"} and all("round_trip" in one for one in s.values()) and s)
     for session in found.values():
         assert session["state"] == "connected" and session["pair"]["remote_type"] in ("host", "prflx") and session["local_candidates"]
         assert session["dtls_cipher"] and session["srtp_profile"].startswith("AE") and session["drops"] == {}

@@ -34,6 +34,10 @@ package struct PeerMedia: Sendable {
   /// The peer loses some of what it is sent, and takes FEC.
   private var isRepairing = false
   private(set) package var malformedControl = 0
+  /// By the peer's answers to our extended reports, while nothing is sent.
+  private var receivingRoundTrip: TimeSpan?
+  /// The last reference time of the peer, which it is told of in turn (RFC 3611 §4.5).
+  private var reference: (ssrc: UInt32, time: UInt32, receivedAt: Instant)?
 
   /// A second, as browsers do: a viewer's lip sync waits for the first.
   private static let reportInterval = TimeSpan.seconds(1)
@@ -71,9 +75,21 @@ package struct PeerMedia: Sendable {
     case .bitrateEstimate(let estimate): congestion?.receive(bitrateLimit: estimate.bitsPerSecond, now: now)
     case .transportFeedback(let feedback): congestion?.receive(feedback, now: now)
     case .goodbye(let goodbye): for source in goodbye.sources { raise(.goodbye(ssrc: source)) }
-    case .sourceDescription, .application, .extendedReport: break
+    case .extendedReport(let report): receive(report, now: now, ntp: ntp)
+    case .sourceDescription, .application: break
     }
   }
+
+  private mutating func receive(_ report: ExtendedReport, now: Instant, ntp: NTPTime) {
+    if let time = report.referenceTime { reference = (report.ssrc, time.middle, now) }
+    guard let reply = report.replies.first(where: { $0.ssrc == reporter }), let trip = reply.roundTrip(now: ntp) else { return }
+    receivingRoundTrip = trip
+    incoming.setRoundTrip(trip)
+  }
+
+  /// Between here and the peer, as RTCP last measured it: by reports about what is sent, or, by one who only receives, by extended
+  /// reports (RFC 3611 §4.4), which browsers answer without having agreed to.
+  package var roundTrip: TimeSpan? { outgoing.lazy.compactMap(\.roundTrip).first ?? receivingRoundTrip }
 
   private mutating func receiveKeyFrameRequest(_ ssrc: UInt32) {
     guard let track = track(ssrc) else { return }
@@ -169,7 +185,7 @@ package struct PeerMedia: Sendable {
     incoming.poll(now: now, into: &packets, blocks: &blocks)
     let sends = outgoing.contains { $0.statistics.packets > 0 } && nextSenderReport ?? .zero <= now
     if sends { nextSenderReport = now + Self.reportInterval }
-    if sends || !blocks.isEmpty { writeReports(sends ? senderReports(now, ntp, clocks) : [], blocks, &batch) }
+    if sends || !blocks.isEmpty { writeReports(sends ? senderReports(now, ntp, clocks) : [], blocks, now, ntp, &batch) }
     write(packets, &batch)
   }
 
@@ -180,7 +196,9 @@ package struct PeerMedia: Sendable {
   }
 
   /// RFC 3550 §6.1: a compound begins with a report and names its sender.
-  private func writeReports(_ reports: [SenderReport], _ blocks: [ReportBlock], _ batch: inout DatagramBatch) {
+  private mutating func writeReports(
+    _ reports: [SenderReport], _ blocks: [ReportBlock], _ now: Instant, _ ntp: NTPTime, _ batch: inout DatagramBatch
+  ) {
     var writer = ByteWriter(capacity: 256)
     var rest = blocks[...]
     if reports.isEmpty { ReceiverReport(ssrc: reporter, blocks: Array(rest.prefix(Self.blocksEach))).write(into: &writer) }
@@ -198,7 +216,16 @@ package struct PeerMedia: Sendable {
     for source in reports.isEmpty ? [reporter] : reports.map(\.ssrc) {
       RTCPPacket.sourceDescription([SourceDescription(ssrc: source, cname: cname)]).write(into: &writer)
     }
+    extendedReport(hasSent: !reports.isEmpty, now, ntp)?.write(into: &writer)
     batch.append(writer.bytes.span.bytes)
+  }
+
+  /// RFC 3611 §4.4, §4.5: who sends nothing asks for the round trip, and who is asked answers once.
+  private mutating func extendedReport(hasSent: Bool, _ now: Instant, _ ntp: NTPTime) -> ExtendedReport? {
+    let replies = reference.map { [ExtendedReport.Reply(ssrc: $0.ssrc, lastReferenceTime: $0.time, held: now - $0.receivedAt)] } ?? []
+    reference = nil
+    guard !hasSent || !replies.isEmpty else { return nil }
+    return ExtendedReport(ssrc: reporter, referenceTime: hasSent ? nil : ntp, replies: replies)
   }
 
   /// The count of report blocks has five bits.

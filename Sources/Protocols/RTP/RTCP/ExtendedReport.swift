@@ -16,6 +16,10 @@ package struct ExtendedReport: Equatable, Sendable {
       self.delay = delay
     }
 
+    package init(ssrc: UInt32, lastReferenceTime: UInt32, held: TimeSpan) {
+      self.init(ssrc: ssrc, lastReferenceTime: lastReferenceTime, delay: NTPTime.units(held))
+    }
+
     /// For the one who sent the reference time (§4.5).
     package func roundTrip(now: NTPTime) -> TimeSpan? {
       guard lastReferenceTime != 0 else { return nil }

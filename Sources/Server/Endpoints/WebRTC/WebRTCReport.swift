@@ -91,7 +91,7 @@ extension WebRTCReport {
     tracks =
       peer.media.incoming.streams.map { Track($0) }
       + zip(peer.media.outgoing, session.outgoingCodecs).compactMap { track, codec in codec.flatMap { Track(track, $0) } }
-    roundTrip = peer.media.outgoing.compactMap(\.roundTrip).first
+    roundTrip = peer.media.roundTrip
     estimate = (peer.media.congestion?.estimate).map { ($0.bitsPerSecond, $0.reason.rawValue) }
     leftOut = session.leftOut
     (bitrateIn, bitrateOut) = peer.bitrates

@@ -37,7 +37,7 @@ internal enum WebRTCResource {
     .always("state", .string, "connecting, connected, disconnected or failed"),
     .always("local_candidates", .array(.string), "What was offered to the peer"),
     .always("remote_candidates", .array(.string), "What the peer told"), .sometimes("pair", pair, "The path in use"),
-    .sometimes("round_trip", .number, "Seconds; known of viewers"),
+    .sometimes("round_trip", .number, "Seconds, as RTCP last measured it; not of a publisher that answers no extended reports (RFC 3611)"),
     .sometimes("loss", .number, "Of the track with the most, between the last two reports, 0 to 1"),
     .sometimes("estimate", .integer, "To a viewer: bits a second that the path is thought to carry"),
     .sometimes("estimate_reason", .string, "start (nothing is known), delay, loss, or remb (the viewer says so)"),
