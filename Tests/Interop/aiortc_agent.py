@@ -6,6 +6,7 @@ import sys
 import threading
 
 from aiortc import AudioStreamTrack, RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
+from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from aiortc.sdp import candidate_from_sdp
 from peers import checksum, pattern
 
@@ -17,7 +18,8 @@ def tell(event, **fields):
 class Agent:
     def __init__(self, command):
         servers = [RTCIceServer(**server) for server in command.get("iceServers", [])]
-        self.peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        policy = RTCIceTransportPolicy.RELAY if command.get("relayOnly") else RTCIceTransportPolicy.ALL
+        self.peer = RTCPeerConnection(RTCConfiguration(iceServers=servers, iceTransportPolicy=policy))
         self.channels, self.tasks = {}, []
         self.peer.on("connectionstatechange", lambda: tell("state", text=self.peer.connectionState))
         self.peer.on("datachannel", self.use)

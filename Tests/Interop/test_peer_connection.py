@@ -2,6 +2,7 @@
 arrived and on frames that were decoded. `make examples` builds the program that speaks for it."""
 import contextlib
 import json
+import os
 import re
 import socket
 import subprocess
@@ -119,6 +120,38 @@ def test_two_connections_reach_each_other_by_relays_alone(agent, turn, transport
         # Nothing tells where they are.
         candidates = [report["candidate"] for report in each.seen("candidate") if report["candidate"]]
         assert candidates and all(" typ relay raddr 0.0.0.0 rport 0" in candidate for candidate in candidates), candidates
+
+
+@pytest.mark.peer("coturn", "IPv6 relays for PeerConnection over {transport}")
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_relayed_addresses_are_of_ipv6_where_the_server_is(agent, turn, transport):
+    if not os.path.exists("/proc/net/if_inet6"):
+        pytest.skip("there is no IPv6 here")
+    configuration = {"iceServers": [turn.server(transport, host="[::1]")], "relayOnly": True}
+    a, b = agent(**configuration), agent(**configuration)
+    a.tell("channel", label="x")
+    connect(a, b)
+    talk(a, b, "x")
+    for each in (a, b):
+        candidates = [report["candidate"].split() for report in each.seen("candidate") if report["candidate"]]
+        assert candidates and all(fields[4] == "::1" and fields[7] == "relay" for fields in candidates), candidates
+        assert each.statistics()["address"].startswith("[::1]:")
+
+
+@pytest.mark.peer("coturn", "sends on to another server ({transport})")
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_turn_server_that_names_another_is_followed(agent, turn, tmp_path, transport):
+    """RFC 8489 §10: 300 with ALTERNATE-SERVER."""
+    with coturn(tmp_path, f"alternate-server=127.0.0.1:{turn.port}") as first:
+        configuration = {"iceServers": [first.server(transport)], "relayOnly": True}
+        a, b = agent(**configuration), agent(**configuration)
+        a.tell("channel", label="x")
+        connect(a, b)
+        talk(a, b, "x")
+        assert all(each.statistics()["local"] == "relay" and not each.seen("candidate error") for each in (a, b))
+        # Had it given the addresses itself, they would end with it.
+        first.stop()
+        talk(a, b, "x")
 
 
 def test_a_relay_stands_beside_the_other_candidates_and_tells_where_this_end_is_seen(agent, turn):
@@ -331,7 +364,7 @@ def test_ice_restarts_while_messages_flow(make_peer, kind, role):
 
 
 @pytest.mark.peer("kind", "PeerConnection: relays over {transport}")
-@pytest.mark.parametrize("kind", ["chromium", "firefox", "pion"])
+@pytest.mark.parametrize("kind", ["chromium", "firefox", "aiortc", "pion"])
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_only_relays_stand_between_us_and_others(make_peer, turn, clips, tmp_path, kind, transport):
     configuration = {"iceServers": [turn.server(transport)], "relayOnly": True}

@@ -10,7 +10,9 @@ USER, PASSWORD = "ann", "a secret"
 
 CONFIGURATION = """
 listening-ip=127.0.0.1
+listening-ip=::1
 relay-ip=127.0.0.1
+relay-ip=::1
 listening-port={port}
 tls-listening-port={tls_port}
 cert={folder}/turn.pem
@@ -30,13 +32,14 @@ verbose
 
 
 class Coturn:
-    def __init__(self, folder):
+    def __init__(self, folder, *settings):
+        """`settings` are further lines of the configuration."""
         self.folder, self.port, self.tls_port = folder, free_port(), free_port()
         certificate = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
         subprocess.run([*certificate, "-keyout", folder / "key.pem", "-out", folder / "turn.pem"], check=True, capture_output=True)
         (folder / "turnserver.conf").write_text(CONFIGURATION.format(
-            port=self.port, tls_port=self.tls_port, folder=folder, user=USER, password=PASSWORD))
+            port=self.port, tls_port=self.tls_port, folder=folder, user=USER, password=PASSWORD) + "\n".join(settings) + "\n")
         self.start()
 
     def start(self):
@@ -53,9 +56,9 @@ class Coturn:
             return False
         return True
 
-    def server(self, transport="udp", password=PASSWORD):
+    def server(self, transport="udp", password=PASSWORD, host="127.0.0.1"):
         """As RTCIceServer has it."""
-        url = f"turns:localhost:{self.tls_port}?transport=tcp" if transport == "tls" else f"turn:127.0.0.1:{self.port}?transport={transport}"
+        url = f"turns:localhost:{self.tls_port}?transport=tcp" if transport == "tls" else f"turn:{host}:{self.port}?transport={transport}"
         return {"urls": [url], "username": USER, "credential": password}
 
     @property
@@ -72,7 +75,9 @@ class Coturn:
 
 
 @contextlib.contextmanager
-def coturn(folder):
-    server = Coturn(folder)
-    yield server
-    server.stop()
+def coturn(folder, *settings):
+    server = Coturn(folder, *settings)
+    try:
+        yield server
+    finally:
+        server.stop()

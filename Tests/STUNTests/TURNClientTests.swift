@@ -14,8 +14,10 @@ import Testing
     var events: [TURNEvent] = []
     var now = Instant.zero
 
-    init(_ transport: TURNConfiguration.Transport = .datagram, password: String = "secret") {
-      client = TURNClient(TURNConfiguration(transport: transport, username: "ann", password: password), random: RandomSource(seed: 1))
+    init(_ transport: TURNConfiguration.Transport = .datagram, password: String = "secret", family: AddressFamily? = nil) {
+      var configuration = TURNConfiguration(transport: transport, username: "ann", password: password)
+      configuration.family = family
+      client = TURNClient(configuration, random: RandomSource(seed: 1))
       client.start(now: now)
     }
 
@@ -126,6 +128,17 @@ import Testing
     }
     try relay.exchange()
     #expect(sent == 7 && relay.now == .zero + .milliseconds(39_500) && relay.events == [.ended(.noAnswer)])
+  }
+
+  // RFC 8656 §7.1, §7.3.
+  @Test(arguments: [true, false])
+  func `an IPv6 address is asked for, and what the server has is taken`(hasIPv6: Bool) throws {
+    let relay = Relay(family: .v6)
+    relay.server.hasIPv6 = hasIPv6
+    try relay.exchange()
+    let asked = relay.server.requests.map { $0.attributes.contains(.requestedAddressFamily(.v6)) }
+    #expect(asked == (hasIPv6 ? [true, true] : [true, true, false]))
+    #expect(relay.events == [.allocated(relayed: TURNServerDouble.relayed, mapped: TURNServerDouble.mapped)])
   }
 
   @Test func `a peer that is refused is reported, and the allocation stays`() throws {

@@ -11,6 +11,8 @@ struct TURNServerDouble {
   var lifetime: UInt32 = 600
   /// Answers these methods with an error.
   var refusals: [STUNMethod: Int] = [:]
+  /// Of relayed addresses.
+  var hasIPv6 = false
   private(set) var requests: [STUNMessage] = []
 
   static let relayed = SocketAddress(ip: .v4(0xC633_6401), port: 49_152)
@@ -23,7 +25,8 @@ struct TURNServerDouble {
     guard received.hasIntegrity, request.nonce != nil else { return challenge(request, 401) }
     guard let key, received.isAuthentic(bytes.span.bytes, key), received.integrity == integrity else { return challenge(request, 401) }
     guard request.nonce == nonce else { return challenge(request, 438) }
-    if let code = refusals[request.method] {
+    let isForeign = request.attributes.contains(.requestedAddressFamily(.v6)) && !hasIPv6
+    if let code = refusals[request.method] ?? (isForeign ? STUNErrorCode.familyNotSupported : nil) {
       return STUNMessage(.error, request.method, request.transaction, [.errorCode(STUNErrorCode(code, "no"))])
         .encoded(key: key, integrity: integrity)
     }

@@ -90,6 +90,7 @@ package struct STUNErrorCode: Equatable, Sendable {
   package static let unknownAttribute = 420
   package static let allocationMismatch = 437
   package static let staleNonce = 438
+  package static let familyNotSupported = 440
   package static let wrongCredentials = 441
   package static let roleConflict = 487
   package static let serverError = 500

@@ -52,6 +52,13 @@ extension TURNClient {
     if error.code == STUNErrorCode.tryAlternate, request.purpose == .allocate, let server = message.alternateServer {
       return end(.tryAlternate(server))
     }
+    if [STUNErrorCode.familyNotSupported, STUNErrorCode.unknownAttribute].contains(error.code), request.purpose == .allocate,
+      configuration.family != nil
+    {
+      // RFC 8656 §7.3; servers of RFC 5766 do not know the attribute.
+      configuration.family = nil
+      return send(.allocate, challenges: request.challenges, now: now)
+    }
     giveUp(request.purpose, error)
   }
 

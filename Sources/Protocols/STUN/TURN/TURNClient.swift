@@ -14,7 +14,7 @@ package struct TURNClient: ~Copyable {
   /// Messages from the server that were dropped.
   package internal(set) var dropped = 0
 
-  let configuration: TURNConfiguration
+  var configuration: TURNConfiguration
   var random: RandomSource
   var authentication: TURNAuthentication
   var requests: [Request] = []

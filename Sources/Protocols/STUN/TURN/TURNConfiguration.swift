@@ -8,7 +8,7 @@ package struct TURNConfiguration: Sendable {
   package var transport: Transport
   package var username: String
   package var password: String
-  /// IPv4 when `nil` (RFC 8656 §7.1).
+  /// IPv4 when `nil` (RFC 8656 §7.1). A server that has no addresses of the family gives what it has.
   package var family: AddressFamily?
   /// Asked for; the server decides (§7.2).
   package var lifetime = TimeSpan.seconds(600)

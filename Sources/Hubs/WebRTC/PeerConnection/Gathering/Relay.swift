@@ -45,7 +45,7 @@ final class Relay: DatagramPath, TCPConnectionHandler {
     self.redirections = redirections
     self.gatherer = gatherer
     carrier = .datagrams(socket, address)
-    client = TURNClient(credentials.configuration(.datagram), random: .system)
+    client = TURNClient(credentials.configuration(.datagram, at: address.ip), random: .system)
   }
 
   /// Over TCP or TLS; which address the connection comes from is up to the system.
@@ -59,7 +59,7 @@ final class Relay: DatagramPath, TCPConnectionHandler {
     self.redirections = redirections
     self.gatherer = gatherer
     carrier = .none
-    client = TURNClient(credentials.configuration(.stream), random: .system)
+    client = TURNClient(credentials.configuration(.stream, at: nil), random: .system)
     connector = Connector(to: host, port: port, options, in: gatherer.context) { [weak self] result in self?.didConnect(result) }
   }
 
@@ -80,6 +80,8 @@ final class Relay: DatagramPath, TCPConnectionHandler {
     switch result {
     case .success(let connection):
       carrier = .stream(connection)
+      // Only now is the address of the server known.
+      client = TURNClient(credentials.configuration(.stream, at: connection.remote.ip), random: .system)
       connection.handler = self
       start()
     case .failure(let error): end(.unreachable("\(error)"))
@@ -256,8 +258,10 @@ struct TURNCredentials: Equatable {
   var username: String
   var password: String
 
-  func configuration(_ transport: TURNConfiguration.Transport) -> TURNConfiguration {
+  /// - Parameter server: whose family the relayed address is to have: what reaches it there reaches peers there.
+  func configuration(_ transport: TURNConfiguration.Transport, at server: IPAddress?) -> TURNConfiguration {
     var configuration = TURNConfiguration(transport: transport, username: username, password: password)
+    if let server, !server.isV4 { configuration.family = .v6 }
     configuration.schedule =
       transport == .datagram ? .gathering : ClientTransaction.Schedule(initial: .milliseconds(9_500), requests: 1, lastWait: 1)
     return configuration
