@@ -82,7 +82,7 @@ final class TrackSending {
     let fields = session.media.outgoing[index].forward(
       sequenceNumber: packet.sequence, timestamp: packet.timestamp, marker: packet.marker, payloadBytes: packet.payload.count,
       source: source, now: now)
-    if let fields { session.send(fields, payload: packet.payload.bytes) }
+    if let fields { session.send(fields, payload: packet.payload.bytes, now: now) }
   }
 
   /// Sends what waits as far as the path takes it. What has waited too long is left out.
@@ -108,7 +108,7 @@ final class TrackSending {
         let fields = session.media.outgoing[index].retransmit(
           number, timestamp: packet.timestamp, marker: packet.marker, source: source)
       else { continue }
-      session.resend(fields, number: number, of: index, payload: packet.payload.bytes)
+      session.resend(fields, number: number, of: index, payload: packet.payload.bytes, now: now)
     }
   }
 }
