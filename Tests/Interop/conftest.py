@@ -22,6 +22,7 @@ BINARY = pathlib.Path(os.environ.get("MARTLET_BINARY", ROOT / ".build/release/ma
 
 def pytest_configure(config):
     config.addinivalue_line("markers", peer_table.MARK)
+    config.addinivalue_line("markers", "alone: measures, or takes the whole machine: nothing runs beside it")
     config.pluginmanager.register(peer_table.PeerTable(ROOT / ".build/peers.md"))
 
 
