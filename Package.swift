@@ -126,7 +126,7 @@ let layers: [[Target]] = [
     "Server",
     [
       "Client", "Endpoints", "IO", "Storage", "Web", "Media", "Messages", "WebRTC", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP",
-      "SocketIO", "CYAML",
+      "SocketIO", "STUN", "CYAML",
     ]),
 ]
 
@@ -147,11 +147,13 @@ let package = Package(
       name: "martlet", dependencies: ["MartletServer", "MartletPrimitives"], path: "Sources/martlet",
       swiftSettings: strict),
     .target(name: "CAllocations", path: "Benchmarks/CAllocations"),
+    .target(name: "CRelay", path: "Benchmarks/CRelay"),
     .executableTarget(
       name: "bench",
       dependencies: [
-        "CAllocations", "MartletPrimitives", "MartletCodecs", "MartletContainers", "MartletHTTP", "MartletRTMP", "MartletIO",
+        "CAllocations", "CRelay", "MartletPrimitives", "MartletCodecs", "MartletContainers", "MartletHTTP", "MartletRTMP", "MartletIO",
         "MartletMedia", "MartletWebRTC", "MartletPeerEngine", "MartletCrypto", "MartletICE", "MartletRTP", "MartletSCTP", "MartletSDP",
+        "MartletSTUN",
       ], path: "Benchmarks/bench", swiftSettings: strict),
     .target(name: "CTestClock", path: "Tests/CTestClock"),
     .target(

@@ -16,7 +16,7 @@ import Testing
   }
 
   @Test func `a block of mapped addresses is the IPv4 block`() throws {
-    #expect(try AddressRange("::ffff:10.0.0.0/104") == #require(AddressRange("10.0.0.0/8")))
+    #expect(AddressRange("::ffff:10.0.0.0/104") == AddressRange("10.0.0.0/8"))
     #expect(try AddressRange("::ffff:10.0.0.1") == AddressRange(#require(IPAddress("10.0.0.1"))))
     #expect(try contains("::ffff:192.0.2.0/120", "192.0.2.9"))
     #expect(AddressRange("::ffff:0:0/95") == nil)
