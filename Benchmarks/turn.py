@@ -40,7 +40,6 @@ log: {{level: warning}}
 turn:
   realm: bench
   users: {{{USER}: {PASSWORD}}}
-  ports: 10000-65535
   peers: {{allow: [127.0.0.0/8]}}
   limits: {{allocations_per_user: 20000, allocations_per_address: 20000, bandwidth: 0}}
 """)
@@ -51,7 +50,7 @@ def start_coturn():
     port = free_port()
     return Relay("coturn", [
         "turnserver", "-n", "--lt-cred-mech", "-u", f"{USER}:{PASSWORD}", "-r", "bench", "--no-tls", "--no-dtls", "--no-cli",
-        "--allow-loopback-peers", "-L", "127.0.0.1", "-E", "127.0.0.1", "-p", port, "--min-port", 10000, "-m", 1, "--log-file", "stdout",
+        "--allow-loopback-peers", "-L", "127.0.0.1", "-E", "127.0.0.1", "-p", port, "-m", 1, "--log-file", "stdout",
         "--pidfile", work / "coturn.pid", "--userdb", work / "coturn.db"], port)
 
 
