@@ -120,7 +120,7 @@ let layers: [[Target]] = [
     "Endpoints",
     [
       "Client", "IO", "Web", "Media", "Messages", "WebRTC", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "SocketIO",
-      "PeerEngine", "ICE", "RTP", "SDP", "SCTP", "Transcode", "CDashboard",
+      "PeerEngine", "ICE", "STUN", "RTP", "SDP", "SCTP", "Transcode", "CDashboard",
     ]),
   server(
     "Server",

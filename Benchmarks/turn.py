@@ -39,9 +39,9 @@ listeners: {{http: off, https: off, rtmp: off, rtmps: off, webrtc: off, turn: "1
 log: {{level: warning}}
 turn:
   realm: bench
-  users: {{{USER}: {PASSWORD}}}
+  users: [{{name: {USER}, password: {PASSWORD}}}]
   peers: {{allow: [127.0.0.0/8]}}
-  limits: {{allocations_per_user: 20000, allocations_per_address: 20000, bandwidth: 0}}
+  limits: {{allocations_per_user: 20000, allocations_per_address: 20000, allocations: 20000, bandwidth: 0, user_bandwidth: 0}}
 """)
     return Relay("martlet", [martlet, "serve", "--config", configuration], port)
 
