@@ -102,6 +102,8 @@ def start_server(directory, *flags, configuration=None, ports=None, environment=
     ports = ports or [free_port() for _ in range(4)]
     command = [*prefix, str(BINARY), "serve", "--http", f"{host}:{ports[0]}", "--https", f"{host}:{ports[1]}",
                "--rtmp", f"{host}:{ports[2]}", "--rtmps", f"{host}:{ports[3]}", "--webrtc", webrtc, "--diagnostics", *flags]
+    for flag in ("--turn", "--turns"):
+        command += [] if flag in flags else [flag, "off"]
     if configuration:
         path = directory / "martlet.yaml"
         path.write_text(configuration)
