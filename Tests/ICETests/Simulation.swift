@@ -23,6 +23,14 @@ final class Host {
     return base
   }
 
+  /// A TCP candidate. Its connections keep to datagrams here, and come from the port of the candidate.
+  @discardableResult func bind(_ type: ICETCPType, _ address: SocketAddress, preference: UInt16 = .max) -> ICEBase {
+    let base = ICEBase(socket: UInt32(bases.count), transport: .tcp, address: address)
+    bases.append(base)
+    agent.addLocal(.host, address, base: base, tcpType: type, preference: preference, now: .zero)
+    return base
+  }
+
   func receive(_ datagram: VirtualNetwork.Datagram, now: Instant) {
     guard let to = nat.map({ $0.inward(datagram) }) ?? datagram.to, let base = bases.first(where: { $0.address == to }) else { return }
     received.append(datagram)

@@ -212,3 +212,28 @@ def test_a_server_behind_a_nat_learns_its_address(internet, browsers, home, rela
             source.kill()
             source.wait()
         stop_server(inner)
+
+
+@pytest.mark.peer("chromium", "UDP cut in the middle")
+def test_where_udp_is_cut_in_the_middle_tcp_takes_over(browsers, server, home):
+    """Chromium keeps its TCP candidates in use for that; Firefox forgets them with the first pair, and needs a restart."""
+    browser, path = browsers[0], "live/cut"
+    home[0].rules(NATS["restricted"](HOME))
+
+    def kinds():
+        return [session["pair"]["kind"] for session in server.api(f"/webrtc?path={path}")["sessions"] if session.get("pair")]
+
+    try:
+        start(browser, server, f"publish('/{path}/whip', {{ codec: 'vp8' }})")
+        wait_for(lambda: server.live(path))
+        # On the same page: another would end the publisher.
+        browser.evaluate(f"watch('/{path}/whep').then(() => 'done')")
+        playing(browser, frames=30)
+        assert kinds() == ["prflx-udp"] * 2
+        home[0].rules(NATS["UDP blocked"](HOME))
+        wait_for(lambda: len(kinds()) == 2 and all(kind.endswith("-tcp") for kind in kinds()), 45)
+        before = browser.evaluate("received()")["video"]["frames"]
+        wait_for(lambda: browser.evaluate("received()")["video"]["frames"] > before + 60, 30)
+        assert browser.evaluate("[publisher.connectionState, viewer.connectionState]") == ["connected"] * 2
+    finally:
+        browser.evaluate("(() => { window.publisher?.close(); window.viewer?.close(); return true; })()")

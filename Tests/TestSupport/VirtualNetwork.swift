@@ -46,6 +46,8 @@ package struct VirtualNetwork: Sendable {
   package var mtu: Int
   /// While false everything that is sent is lost; what is under way arrives.
   package var isUp = true
+  /// What of the datagrams that are sent is lost besides: a path of several that is cut.
+  package var isCut: @Sendable (Datagram) -> Bool = { _ in false }
   package private(set) var statistics = Statistics()
 
   private var random: SeededRandom
@@ -74,7 +76,7 @@ package struct VirtualNetwork: Sendable {
       statistics.tooLarge += 1
       return
     }
-    guard isUp, !happens(loss) else {
+    guard isUp, !isCut(datagram), !happens(loss) else {
       statistics.lost += 1
       return
     }

@@ -140,6 +140,34 @@ import Testing
     _ = await (first, second)
   }
 
+  // RFC 3389: the silence of a source that pauses is told, and the peer is given it as what it is.
+  @Test func `a source that pauses is heard as comfort noise, and then as sound again`() async throws {
+    let (a, b) = (try PeerConnection(Self.local), try PeerConnection(Self.local))
+    let audio = try await a.addTransceiver(.audio, .sendonly)
+    try await audio.setCodecPreferences(["PCMU", "CN"])
+    try await audio.setComfortNoise(true)
+    let received = PeerTracks()
+    async let first: Void = Self.signal(a, to: b) { _ in }
+    async let second: Void = Self.signal(b, to: a) { event in
+      if case .track(let transceiver) = event { await received.add(transceiver) }
+    }
+    try await Self.exchange(a, b)
+    try await a.waitUntilConnected()
+    let incoming = try await received.next()
+    #expect(await audio.codecs.first?.name == "PCMU")
+    var (frames, noises) = (incoming.frames.makeAsyncIterator(), incoming.noise.makeAsyncIterator())
+    let loud = [UInt8](repeating: 0x80, count: 160)
+    for start in [UInt32(0), 16_000] {
+      try await audio.send(.init(timestamp: start, isKeyFrame: true, data: loud))
+      #expect(await frames.next()?.data == loud)
+      let noise = try #require(await noises.next())
+      #expect(noise.level == -127 && noise.reflection.isEmpty)
+    }
+    await a.close()
+    await b.close()
+    _ = await (first, second)
+  }
+
   @Test func `what cannot be is a typed error`() async throws {
     let peer = try PeerConnection(Self.local)
     // A candidate may overtake its description, but a thousand do not.

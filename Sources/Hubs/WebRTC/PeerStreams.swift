@@ -91,7 +91,11 @@ package final class PeerStreams: DatagramPath {
 
   func remove(_ stream: PeerStream) {
     let remote = stream.connection.remote
-    if streams[remote] === stream { streams[remote] = nil }
+    if streams[remote] === stream {
+      streams[remote] = nil
+      stream.session?.transport.unreachable(base, to: remote, now: context.now)
+      stream.session?.settleSoon()
+    }
     guard let key = stream.admission else {
       statistics.refused += 1
       return waiting.removeAll { $0 === stream }

@@ -13,10 +13,12 @@ package struct ICEConfiguration: Sendable {
   package var fragmentPrefix = ""
   /// Ta: between two new checks (RFC 8445 §14.2).
   package var pacing = TimeSpan.milliseconds(50)
-  /// How a check that is not answered is sent again: at 0, 0.5, 1.5, 3.5, 7.5 s and then every 4 s, given up at 39.5 s. RFC 8445 §14.3
-  /// goes on doubling, which leaves seven tries: where a fifth of the datagrams is lost, one connection in some hundreds took 30 s or
-  /// failed, since a peer whose own check was answered sends no other that would trigger one of ours.
-  package var schedule = ClientTransaction.Schedule(initial: .milliseconds(500), requests: 12, lastWait: 8, longest: .seconds(4))
+  /// How a check that is not answered is sent again: seven times in 39.5 s (RFC 8445 §14.3, RFC 8489 §6.2.1).
+  package var schedule = ClientTransaction.Schedule.datagram
+  /// The same over a pair that the peer has been heard on, and to a lite one, which is not heard before it is asked: at 0, 0.5, 1.5, 3.5, 7.5 s and then every 4 s. With seven tries, one
+  /// connection in some hundreds took 30 s or failed where a fifth of the datagrams is lost, since a peer whose own check was answered
+  /// sends no other that would trigger one of ours.
+  package var heardSchedule = ClientTransaction.Schedule(initial: .milliseconds(500), requests: 12, lastWait: 8, longest: .seconds(4))
   /// The same for the check that nominates. It goes over a path that works, and if it is lost nothing that the peer does brings
   /// another one, so it is sent more often: with seven tries, one run in a thousand failed where a fifth is lost.
   package var nominationSchedule = ClientTransaction.Schedule(initial: .milliseconds(500), requests: 24, lastWait: 4, longest: .seconds(1))
@@ -34,6 +36,8 @@ package struct ICEConfiguration: Sendable {
   package var disconnectedAfter = TimeSpan.seconds(7)
   /// RFC 8863 §4: how long a peer that cannot be reached yet is waited for, since it may still reach us.
   package var patience = TimeSpan.milliseconds(39_500)
+  /// Where the pair in use is lost and another works, how long the controlling side may take at least to name that one.
+  package var successionPatience = TimeSpan.seconds(15)
   /// Between two lite agents no check proves that the peer wants our packets (RFC 8445 §8.2): only for a peer that is trusted
   /// by other means. Otherwise two lite agents fail.
   package var trustsLitePeer = false

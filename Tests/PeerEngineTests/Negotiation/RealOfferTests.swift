@@ -118,7 +118,7 @@ import Testing
     try answer.validateAnswer(to: offer)
     let text = answer.write()
     #expect(text.contains("m=application 9 DTLS/SCTP 5000\r\n") && text.contains("a=sctpmap:5000 webrtc-datachannel 1024\r\n"))
-    #expect(text.contains("m=audio 9 RTP/SAVPF 111 0 8 13 126\r\n") && text.contains("m=video 9 RTP/SAVPF 100 116 117\r\n"))
+    #expect(text.contains("m=audio 9 RTP/SAVPF 111 0 8 105 13 126\r\n") && text.contains("m=video 9 RTP/SAVPF 100 116 117\r\n"))
     #expect(!text.contains("sctp-port") && answer.media.map(\.direction) == [.sendonly, .sendrecv, nil])
     #expect(peer.events.dataChannels.map(\.remotePort) == [5000] && peer.events.dataChannels.map(\.maxMessageSize) == [65536])
     #expect(peer.media.incoming.map { $0.announced.map(\.ssrc) } == [[], [3_162_115_896], []])

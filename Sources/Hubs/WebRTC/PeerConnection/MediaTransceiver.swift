@@ -40,13 +40,24 @@ public final class MediaTransceiver: Sendable, Equatable {
     }
   }
 
+  /// What the peer's silence sounds like (RFC 3389): from this time on, until a frame comes.
+  public struct Noise: Sendable, Equatable {
+    /// In ticks of the codec's clock.
+    public var timestamp: UInt32
+    /// In decibels relative to the overload point, −127 to 0.
+    public var level: Int
+    /// Reflection coefficients of the filter that shapes white noise, each above −1 and below 1; empty for white noise.
+    public var reflection: [Double]
+  }
+
   public let kind: Kind
-  /// What the peer sends, packet by packet as it arrives, comfort noise (RFC 3389: the first byte is the level in −dBov, the others are
-  /// reflection coefficients) and telephone events (RFC 4733) among them. A reader that falls 1,000 behind loses the oldest.
+  /// What the peer sends, packet by packet as it arrives, comfort noise and telephone events (RFC 4733) among them. A reader that falls 1,000 behind loses the oldest.
   public let packets: PeerSequence<Packet>
   /// The same, put in order and together, without noise and events: silence is frames that do not come. Whoever reads frames need not
   /// read packets. A reader that falls 300 behind loses the oldest.
   public let frames: PeerSequence<Frame>
+  /// Comfort noise as it arrives. A reader that falls 50 behind loses the oldest.
+  public let noise: PeerSequence<Noise>
   let connection: UInt64
   let id: UInt32
 
@@ -56,6 +67,7 @@ public final class MediaTransceiver: Sendable, Equatable {
     self.connection = connection
     packets = PeerSequence(.dropsOldest(1000))
     frames = PeerSequence(.dropsOldest(300))
+    noise = PeerSequence(.dropsOldest(50))
   }
 
   public static func == (a: MediaTransceiver, b: MediaTransceiver) -> Bool { a.connection == b.connection && a.id == b.id }
@@ -81,11 +93,18 @@ public final class MediaTransceiver: Sendable, Equatable {
     try await PeerConnection.run(connection) { [id] core throws(PeerError) in try core.send(frame, on: id) }
   }
 
+  /// Whether silence is told to the peer as comfort noise (RFC 3389) instead of being sent, where `PCMU` or `PCMA` was negotiated with
+  /// `CN`: frames that stay below −55 dBov for 200 ms, and a source that stops giving frames. Not from the start.
+  public func setComfortNoise(_ isOn: Bool) async throws(PeerError) {
+    try await PeerConnection.run(connection) { [id] core throws(PeerError) in try core.setComfortNoise(isOn, of: id) }
+  }
+
   /// Asks the peer for a key frame.
   public func requestKeyFrame() { PeerLoop.shared.post { [connection, id] in $0.connections[connection]?.requestKeyFrame(of: id) } }
 
   func finish() {
     packets.box.finish()
     frames.box.finish()
+    noise.box.finish()
   }
 }

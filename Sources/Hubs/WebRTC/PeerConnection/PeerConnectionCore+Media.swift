@@ -53,8 +53,10 @@ extension PeerConnectionCore {
       var parameters = encoding.parameters
       parameters.stampID = section.extensions.stampID(for: mode)
       session.media.outgoing.append(OutgoingTrack(parameters, random: &random))
-      senders[section.transceiver.rawValue] = TrackSending(
+      let sender = TrackSending(
         transceiver: section.transceiver.rawValue, index: session.media.outgoing.count - 1, codecs: section.codecs, random: &random)
+      sender.suppressesSilence = quieted.contains(section.transceiver.rawValue)
+      senders[section.transceiver.rawValue] = sender
     }
   }
 
@@ -97,6 +99,12 @@ extension PeerConnectionCore {
     guard session.canSend else { return }
     try sender.send(frame, over: session, now: context.now)
     session.settle()
+  }
+
+  func setComfortNoise(_ isOn: Bool, of id: UInt32) throws(PeerError) {
+    _ = try identity(of: id)
+    if isOn { quieted.insert(id) } else { quieted.remove(id) }
+    senders[id]?.suppressesSilence = isOn
   }
 
   /// The application makes one.

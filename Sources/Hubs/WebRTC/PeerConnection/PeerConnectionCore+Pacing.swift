@@ -11,7 +11,8 @@ extension PeerConnectionCore {
     for sender in senders.values where sender.isHolding {
       if sender.sendHeld(over: session, now: now) { askForKeyFrame(sender) }
     }
+    let silences = senders.values.map { $0.sendNoise(over: session, now: now) }
     let opening = senders.values.contains(where: \.isHolding) ? session.media.congestion?.opening : nil
-    return [opening, session.pad(now: now)].compactMap(\.self).min()
+    return (silences + [opening, session.pad(now: now)]).compactMap(\.self).min()
   }
 }

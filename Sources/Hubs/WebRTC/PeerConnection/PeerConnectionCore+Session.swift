@@ -4,6 +4,7 @@ internal import MartletPeerEngine
 internal import MartletPrimitives
 internal import MartletRTP
 internal import MartletSCTP
+internal import MartletSDP
 
 // What the session says.
 extension PeerConnectionCore: PeerSessionHandler {
@@ -49,10 +50,18 @@ extension PeerConnectionCore: PeerSessionHandler {
           marker: packet.header.marker, payload: payload.array))
     }
     if receivers[packet.stream]?.codec != stream.media { receivers[packet.stream] = stream.media.flatMap { TrackReceiving($0) } }
+    if packet.isBesideMedia { hear(payload, packet, stream, transceiver) }
     let content = packet.isBesideMedia ? Slice() : payload
     if receivers[packet.stream]?.receive(packet.header, content, into: transceiver, now: context.now) == true {
       session.media.incoming.requestKeyFrame(packet.stream)
     }
+  }
+
+  private func hear(_ payload: Slice, _ packet: IncomingMedia.Packet, _ stream: IncomingStream, _ transceiver: MediaTransceiver) {
+    let codec = sections[stream.section].codecs.first { $0.payloadType == packet.header.payloadType }
+    guard codec?.isNamed("CN") == true, let noise = try? ComfortNoise(payload) else { return }
+    transceiver.noise.box.put(
+      MediaTransceiver.Noise(timestamp: packet.header.timestamp, level: -Int(noise.level), reflection: noise.reflection))
   }
 
   func session(_ session: PeerSession, didReceive event: PeerMedia.Event) {

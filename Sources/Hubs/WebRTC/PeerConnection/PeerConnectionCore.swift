@@ -35,6 +35,8 @@ final class PeerConnectionCore {
   var localKind = PeerConnection.SessionDescription.Kind.offer
   var transceivers: [UInt32: MediaTransceiver] = [:]
   var senders: [UInt32: TrackSending] = [:]
+  /// Transceivers whose silence is told and not sent.
+  var quieted: Set<UInt32> = []
   var receivers: [Int: TrackReceiving] = [:]
   var sections: [IncomingSection] = []
 

@@ -9,7 +9,10 @@ final class TrackSending {
   let transceiver: UInt32
   /// Of `PeerMedia.outgoing`.
   let index: Int
-  var codecs: [RTPCodec] { didSet { packetizer = nil } }
+  var codecs: [RTPCodec] { didSet { (packetizer, silence) = (nil, nil) } }
+  /// Silence is told and not sent, where the peer takes that.
+  var suppressesSilence = false { didSet { if !suppressesSilence { silence = nil } } }
+  private var silence: SilenceSuppression?
   private var random: RandomSource
   private var packetizer: RTPPacketizer?
   private var payloads = RTPPayloads()
@@ -26,6 +29,8 @@ final class TrackSending {
     let marker: Bool
     let payload: Slice
     let made: Instant
+    /// Of noise; without, that of the track.
+    var payloadType: UInt8?
   }
 
   /// A key frame of some megabits in 1,200-byte packets.
@@ -46,6 +51,15 @@ final class TrackSending {
       throw PeerError(.invalidState, "no codec that frames can be sent in was negotiated")
     }
     if packetizer == nil { packetizer = RTPPacketizer(media, random: &random) }
+    switch judge(frame, media, codec, now: now) {
+    case .sound(let startsSpurt): try packetize(frame, media, marksFirst: startsSpurt, now: now)
+    case .noise(let noise): keep(noise, timestamp: frame.timestamp, now: now)
+    case .nothing: return
+    }
+    while unsent > 0, media.kind == .audio || isOpen(session, now) { sendNext(over: session, now: now) }
+  }
+
+  private func packetize(_ frame: MediaTransceiver.Frame, _ media: Codec, marksFirst: Bool, now: Instant) throws(PeerError) {
     let unit = Frame(
       track: 0, dts: Int64(frame.timestamp), pts: Int64(frame.timestamp), isKey: frame.isKeyFrame, payload: Slice(frame.data))
     do throws(PayloadError) { try packetizer?.packetize(unit, into: &payloads) } catch { throw PeerError(.operation, "\(error)") }
@@ -53,14 +67,44 @@ final class TrackSending {
     if awaitsKey, !frame.isKeyFrame { return }
     awaitsKey = false
     for (place, payload) in payloads.slices.enumerated() {
-      let marker = media.kind == .video && place == payloads.count - 1
+      let marker = media.kind == .video ? place == payloads.count - 1 : marksFirst && place == 0
       keep(
         Packet(
           sequence: sequence, timestamp: frame.timestamp &+ payloads.timestampOffset(of: place), marker: marker, payload: payload,
           made: now))
       sequence &+= 1
     }
-    while unsent > 0, media.kind == .audio || isOpen(session, now) { sendNext(over: session, now: now) }
+  }
+
+  // MARK: Silence (RFC 3389)
+
+  /// Sound that the peer takes no noise for is sent whatever it is.
+  private func judge(
+    _ frame: MediaTransceiver.Frame, _ media: Codec, _ codec: RTPCodec, now: Instant
+  ) -> SilenceSuppression.Verdict {
+    guard suppressesSilence, media == .g711a || media == .g711u, noiseType(for: codec) != nil else { return .sound(startsSpurt: false) }
+    var suppression = silence ?? SilenceSuppression(media)
+    defer { silence = suppression }
+    return suppression.receive(frame.data.span.bytes, timestamp: frame.timestamp, now: now)
+  }
+
+  private func noiseType(for codec: RTPCodec) -> UInt8? {
+    codecs.first { $0.isNamed("CN") && $0.clockRate == codec.clockRate }?.payloadType
+  }
+
+  private func keep(_ noise: ComfortNoise, timestamp: UInt32, now: Instant) {
+    guard let type = codecs.first(where: \.isPrimary).flatMap(noiseType(for:)) else { return }
+    keep(Packet(sequence: sequence, timestamp: timestamp, marker: false, payload: noise.payload, made: now, payloadType: type))
+    sequence &+= 1
+  }
+
+  /// Speaks for a source that has stopped; answers when to do so again.
+  func sendNoise(over session: PeerSession, now: Instant) -> Instant? {
+    if let (noise, timestamp) = silence?.timeout(now: now) {
+      keep(noise, timestamp: timestamp, now: now)
+      while unsent > 0 { sendNext(over: session, now: now) }
+    }
+    return silence?.deadline
   }
 
   /// Whether packets wait for the path.
@@ -82,7 +126,9 @@ final class TrackSending {
     let fields = session.media.outgoing[index].forward(
       sequenceNumber: packet.sequence, timestamp: packet.timestamp, marker: packet.marker, payloadBytes: packet.payload.count,
       source: source, now: now)
-    if let fields { session.send(fields, payload: packet.payload.bytes, now: now) }
+    guard var fields else { return }
+    fields.payloadType = packet.payloadType ?? fields.payloadType
+    session.send(fields, payload: packet.payload.bytes, now: now)
   }
 
   /// Sends what waits as far as the path takes it. What has waited too long is left out.
@@ -105,9 +151,14 @@ final class TrackSending {
     for number in lost.prefix(64) where session.media.congestion?.isOpenForRepair(now) ?? true {
       guard let origin = session.media.outgoing[index].origin(of: number),
         let packet = recent.first(where: { $0.sequence == origin.sequenceNumber }),
-        let fields = session.media.outgoing[index].retransmit(
+        var fields = session.media.outgoing[index].retransmit(
           number, timestamp: packet.timestamp, marker: packet.marker, source: source)
       else { continue }
+      if let type = packet.payloadType {
+        // Retransmissions are negotiated for the track's codec alone.
+        guard session.media.outgoing[index].parameters.rtx == nil else { continue }
+        fields.payloadType = type
+      }
       session.resend(fields, number: number, of: index, payload: packet.payload.bytes, now: now)
     }
   }

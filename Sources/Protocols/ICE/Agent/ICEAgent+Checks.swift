@@ -12,11 +12,16 @@ extension ICEAgent {
     if let nomination = nominationDeadline { earliest = min(earliest, nomination) }
     if let selection { earliest = min(earliest, deadline(of: selection)) }
     if let startedAt, selection == nil { earliest = min(earliest, giveUpAt(startedAt)) }
+    if let succession, selection == nil, state == .connected {
+      earliest = min(earliest, succession.heardAt + configuration.disconnectedAfter)
+    }
     return earliest == .distantFuture ? nil : earliest
   }
 
   package mutating func timeout(now: Instant) {
     guard state != .closed else { return }
+    // Before it is sent again.
+    abandonNomination(now: now)
     retransmit(now: now)
     proceed(now: now)
   }
@@ -24,6 +29,7 @@ extension ICEAgent {
   /// What follows from the present state and time. Every verb ends here.
   mutating func proceed(now: Instant) {
     guard state != .closed else { return }
+    watchSelection(now: now)
     nominate(now: now)
     sendDueChecks(now: now)
     keepConsent(now: now)
@@ -52,8 +58,7 @@ extension ICEAgent {
     let id = TransactionID(random: &random)
     let message = checkMessage(id, local: list.locals[pair.local].candidate, localCredentials, remoteCredentials, isNomination)
     let bytes = message.encoded(key: .shortTerm(password: remoteCredentials.password))
-    let datagram = isNomination ? configuration.nominationSchedule : configuration.schedule
-    let schedule = pair.base.transport == .udp ? datagram : .stream
+    let schedule = schedule(of: pair, isNomination: isNomination)
     checks.append(
       OutstandingCheck(
         id: id, pair: pair.id, isNomination: isNomination, role: role, bytes: bytes, sentAt: now,
@@ -62,6 +67,12 @@ extension ICEAgent {
     list.pairs[index].counters.requestsSent &+= 1
     note(isNomination ? .nominated(pair: pair.id) : .check(pair: pair.id), now: now)
     transmit(bytes, pair.base, to: pair.remoteAddress)
+  }
+
+  private func schedule(of pair: CandidatePair, isNomination: Bool) -> ClientTransaction.Schedule {
+    guard pair.base.transport == .udp else { return .stream }
+    if isNomination { return configuration.nominationSchedule }
+    return pair.isHeard || remoteIsLite ? configuration.heardSchedule : configuration.schedule
   }
 
   /// RFC 8445 §7.2.2: PRIORITY is that of the peer-reflexive candidate the peer may learn by this check.
@@ -105,8 +116,11 @@ extension ICEAgent {
     guard pair.connection == .none else { return }
     if pair.state == .inProgress {
       let own = checks.indices.filter { checks[$0].pair == pair.id && !checks[$0].isCancelled }
-      // The one under way has hardly left: a peer that checks every few milliseconds would otherwise cancel each.
-      if own.contains(where: { now - checks[$0].sentAt < configuration.pacing * 2 }) { return }
+      // An answer to the one under way may still come, so it stays; but now it is known to be worth sending again.
+      if let young = own.first(where: { now - checks[$0].sentAt < configuration.schedule.initial }) {
+        if pair.base.transport == .udp { checks[young].transaction.follow(configuration.heardSchedule) }
+        return
+      }
       for place in own {
         checks[place].isCancelled = true
         checks[place].transaction.cancelRetransmissions(now: now)

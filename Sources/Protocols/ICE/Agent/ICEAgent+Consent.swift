@@ -11,7 +11,7 @@ extension ICEAgent {
   }
 
   /// A pair between two lite agents has no consent to lose.
-  private func consentEnd(_ selection: Selection) -> Instant {
+  func consentEnd(_ selection: Selection) -> Instant {
     configuration.isLite && remoteIsLite ? .distantFuture : selection.consent.renewedAt + configuration.consentLifetime
   }
 
@@ -51,12 +51,12 @@ extension ICEAgent {
     list.pairs[index].counters.measured(now - request.sentAt)
   }
 
-  /// RFC 7675 §5.1: nothing may be sent any more. A restart under way goes on.
+  /// RFC 7675 §5.1: nothing may be sent any more. A restart under way goes on, and so does the search for another pair.
   mutating func loseSelection(now: Instant) {
     guard let lost = selection else { return }
     selection = nil
-    if let index = list.pair(lost.pair.id) { failPair(index, .consentExpired, now: now) }
+    if let index = list.pair(lost.pair.id), list.pairs[index].state != .failed { failPair(index, .consentExpired, now: now) }
     raise(.consentLost)
-    if lost.generation == generation { hasFailed = true }
+    if lost.generation == generation { seekSuccessor(of: lost, now: now) }
   }
 }

@@ -10,10 +10,11 @@ extension ICEAgent {
   }
 
   private var canNominate: Bool {
-    role == .controlling && !configuration.isLite && nominating == nil && selection?.generation != generation && !hasFailed
+    role == .controlling && !configuration.isLite && nominating == nil && !hasFailed
+      && (selection?.generation != generation || succession != nil)
   }
 
-  private var bestValid: Int? { list.best { $0.state == .succeeded } }
+  private var bestValid: Int? { succession == nil ? list.best { $0.state == .succeeded } : successor }
 
   mutating func nominate(now: Instant) {
     guard canNominate, let best = bestValid else {
@@ -21,7 +22,7 @@ extension ICEAgent {
       return
     }
     let pair = list.pairs[best]
-    let mayImprove = list.pairs.contains { $0.priority > pair.priority && $0.state != .failed }
+    let mayImprove = succession == nil && list.pairs.contains { $0.priority > pair.priority && $0.state != .failed }
     guard !mayImprove || nominationDeadline.map({ $0 <= now }) ?? true else { return }
     nominating = pair.id
     list.trigger(best, ahead: true)
@@ -30,19 +31,20 @@ extension ICEAgent {
   }
 
   /// The controlling side has named this pair, and it works. Peers that nominate every pair they check (RFC 5245's aggressive
-  /// way, and browsers) mean the best of them; one that falls back to a lesser pair does so after the better one died.
+  /// way, and browsers) mean the best of them; one that falls back to a lesser pair does not name the better one any more.
   mutating func adoptNomination(_ index: Int, now: Instant) {
     let pair = list.pairs[index]
     guard let selection, selection.generation == generation, selection.pair.id != pair.id else { return select(index, now: now) }
     let current = list.pair(selection.pair.id).map { list.pairs[$0] }
-    let isAlive = current?.requestReceivedAt.map { now - $0 < Self.deadAfter } ?? false
-    if let current, isAlive, current.priority > pair.priority { return }
+    let isMeant = current?.nominatedAt.map { now - $0 < Self.deadAfter } ?? false
+    if let current, isMeant, current.priority > pair.priority { return }
     select(index, now: now)
   }
 
   mutating func select(_ index: Int, now: Instant) {
     let pair = list.pairs[index]
-    list.pairs[index].isNominated = true
+    // A pair that was named before is not meant any more.
+    for other in list.pairs.indices { list.pairs[other].isNominated = other == index }
     guard selection?.pair.id != pair.id || selection?.generation != generation else { return }
     let selected = ICESelectedPair(
       base: pair.base, remote: pair.remoteAddress, id: pair.id, localType: list.locals[pair.local].candidate.type,
@@ -52,6 +54,7 @@ extension ICEAgent {
       pair: selected, generation: generation, local: localCredentials, remote: remoteCredentials,
       consent: Consent(renewedAt: now, nextCheck: firstCheck), heardAt: now)
     // RFC 8445 §8.1.2: the others are not needed. Checks under way are not sent again, but may still be answered.
+    succession = nil
     checks.removeAll { $0.pair == pair.id }
     for place in checks.indices { checks[place].transaction.cancelRetransmissions(now: now) }
     list.removeUntried()

@@ -123,13 +123,15 @@ extension ICEAgent {
     if configuration.isLite {
       // The check itself is all that a lite agent learns; it counts as a success.
       if list.pairs[index].state != .succeeded { succeed(index, now: now) }
-      if request.usesCandidate { select(index, now: now) }
+      // Nominations may overtake each other; where a peer goes on checking shows which one it meant.
+      if request.usesCandidate || succession != nil { select(index, now: now) }
       return
     }
     let isNomination = request.usesCandidate && role == .controlled
-    if isNomination { list.pairs[index].isNominated = true }
+    if isNomination { (list.pairs[index].isNominated, list.pairs[index].nominatedAt) = (true, now) }
     guard list.pairs[index].state == .succeeded else { return triggerCheck(index, now: now) }
-    if isNomination { adoptNomination(index, now: now) }
+    // Named once is named until another is: a better pair may have seemed alive then, and be dead now.
+    if role == .controlled, list.pairs[index].isNominated { adoptNomination(index, now: now) }
   }
 
   private mutating func insertPeerReflexive(_ source: SocketAddress, _ base: ICEBase, _ priority: UInt32?, now: Instant) -> Int? {

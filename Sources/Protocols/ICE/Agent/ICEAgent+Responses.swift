@@ -20,6 +20,7 @@ extension ICEAgent {
     }
     guard received.isAuthentic(bytes, .shortTerm(password: remoteCredentials.password)) else { throw .wrongPassword }
     checks.remove(at: place)
+    list.pairs[index].answeredAt = now
     list.pairs[index].counters.responsesReceived &+= 1
     // Karn: an answer to a request that was sent twice says nothing about time.
     if check.transaction.requests == 1 { list.pairs[index].counters.measured(now - check.sentAt) }

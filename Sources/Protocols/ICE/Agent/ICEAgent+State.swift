@@ -13,7 +13,7 @@ extension ICEAgent {
     localCredentials = credentials ?? ICECredentials(prefix: configuration.fragmentPrefix, random: &random)
     remoteCredentials = nil
     (remoteIsLite, hasAllRemotes, hasFailed) = (false, false, false)
-    (startedAt, firstSuccessAt, nominating) = (nil, nil, nil)
+    (startedAt, firstSuccessAt, nominating, succession) = (nil, nil, nil, nil)
     checks = []
     let locals = list.locals.filter { $0.candidate.type != .peerReflexive && !$0.isRetired }
     list = CheckList(limits: configuration.limits, locals: locals, firstID: list.unusedID)
@@ -38,6 +38,7 @@ extension ICEAgent {
 
   /// RFC 8863 §4: not before `patience` is over, and not while a check is under way.
   func giveUpAt(_ startedAt: Instant) -> Instant {
+    if let succession { return succession.until }
     let patient = startedAt + configuration.patience
     let last = checks.compactMap { $0.isCancelled ? nil : $0.transaction.deadline }.max()
     return max(patient, last ?? patient)
@@ -55,6 +56,10 @@ extension ICEAgent {
       return list.isWorking || !checks.isEmpty ? .connected : .completed
     }
     if hasFailed { return .failed }
+    if let succession {
+      let isShort = now - succession.heardAt < configuration.disconnectedAfter
+      return isShort && hasSuccessor(now: now) ? .connected : .disconnected
+    }
     return remoteCredentials == nil ? .new : .checking
   }
 

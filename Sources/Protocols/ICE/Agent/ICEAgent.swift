@@ -38,6 +38,8 @@ package struct ICEAgent: ~Copyable {
   var firstSuccessAt: Instant?
   /// The pair that is being nominated.
   var nominating: UInt32?
+  /// While the pair in use is silent or gone.
+  var succession: Succession?
   var replays = ReplayWindow()
   private var transmits = Deque<ICETransmit>()
   private var events = Deque<ICEEvent>()

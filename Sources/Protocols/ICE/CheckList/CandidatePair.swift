@@ -67,6 +67,13 @@ struct CandidatePair {
   var counters = ICEPairCounters()
   /// The last authentic check from the peer.
   var requestReceivedAt: Instant?
+  /// The last of those with USE-CANDIDATE.
+  var nominatedAt: Instant?
+  /// The last authentic answer to a check of ours.
+  var answeredAt: Instant?
+
+  /// Something has come over it: only what we send may still get lost.
+  var isHeard: Bool { requestReceivedAt != nil || answeredAt != nil }
 
   /// RFC 8445 §6.1.2.3; G is the controlling agent's priority.
   static func priority(local: UInt32, remote: UInt32, _ role: ICERole) -> UInt64 {

@@ -72,6 +72,11 @@ struct CheckList {
     for remote in remotes.indices where Self.suits(locals[local], remotes[remote]) { appendPair(local, remote, role) }
   }
 
+  /// Pairs everything that suits each other and is in no pair.
+  mutating func formPairs(_ role: ICERole) {
+    for remote in remotes.indices { formPairs(remote: remote, role) }
+  }
+
   /// RFC 8445 §6.1.2.2 and §6.1.2.4: reflexive candidates are stood for by their base, which is a candidate of its own.
   /// RFC 6544 §6.2: of a TCP pair our side is the active one; the passive side learns of it by the check.
   private static func suits(_ local: ICELocalCandidate, _ remote: ICECandidate) -> Bool {
@@ -190,6 +195,20 @@ struct CheckList {
       if best.map({ pairs[$0].priority < pairs[index].priority }) ?? true { best = index }
     }
     return best
+  }
+
+  /// A TCP connection of ours that broke may be made again.
+  mutating func reconnect(_ id: UInt32) {
+    guard let index = pair(id), pairs[index].state == .failed, pairs[index].base.transport == .tcp, !locals[pairs[index].local].isRetired,
+      remotes[pairs[index].remote].tcpType == .passive
+    else { return }
+    pairs[index].connection = .needed
+    pairs[index].state = .waiting
+  }
+
+  /// A pair that was not answered may not have been asked to the end, since another was selected then.
+  mutating func revive() {
+    for index in pairs.indices where pairs[index].state == .failed && pairs[index].failure == .timeout { pairs[index].state = .waiting }
   }
 
   /// RFC 8445 §7.2.5.3.3.

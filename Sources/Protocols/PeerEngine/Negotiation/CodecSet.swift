@@ -13,7 +13,7 @@ package enum CodecSet {
     RTPCodec(0, "PCMU", clockRate: 8000, feedback: [.transportCC]),
     RTPCodec(8, "PCMA", clockRate: 8000, feedback: [.transportCC]),
     // Of the codecs above with the same clock; Opus says itself what silence sounds like.
-    RTPCodec(13, "CN", clockRate: 8000),
+    RTPCodec(13, "CN", clockRate: 8000), RTPCodec(105, "CN", clockRate: 16000),
     RTPCodec(110, "telephone-event", clockRate: 48000, parameters: "0-15"),
     RTPCodec(126, "telephone-event", clockRate: 8000, parameters: "0-15"),
   ]

@@ -27,17 +27,3 @@ package struct TelephoneEvent: Sendable, Equatable {
     writer.u16(duration)
   }
 }
-
-/// Comfort noise (RFC 3389 §3): what silence sounds like.
-package struct ComfortNoise: Sendable, Equatable {
-  /// Below the overload point, in decibels, 0 to 127.
-  package var level: UInt8
-  /// Reflection coefficients, one byte each; none is white noise.
-  package var spectrum: Slice
-
-  package init(_ payload: Slice) throws(ParseError) {
-    guard let first = payload.bytes.byte(at: 0) else { throw .truncated(at: 0, needed: 1) }
-    level = first & 0x7f
-    spectrum = payload.dropFirst(1)
-  }
-}

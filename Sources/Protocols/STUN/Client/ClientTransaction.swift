@@ -41,7 +41,7 @@ package struct ClientTransaction: Sendable {
   package private(set) var requests = 1
   /// When to call `timeout`; `nil` when the transaction is over.
   package private(set) var deadline: Instant?
-  private let schedule: Schedule
+  private var schedule: Schedule
   private var isCancelled = false
 
   /// The request has just been sent for the first time.
@@ -63,6 +63,9 @@ package struct ClientTransaction: Sendable {
 
   /// A response came, or none is awaited any more.
   package mutating func finish() { deadline = nil }
+
+  /// Goes on by another schedule from the next time on.
+  package mutating func follow(_ schedule: Schedule) { self.schedule = schedule }
 
   /// Sends no more, but still waits until the transaction would have been given up (RFC 8445 §7.3.1.4).
   package mutating func cancelRetransmissions(now: Instant) {
