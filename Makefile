@@ -40,7 +40,8 @@ interop: examples ## Tests with real peers: ffmpeg, browsers, curl
 	$(RELEASE) --product martlet
 	$(RELEASE) --product bench
 	Scripts/bootstrap --interop
-	$(PYTEST) -q Tests/Interop
+	$(PYTEST) -q -n 3 --dist loadfile --durations=10 -m 'not alone' Tests/Interop
+	$(PYTEST) -q --durations=20 -m alone Tests/Interop
 
 bench: ## Martlet beside its peers, in one run
 	Scripts/bootstrap --bench

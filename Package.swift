@@ -52,7 +52,7 @@ func hub(_ name: String, _ needs: [String]) -> [Target] {
 
 /// The public clients, above the hubs of the same name and below the server, which uses them too.
 func client() -> [Target] {
-  let needs = ["Primitives", "IO", "Web", "HTTP", "RTMP", "Containers", "Codecs", "Crypto"].map { "Martlet" + $0 }
+  let needs = ["Primitives", "IO", "Web", "HTTP", "RTMP", "Containers", "Codecs", "Crypto", "STUN"].map { "Martlet" + $0 }
   let dependencies = needs.map { Target.Dependency.target(name: $0) }
   return [
     .target(name: "MartletClient", dependencies: dependencies, path: "Sources/Client", swiftSettings: strict),
@@ -120,13 +120,13 @@ let layers: [[Target]] = [
     "Endpoints",
     [
       "Client", "IO", "Web", "Media", "Messages", "WebRTC", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "SocketIO",
-      "PeerEngine", "ICE", "RTP", "SDP", "SCTP", "Transcode", "CDashboard",
+      "PeerEngine", "ICE", "STUN", "RTP", "SDP", "SCTP", "Transcode", "CDashboard",
     ]),
   server(
     "Server",
     [
       "Client", "Endpoints", "IO", "Storage", "Web", "Media", "Messages", "WebRTC", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP",
-      "SocketIO", "CYAML",
+      "SocketIO", "STUN", "CYAML",
     ]),
 ]
 
@@ -147,11 +147,13 @@ let package = Package(
       name: "martlet", dependencies: ["MartletServer", "MartletPrimitives"], path: "Sources/martlet",
       swiftSettings: strict),
     .target(name: "CAllocations", path: "Benchmarks/CAllocations"),
+    .target(name: "CRelay", path: "Benchmarks/CRelay"),
     .executableTarget(
       name: "bench",
       dependencies: [
-        "CAllocations", "MartletPrimitives", "MartletCodecs", "MartletContainers", "MartletHTTP", "MartletRTMP", "MartletIO",
+        "CAllocations", "CRelay", "MartletPrimitives", "MartletCodecs", "MartletContainers", "MartletHTTP", "MartletRTMP", "MartletIO",
         "MartletMedia", "MartletWebRTC", "MartletPeerEngine", "MartletCrypto", "MartletICE", "MartletRTP", "MartletSCTP", "MartletSDP",
+        "MartletSTUN",
       ], path: "Benchmarks/bench", swiftSettings: strict),
     .target(name: "CTestClock", path: "Tests/CTestClock"),
     .target(

@@ -8,7 +8,12 @@
 //   bench fanout martlet|ws|deflate|sse|socketio|raw HOST:PORT SUBSCRIBE_PATH PUBLISH_PATH CLIENTS PER_SECOND SIZE SECONDS
 //   bench echo HOST:PORT PATH SIZE CONNECTIONS SECONDS
 //   bench idle martlet|ws|sse|socketio HOST:PORT PATH CONNECTIONS SECONDS
+//   bench turn relay|floor-relay HOST:PORT USER PASSWORD PAIRS PER_SECOND SIZE SECONDS     PER_SECOND 0 saturates
+//   bench turn hold HOST:PORT USER PASSWORD ALLOCATIONS     kept until the standard input ends
+//   bench turn bindings HOST:PORT SOCKETS SECONDS
+//   bench turn floor PORT
 //   bench webrtc IP          WebRTC clients on that address, told what to do by lines of JSON (PeerLoad.swift)
+internal import CRelay
 internal import Glibc
 internal import MartletIO
 internal import MartletPrimitives
@@ -35,6 +40,30 @@ func address(_ index: Int) -> SocketAddress {
 func path(_ index: Int) -> (app: String, name: String) {
   guard arguments.count > index, let slash = arguments[index].lastIndex(of: "/") else { usage() }
   return (String(arguments[index][..<slash]), String(arguments[index][arguments[index].index(after: slash)...]))
+}
+
+/// Datagrams under way in each direction of a pair, and Bindings of a socket, when as many are sent as go.
+let saturation = (relay: 8, bindings: 16)
+
+func turn() {
+  do {
+    switch arguments.count > 1 ? arguments[1] : "" {
+    case "floor": if relay_floor(UInt16(clamping: number(2))) < 0 { print("cannot listen") }
+    case "bindings":
+      try TURNLoad.bindings(address(2), sockets: number(3), window: saturation.bindings, seconds: Double(number(4)))
+    case let kind where ["relay", "floor-relay", "hold"].contains(kind):
+      guard arguments.count > 5 else { usage() }
+      let account = TURNLoad.Account(server: address(2), username: arguments[3], password: arguments[4])
+      if kind == "hold" { return try TURNLoad.hold(account, count: number(5)) }
+      let load = relay_load(
+        size: Int32(clamping: number(7)), rate: Int32(clamping: number(6)), window: Int32(saturation.relay), seconds: Double(number(8)))
+      try TURNLoad.relay(account, pairs: number(5), load: load, floor: kind == "floor-relay")
+    default: usage()
+    }
+  } catch {
+    print("turn: \(error)")
+    exit(1)
+  }
 }
 
 let log = Log(level: .warning) { print("\($0.subsystem): \($0.message)") }
@@ -105,6 +134,7 @@ case "idle":
   MessageBenchmark.run(clients: number(4), to: target, seconds: number(5), publisher: nil) {
     MessageSubscriber(kind, host: "\(target)", path: path, $0)
   }
+case "turn": turn()
 case "webrtc":
   guard arguments.count > 1, let ip = IPAddress(arguments[1]) else { usage() }
   PeerLoad.run(on: ip)

@@ -118,35 +118,6 @@ extension IPAddress: LosslessStringConvertible {
   }
 }
 
-/// An address block in CIDR notation; a single address is a block of one.
-public struct AddressRange: Hashable, Sendable, LosslessStringConvertible {
-  public let base: IPAddress
-  public let prefix: Int
-
-  public init?(_ text: String) {
-    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-    guard (1...2).contains(parts.count), let base = IPAddress(String(parts[0])) else { return nil }
-    let width = base.bytes.count * 8
-    let prefix = parts.count == 2 ? Int(parts[1]) : width
-    guard let prefix, (0...width).contains(prefix) else { return nil }
-    self.base = base
-    self.prefix = prefix
-  }
-
-  public func contains(_ address: IPAddress) -> Bool {
-    switch (base, address) {
-    case (.v4(let a), .v4(let b)): prefix == 0 || (a ^ b) >> UInt32(32 - prefix) == 0
-    case (.v6(let ah, let al), .v6(let bh, let bl)):
-      prefix <= 64
-        ? prefix == 0 || (ah ^ bh) >> UInt64(64 - prefix) == 0
-        : ah == bh && (al ^ bl) >> UInt64(128 - prefix) == 0
-    default: false
-    }
-  }
-
-  public var description: String { "\(base)/\(prefix)" }
-}
-
 /// Where a socket is: an address and a port.
 public struct SocketAddress: Hashable, Sendable, LosslessStringConvertible {
   public var ip: IPAddress

@@ -4,7 +4,7 @@ internal import MartletServer
 /// Finds the command, runs it, and ends the process with the status that says how it went.
 enum CommandDispatch {
   static var commands: [any Command.Type] {
-    [ServeCommand.self, DemoCommand.self, ConfigCommand.self, TokenCommand.self, VersionCommand.self]
+    [ServeCommand.self, DemoCommand.self, ConfigCommand.self, DoctorCommand.self, TokenCommand.self, VersionCommand.self]
   }
 
   static func run(_ arguments: ArraySlice<String>) async -> Never {

@@ -13,7 +13,7 @@ final class Count: Sendable {
   var now: Int { value.load(ordering: .relaxed) }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct BoxTests {
+@Suite(.timeLimit(.minutes(5))) struct BoxTests {
   @Test func `a full inbox stops its source once, and lets it go on when half is read`() async throws {
     let room = Count()
     let inbox = Inbox<Int, Failure>(limit: 10) { room.add() }

@@ -3,7 +3,7 @@ import MartletServer
 import TestSupport
 import Testing
 
-@Suite(.serialized, .timeLimit(.minutes(2))) struct ChannelClientTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct ChannelClientTests {
   private func withChannels(
     _ settings: [String: String] = [:], _ body: (Server, _ url: String) async throws -> Void
   ) async throws {

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// HTML Living Standard §9.2.3: when an event source connects again, and when it does not.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct EventSourceTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct EventSourceTests {
   private func head(_ status: String, _ fields: [String] = ["Content-Type: text/event-stream; charset=utf-8"]) -> String {
     (["HTTP/1.1 \(status)"] + fields + ["Connection: close", "", ""]).joined(separator: "\r\n")
   }

@@ -30,7 +30,7 @@ private struct Broken: AsyncSequence, Sendable {
   func makeAsyncIterator() -> AsyncIterator { AsyncIterator() }
 }
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct HTTPClientTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct HTTPClientTests {
   private let client = HTTPClient()
 
   private func withEcho(_ body: (_ url: @escaping (String, String) -> String) async throws -> Void) async throws {

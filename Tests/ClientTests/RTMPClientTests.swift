@@ -34,7 +34,7 @@ func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
   return false
 }
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct RTMPClientTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct RTMPClientTests {
   private func code(_ url: String, _ options: RTMPOptions = RTMPOptions()) async -> RTMPClientError? {
     do throws(RTMPClientError) {
       await (try RTMPPublisher(url, options)).close()

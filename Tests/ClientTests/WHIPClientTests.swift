@@ -3,7 +3,7 @@ import MartletServer
 import MartletWebRTC
 import Testing
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct WHIPClientTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct WHIPClientTests {
   private func withLive(_ body: (_ url: @escaping (String) -> String) async throws -> Void) async throws {
     try await withServer {
       try $0.listen(http: 0, webrtc: 0)

@@ -3,7 +3,7 @@ import MartletServer
 import TestSupport
 import Testing
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct WebSocketTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct WebSocketTests {
   private func withEcho(_ body: (_ url: @escaping (String, String) -> String) async throws -> Void) async throws {
     try await withServer {
       try $0.set("diagnostics", "true")

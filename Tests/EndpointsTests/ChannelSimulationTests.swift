@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// The client's machine against the server's hub and formats, over pipes that lose, reorder and break, in virtual time.
-@Suite(.timeLimit(.minutes(2))) struct ChannelSimulationTests {
+@Suite(.timeLimit(.minutes(5))) struct ChannelSimulationTests {
   struct Outcome: Sendable {
     var log: [String] = []
     var heard: [[String]] = []

@@ -173,7 +173,7 @@ private final class Viewer: OutputSink, RingReaderOwner {
   func readerWasKicked(_ reader: RingReader, _ reason: KickReason) {}
 }
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct RTMPRelayTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct RTMPRelayTests {
   /// Looks every 20 ms, for at most `seconds`.
   private func eventually(_ seconds: Int = 10, _ condition: () async -> Bool) async -> Bool {
     for _ in 0..<seconds * 50 {

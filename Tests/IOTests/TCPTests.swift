@@ -137,7 +137,7 @@ private final class OneByOne: OutputSource {
   }
 
   /// Sixteen connections are written to as a batch.
-  @Test(.timeLimit(.minutes(1))) func `a source that does not give all at once is sent to its end, in a batch too`() async {
+  @Test(.timeLimit(.minutes(5))) func `a source that does not give all at once is sent to its end, in a batch too`() async {
     let slices = (0..<1000).map { Slice([UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: 3)) }
     let expected = slices.flatMap(\.array)
     let server = Worker(EventLoop(index: 0), log: .silent) { _ in }

@@ -22,6 +22,7 @@ BINARY = pathlib.Path(os.environ.get("MARTLET_BINARY", ROOT / ".build/release/ma
 
 def pytest_configure(config):
     config.addinivalue_line("markers", peer_table.MARK)
+    config.addinivalue_line("markers", "alone: measures, or takes the whole machine: nothing runs beside it")
     config.pluginmanager.register(peer_table.PeerTable(ROOT / ".build/peers.md"))
 
 
@@ -101,6 +102,8 @@ def start_server(directory, *flags, configuration=None, ports=None, environment=
     ports = ports or [free_port() for _ in range(4)]
     command = [*prefix, str(BINARY), "serve", "--http", f"{host}:{ports[0]}", "--https", f"{host}:{ports[1]}",
                "--rtmp", f"{host}:{ports[2]}", "--rtmps", f"{host}:{ports[3]}", "--webrtc", webrtc, "--diagnostics", *flags]
+    for flag in ("--turn", "--turns"):
+        command += [] if flag in flags else [flag, "off"]
     if configuration:
         path = directory / "martlet.yaml"
         path.write_text(configuration)

@@ -29,6 +29,7 @@ PEERS = {
     "chromium": ("Chromium", lambda: output("chromium", "--version")),
     "firefox": ("Firefox", lambda: output("firefox-esr", "--version")),
     "aiortc": ("aiortc", lambda: importlib.metadata.version("aiortc")),
+    "aioice": ("aioice", lambda: importlib.metadata.version("aioice")),
     "pion": ("Pion", lambda: output("dpkg-query", "-W", "-f", "${Version}", "golang-github-pion-webrtc.v3-dev")),
     "coturn": ("coturn", lambda: output("dpkg-query", "-W", "-f", "${Version}", "coturn")),
     "ffmpeg": ("FFmpeg", lambda: output("ffmpeg", "-version")),

@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 WSTEST = os.environ.get("AUTOBAHN_WSTEST")
 CASES = os.environ.get("AUTOBAHN_CASES", "*").split()
 

@@ -12,6 +12,8 @@ from conftest import AUDIO, VIDEO, ffmpeg, wait_for
 from documents import blocks
 from webrtc import CHROMIUM, FIREFOX, WEBRTC_BROWSERS
 
+pytestmark = pytest.mark.alone
+
 # A name that is not the machine's own: a page from there is no secure context.
 ELSEWHERE = "insecure.example"
 

@@ -7,6 +7,8 @@ import pytest
 from conftest import AUDIO, start_server, stop_server, wait_for
 from webrtc import page
 
+pytestmark = pytest.mark.alone
+
 HERE, THERE = "10.213.9.1", "10.213.9.2"
 NAME, NEAR, FAR = "mrtlnarrow", "mrtlnar0", "mrtlnar1"
 LIMIT = 500_000

@@ -9,6 +9,8 @@ import pytest
 from aiortc_peer import exchange
 from conftest import wait_for
 
+pytestmark = pytest.mark.alone
+
 # A tenth of a second each second.
 SOURCE = [
     "-f", "lavfi", "-i", "color=black:s=320x180:r=30,drawbox=color=white:t=fill:enable='lt(mod(t,1),0.1)'",

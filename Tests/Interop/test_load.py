@@ -9,6 +9,8 @@ import subprocess
 import pytest
 from conftest import ROOT, wait_for
 
+pytestmark = pytest.mark.alone
+
 SECONDS = int(os.environ.get("MARTLET_LOAD_SECONDS", "10"))
 VIEWERS = 500
 BENCH = pathlib.Path(os.environ.get("MARTLET_BENCH", ROOT / ".build/release/bench"))

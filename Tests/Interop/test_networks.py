@@ -13,6 +13,8 @@ from networks import NATS, Internet
 from test_webrtc import PLAIN, playing
 from webrtc import CHROMIUM, FIREFOX, page
 
+pytestmark = pytest.mark.alone
+
 SERVER, TURN, ROUTER, HOME = "203.0.113.10", "203.0.113.20", "203.0.113.30", "10.77.0.2"
 PORTS = [8080, 8443, 1935, 1936]
 TOKEN = "let-the-test-look"

@@ -13,6 +13,8 @@ from peers import Agent, Aiortc, BrowserPeer, Pion, checksum, pattern
 from turn import coturn
 from webrtc import HIDING_BROWSERS, WEBRTC_BROWSERS
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def agent():

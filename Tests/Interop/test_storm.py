@@ -13,6 +13,8 @@ import aiohttp
 import pytest
 from test_channels import Durable, run
 
+pytestmark = pytest.mark.alone
+
 SUBSCRIBERS, MESSAGES = map(int, os.environ.get("MARTLET_STORM", "80:1000").split(":"))
 CHANNEL = "kept/storm"
 

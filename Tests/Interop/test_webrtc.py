@@ -11,6 +11,8 @@ from browsers import BrowserError
 from conftest import AUDIO, H264, VIDEO, ffmpeg, wait_for
 from webrtc import WEBRTC_BROWSERS, page, send
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module", params=WEBRTC_BROWSERS)
 def publisher(request):

@@ -11,6 +11,8 @@ from raw_peer import RawSession, metric
 from test_webrtc import PLAIN, encoder, playing, send, start
 from webrtc import WEBRTC_BROWSERS
 
+pytestmark = pytest.mark.alone
+
 # KiB of the server's memory that a flood may move.
 MOVES = 30_000
 

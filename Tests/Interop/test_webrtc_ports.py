@@ -9,6 +9,8 @@ from raw_peer import OFFER, metric
 from test_webrtc import playing, send, start
 from webrtc import TCP_ONLY, WEBRTC_BROWSERS, page
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):

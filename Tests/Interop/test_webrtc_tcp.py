@@ -10,6 +10,8 @@ from raw_peer import OFFER, RawSession, answer, framed, is_closed, metric
 from test_webrtc import PLAIN, encoder, playing, send
 from webrtc import TCP_ONLY, WEBRTC_BROWSERS, page
 
+pytestmark = pytest.mark.alone
+
 # As docs/webrtc.md says: seconds, and connections.
 PATIENCE, WAITING_PER_ADDRESS = 5, 32
 

@@ -1,9 +1,9 @@
-"""A TURN server, coturn, on loopback."""
+"""TURN servers on loopback: coturn, and our own."""
 import contextlib
 import socket
 import subprocess
 
-from conftest import free_port, wait_for
+from conftest import free_port, start_server, stop_server, wait_for
 
 USER, PASSWORD = "ann", "a secret"
 
@@ -81,3 +81,55 @@ def coturn(folder, *settings):
         yield server
     finally:
         server.stop()
+
+
+RELAYING = """
+turn:
+  realm: martlet.test
+  users: [{{name: {user}, password: {password}}}]
+  secrets: [{{secret: {secret}}}]
+  peers: {{allow: [127.0.0.0/8, "::1"]}}
+{more}
+"""
+SECRET = "a shared secret of some length"
+
+
+class MartletTurn:
+    """`martlet serve` with TURN; the servers' common interface, and more."""
+
+    def __init__(self, folder, host="127.0.0.1", more=""):
+        self.folder, self.host, self.port, self.tls_port = folder, host, free_port(), free_port()
+        address = f"[{host}]" if ":" in host else host
+        self.server_process = start_server(
+            folder, "--turn", f"{address}:{self.port}", "--turns", f"{address}:{self.tls_port}",
+            configuration=RELAYING.format(user=USER, password=PASSWORD, secret=SECRET, more=more))
+
+    def server(self, transport="udp", password=PASSWORD):
+        url = f"turns:localhost:{self.tls_port}?transport=tcp" if transport == "tls" else f"turn:{self.host}:{self.port}?transport={transport}"
+        return {"urls": [url], "username": USER, "credential": password}
+
+    @property
+    def authority(self):
+        return str(self.folder / "state/martlet/development.pem")
+
+    def api(self, path):
+        return self.server_process.api(path)
+
+    def metrics(self):
+        """By name with labels."""
+        lines = self.server_process.get("/metrics")[2].decode().splitlines()
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line and not line.startswith("#")}
+
+    @property
+    def log(self):
+        return self.server_process.log.read_text()
+
+    def stop(self):
+        stop_server(self.server_process)
+
+
+@contextlib.contextmanager
+def martlet_turn(folder, **options):
+    server = MartletTurn(folder, **options)
+    yield server
+    server.stop()

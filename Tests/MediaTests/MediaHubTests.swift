@@ -6,7 +6,7 @@ import Testing
 
 @testable import MartletMedia
 
-@Suite(.timeLimit(.minutes(1))) struct MediaHubTests {
+@Suite(.timeLimit(.minutes(5))) struct MediaHubTests {
   private static func configuration(_ change: (inout StreamConfiguration) -> Void = { _ in }) -> StreamConfiguration {
     var configuration = StreamConfiguration()
     configuration.grace = .milliseconds(300)

@@ -4,7 +4,7 @@ import MartletIO
 import MartletPrimitives
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct PacketRingTests {
+@Suite(.timeLimit(.minutes(5))) struct PacketRingTests {
   /// A viewer that notes what it hears.
   private final class Listener: PacketReaderOwner {
     var heard: [String] = []

@@ -4,7 +4,7 @@ import MartletMedia
 import MartletPrimitives
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct WireRingTests {
+@Suite(.timeLimit(.minutes(5))) struct WireRingTests {
   /// Runs with a live ring of words on a loop.
   private func withRing<R: Sendable>(
     _ limits: WireRing.Limits = .init(), latency: WireRing.Latency = .frame, _ body: @escaping @Sendable (WireRing) throws -> R

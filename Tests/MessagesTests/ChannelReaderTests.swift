@@ -3,7 +3,7 @@ import MartletMessages
 import MartletPrimitives
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ChannelReaderTests {
+@Suite(.timeLimit(.minutes(5))) struct ChannelReaderTests {
   /// Everything on one loop: the hub answers at once.
   private func onOneLoop<R: Sendable>(
     _ configuration: ChannelConfiguration = .init(), _ body: @escaping @Sendable (MessageHub) -> R

@@ -3,7 +3,7 @@ import MartletMessages
 import MartletPrimitives
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct MessageHubTests {
+@Suite(.timeLimit(.minutes(5))) struct MessageHubTests {
   @Test(arguments: [0, 1]) func `subscribers on every worker get every message once, in order`(publisher: Int) async throws {
     let workers = TestWorkers()
     defer { workers.stop() }

@@ -1,6 +1,7 @@
 import MartletCrypto
 import MartletEndpoints
 import MartletPrimitives
+import MartletSTUN
 import MartletServer
 import Testing
 
@@ -51,6 +52,28 @@ import Testing
     #expect(try reason(["--can", "play"])?.contains("what to sign with is missing") == true)
     #expect(try reason(["--can", "play", "--secret", "short"])?.contains("at least 16 bytes") == true)
     #expect(try reason(["--can", "play", "--secret", "short", "--expires", "soon"])?.contains("--expires soon") == true)
+  }
+
+  // draft-uberti-behave-turn-rest-00 §2.2, and the shape of RTCIceServer.
+  @Test func `a TURN credential is what a server with the same secret takes`() throws {
+    let flags = TokenMint.flags + [TURNCredentialMint.urlFlag]
+    let line = [
+      "turn", "--secret", "north", "--sub", "ann", "--expires", "2h", "--url", "turn:t.example.org", "--url", "turns:t.example.org",
+    ]
+    let now = WallTime(milliseconds: 1_000_000_500)
+    let text = try TURNCredentialMint.mint(CommandLineArguments(line, accepting: flags), environment: [:], now: now)
+    let json = try JSON(parsing: Array(text.utf8))
+    #expect(json["urls"] == ["turn:t.example.org", "turns:t.example.org"] && json["username"] == "1007200:ann")
+    let account = try TURNCredentials(realm: "r", secrets: ["north"]).account(named: "1007200:ann", unixTime: 1_000_000)
+    #expect(json["credential"] == .string(account.password))
+    func reason(_ line: [String]) throws -> String? {
+      let arguments = try CommandLineArguments(line, accepting: flags)
+      do { _ = try TURNCredentialMint.mint(arguments, environment: [:], now: now) } catch { return error.reason }
+      return nil
+    }
+    #expect(try reason(["turn"])?.contains("MARTLET_TURN_SECRET") == true)
+    #expect(try reason(["turn", "--secret", "s", "--url", "http://x"])?.contains("expected turn:") == true)
+    #expect(try reason(["turn", "--secret", "s", "--expires", "0s"])?.contains("--expires") == true)
   }
 
   @Test func `an unreadable configuration file is a configuration error that names the flag`() throws {

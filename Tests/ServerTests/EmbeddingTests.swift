@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// What a program has of a server inside it.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct EmbeddingTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct EmbeddingTests {
   private func configuration() throws -> Server.Configuration {
     var configuration = Server.Configuration()
     try configuration.listen(http: 0, rtmp: 0)

@@ -6,7 +6,7 @@ import Testing
 
 /// Socket.IO's requests as they are on the wire, each over a connection of its own: on two workers about half of them come in
 /// at a worker that the session does not live on.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct SocketIOServerTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct SocketIOServerTests {
   private static func request(_ method: String, _ sid: String, port: UInt16, body: String = "") throws -> (status: Int, body: String) {
     let query = "/diag/socket.io/?EIO=4&transport=polling" + (sid.isEmpty ? "" : "&sid=\(sid)")
     let answer = try RawClient.request(method, query, port: port, body: body)

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// draft-ietf-mmusic-mdns-ice-candidates §3: candidates with names in place of addresses.
-@Suite(.timeLimit(.minutes(1))) struct MulticastNameTests {
+@Suite(.timeLimit(.minutes(5))) struct MulticastNameTests {
   /// A neighbour that answers for the addresses that it was given names for.
   private final class Responder: UDPSocketHandler {
     private let names: [DNSName: IPAddress]

@@ -1,7 +1,7 @@
 import MartletWebRTC
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct PeerConnectionTests {
+@Suite(.timeLimit(.minutes(5))) struct PeerConnectionTests {
   private static var local: PeerConnection.Configuration {
     var configuration = PeerConnection.Configuration()
     configuration.includesLoopback = true

@@ -107,7 +107,7 @@ private final class Tape: OutputSource {
   }
 }
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct HTTP2ConnectionTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct HTTP2ConnectionTests {
   private func ask(
     _ requests: [(HTTPRequest, Slice)], appetite: Int = .max, keepsOpen: Bool = false, _ configuration: HTTPServer.Configuration = .init(),
     routes: @escaping @Sendable (Router) -> Void

@@ -14,7 +14,7 @@ private final class RawServer: TCPConnectionHandler {
   func connectionDidClose(_ connection: TCPConnection, _ reason: TCPConnection.CloseReason) {}
 }
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct HTTPClientTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct HTTPClientTests {
   private let loopback: Loopback
   init() throws { loopback = try Loopback() }
 

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// HTTP/1.1 on one connection (RFC 9112 §9.3.2), byte for byte.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct PipeliningTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct PipeliningTests {
   private let loopback: Loopback
   init() throws { loopback = try Loopback() }
 

@@ -5,7 +5,7 @@ import Testing
 
 @testable import MartletWeb
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct RouterTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct RouterTests {
   /// Status, `Allow` and body of the answer to one request.
   private func ask(
     _ path: String, _ method: HTTPMethod = .get, fields: HTTPFields = [:], routes: @escaping @Sendable (Router) -> Void

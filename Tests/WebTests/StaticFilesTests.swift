@@ -5,7 +5,7 @@ import MartletPrimitives
 import MartletWeb
 import Testing
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct StaticFilesTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct StaticFilesTests {
   private let loopback: Loopback
   private let root: URL
   private let script = String(repeating: "let martlet = 'never lands';\n", count: 200)

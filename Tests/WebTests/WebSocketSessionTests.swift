@@ -54,7 +54,7 @@ private final class Frames: OutputSource {
   func advance(by count: Int) { offset = (offset + count) % frame.count }
 }
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct WebSocketSessionTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct WebSocketSessionTests {
   private let loopback: Loopback
   init() throws { loopback = try Loopback() }
 

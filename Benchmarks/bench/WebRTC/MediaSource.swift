@@ -121,7 +121,7 @@ internal final class MediaSource: LoadRole {
     guard let track = peer.tracks[sender.kind] else { return }
     let fields = peer.session.media.outgoing[track].forward(
       sequenceNumber: sender.sequence, timestamp: timestamp, marker: marker, payloadBytes: payload.count, source: 0, now: peer.context.now)
-    if let fields { peer.session.send(fields, payload: payload.bytes) }
+    if let fields { peer.session.send(fields, payload: payload.bytes, now: peer.context.now) }
     sender.recent.append(Sent(sequence: sender.sequence, timestamp: timestamp, marker: marker, payload: payload))
     if sender.recent.count > Self.kept { sender.recent.popFirst() }
     sender.sequence &+= 1
@@ -135,7 +135,7 @@ internal final class MediaSource: LoadRole {
         let packet = sender.recent.first(where: { $0.sequence == origin.sequenceNumber }),
         let fields = peer.session.media.outgoing[track].retransmit(number, timestamp: packet.timestamp, marker: packet.marker, source: 0)
       else { continue }
-      peer.session.resend(fields, number: number, of: track, payload: packet.payload.bytes)
+      peer.session.resend(fields, number: number, of: track, payload: packet.payload.bytes, now: peer.context.now)
     }
   }
 }

@@ -156,33 +156,33 @@ package final class PeerSession {
   package var canSend: Bool { path != nil && transport.canSend }
 
   /// Sends one RTP packet, encrypted straight into the socket's memory; it leaves at the end of the turn.
-  package func send(_ fields: RTPHeaderFields, payload: RawSpan) { send(fields, payload, as: .first) }
+  package func send(_ fields: RTPHeaderFields, payload: RawSpan, now: Instant) { send(fields, payload, as: .first, now) }
 
-  private func send(_ fields: RTPHeaderFields, _ payload: RawSpan, as kind: PeerMedia.SentKind) {
+  private func send(_ fields: RTPHeaderFields, _ payload: RawSpan, as kind: PeerMedia.SentKind, _ now: Instant) {
     guard let path else { return }
-    var writer = header(fields, payloadBytes: payload.byteCount, as: kind)
+    var writer = header(fields, payloadBytes: payload.byteCount, as: kind, now)
     let size = writer.count + payload.byteCount + transport.rtpOverhead
     if let slot = path.sink.reserve(size), transport.protect(header: writer.bytes.span.bytes, payload: payload, into: slot) == size {
       path.sink.commit(size, to: path.remote)
       count(size)
     }
-    let repair = media.repair(fields, header: writer.bytes.span.bytes, payload: payload, now: context.now)
+    let repair = media.repair(fields, header: writer.bytes.span.bytes, payload: payload, now: now)
     swap(&writer, &clock.writer)
-    if let (fields, payload) = repair { send(fields, payload: payload.span.bytes) }
+    if let (fields, payload) = repair { send(fields, payload: payload.span.bytes, now: now) }
   }
 
   /// Sends packet `number` of a track again: in its retransmission stream (RFC 4588) where the peer has agreed to one, else as it was.
-  package func resend(_ fields: RTPHeaderFields, number: UInt16, of track: Int, payload: RawSpan) {
+  package func resend(_ fields: RTPHeaderFields, number: UInt16, of track: Int, payload: RawSpan, now: Instant) {
     if media.outgoing[track].parameters.rtx == nil {
-      send(fields, payload, as: .repetition)
+      send(fields, payload, as: .repetition, now)
     } else {
-      send(fields, originalSequenceNumber: number, payload: payload)
+      send(fields, originalSequenceNumber: number, payload: payload, now)
     }
   }
 
-  private func send(_ fields: RTPHeaderFields, originalSequenceNumber: UInt16, payload: RawSpan) {
+  private func send(_ fields: RTPHeaderFields, originalSequenceNumber: UInt16, payload: RawSpan, _ now: Instant) {
     guard let path else { return }
-    var writer = header(fields, payloadBytes: RTX.overhead + payload.byteCount)
+    var writer = header(fields, payloadBytes: RTX.overhead + payload.byteCount, as: .first, now)
     let size = writer.count + RTX.overhead + payload.byteCount + transport.rtpOverhead
     if let slot = path.sink.reserve(size),
       transport.protect(
@@ -195,17 +195,17 @@ package final class PeerSession {
   }
 
   /// The header, in the loop's writer, which is given back after use.
-  private func header(_ fields: RTPHeaderFields, payloadBytes: Int, as kind: PeerMedia.SentKind = .first) -> ByteWriter {
+  private func header(_ fields: RTPHeaderFields, payloadBytes: Int, as kind: PeerMedia.SentKind, _ now: Instant) -> ByteWriter {
     var writer = exchange(&clock.writer, with: ByteWriter())
     writer.removeAll()
-    if let stamp = stamp(fields, payloadBytes, kind) { fields.write(stamp, into: &writer) } else { fields.write(into: &writer) }
+    if let stamp = stamp(fields, payloadBytes, kind, now) { fields.write(stamp, into: &writer) } else { fields.write(into: &writer) }
     return writer
   }
 
-  private func stamp(_ fields: RTPHeaderFields, _ payloadBytes: Int, _ kind: PeerMedia.SentKind) -> PathStamp? {
+  private func stamp(_ fields: RTPHeaderFields, _ payloadBytes: Int, _ kind: PeerMedia.SentKind, _ now: Instant) -> PathStamp? {
     guard media.congestion != nil else { return nil }
     let bytes = fields.stampedByteCount + payloadBytes + transport.rtpOverhead
-    return media.stamp(fields, bytes: bytes, as: kind, now: context.now)
+    return media.stamp(fields, bytes: bytes, as: kind, now: now)
   }
 
   /// Sends the padding that a probe of the path lacks so far. Answers when to come back while one is under way.
@@ -214,13 +214,13 @@ package final class PeerSession {
     // A cluster has some tens of kilobytes at most.
     for _ in 0..<Self.mostPadding where (media.congestion?.padding(now) ?? 0) > 0 {
       guard let fields = media.outgoing[track].pad() else { return nil }
-      sendPadding(fields, path)
+      sendPadding(fields, path, now)
     }
     return media.congestion?.isProbing(now) == true ? now + Self.probeStep : nil
   }
 
-  private func sendPadding(_ fields: RTPHeaderFields, _ path: (sink: any DatagramPath, remote: SocketAddress)) {
-    var writer = header(fields, payloadBytes: Self.padding.count, as: .padding)
+  private func sendPadding(_ fields: RTPHeaderFields, _ path: (sink: any DatagramPath, remote: SocketAddress), _ now: Instant) {
+    var writer = header(fields, payloadBytes: Self.padding.count, as: .padding, now)
     let size = writer.count + Self.padding.count + transport.rtpOverhead
     if let slot = path.sink.reserve(size),
       transport.protect(header: writer.bytes.span.bytes, payload: Self.padding.span.bytes, into: slot) == size

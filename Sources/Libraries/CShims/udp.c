@@ -2,6 +2,7 @@
 #include "CShims.h"
 
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <netinet/udp.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,8 +18,9 @@ int martlet_udp_bind(const struct sockaddr *address, socklen_t length, int buffe
   int fd = socket(address->sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
   int on = 1, off = 0;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (reuse_port) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  // With it Linux lets every socket that has it bind the same port.
+  if (reuse_port >= 0) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (reuse_port > 0) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
   setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
   setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on);
@@ -107,4 +109,47 @@ int martlet_udp_send(int fd, const struct martlet_datagram *datagrams, int count
   do sent = sendmmsg(fd, messages, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
   while (sent < 0 && errno == EINTR);
   return sent < 0 ? -errno : sent;
+}
+
+void martlet_udp_hear_errors(int fd) {
+  int on = 1;
+  setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
+  setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
+}
+
+static int read_error(struct cmsghdr *c, struct martlet_udp_error *error) {
+  int is_v4 = c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR;
+  int is_v6 = c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR;
+  struct sock_extended_err extended;
+  if ((!is_v4 && !is_v6) || c->cmsg_len < CMSG_LEN(sizeof extended)) return 0;
+  memcpy(&extended, CMSG_DATA(c), sizeof extended);
+  if (extended.ee_origin != SO_EE_ORIGIN_ICMP && extended.ee_origin != SO_EE_ORIGIN_ICMP6) return 0;
+  error->type = extended.ee_type;
+  error->code = extended.ee_code;
+  error->data = extended.ee_errno == EMSGSIZE ? extended.ee_info : 0;
+  return 1;
+}
+
+int martlet_udp_take_error(int fd, struct martlet_udp_error *error) {
+  union {
+    char bytes[512];
+    struct cmsghdr align;
+  } control;
+  // Errors of other origins, such as a send that was too large for the interface, are passed over.
+  for (int round = 0; round < 64; round++) {
+    struct msghdr message = {.msg_name = &error->peer,
+                             .msg_namelen = sizeof error->peer,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof control.bytes};
+    if (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c))
+      if (read_error(c, error)) return 1;
+  }
+  return 0;
+}
+
+void martlet_udp_forbid_fragments(int fd, int forbid) {
+  int v4 = forbid ? IP_PMTUDISC_PROBE : IP_PMTUDISC_WANT, v6 = forbid ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_WANT;
+  setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v4, sizeof v4);
+  setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6, sizeof v6);
 }

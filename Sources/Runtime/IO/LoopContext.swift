@@ -24,6 +24,8 @@ package final class LoopContext {
   /// One read buffer for all sockets of the loop: an idle connection holds none.
   internal let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 16)
   internal let vector = IOVector()
+  /// Made with the first UDP socket.
+  internal private(set) lazy var datagrams = DatagramBuffers(of: self)
 
   /// - Parameter batchesWrites: tries io_uring for the writes of a turn.
   internal init(loop: EventLoop, uv: UnsafeMutablePointer<uv_loop_t>, batchesWrites: Bool, log: Log) {

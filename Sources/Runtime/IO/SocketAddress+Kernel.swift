@@ -55,6 +55,10 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
     self.code = code
   }
 
+  package var isPortTaken: Bool { code == EADDRINUSE || code == EACCES }
+  /// The machine does not have the address.
+  package var isNoAddress: Bool { code == EADDRNOTAVAIL || code == EAFNOSUPPORT }
+
   /// The resolver's codes are libuv's own, beyond those of the kernel.
   package var description: String {
     let text = code > 3000 ? uv_strerror(-code) : UnsafePointer(strerror(code))

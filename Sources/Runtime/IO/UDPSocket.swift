@@ -10,25 +10,35 @@ package protocol UDPSocketHandler: AnyObject {
   func socket(_ socket: UDPSocket, didReceive datagram: UnsafeMutableRawBufferPointer, from peer: SocketAddress, ecn: UInt8)
   /// Everything that the kernel had waiting has been delivered: the moment to answer in a batch.
   func socketDidReceiveBatch(_ socket: UDPSocket)
+  /// What was sent to `peer` did not arrive.
+  func socket(_ socket: UDPSocket, didHear error: ICMPError, about peer: SocketAddress)
+}
+
+/// What a router or a host said of a datagram; of IPv4 or IPv6, as the peer's address is.
+package struct ICMPError: Equatable, Sendable {
+  package let type: UInt8
+  package let code: UInt8
+  /// The MTU, where that is what it is about.
+  package let data: UInt32
 }
 
 extension UDPSocketHandler {
+  package func socket(_ socket: UDPSocket, didHear error: ICMPError, about peer: SocketAddress) {}
   package func socketDidReceiveBatch(_ socket: UDPSocket) {}
 }
 
 /// A UDP socket that reads and writes in batches: `recvmmsg` with GRO in, `sendmmsg` with GSO out, flushed once a turn.
 ///
-/// Datagrams to send are written into the socket's slab, in place (`reserve`, `commit`), so that a packet is encrypted
+/// Datagrams to send are written into the loop's slab, in place (`reserve`, `commit`), so that a packet is encrypted
 /// straight to where the kernel reads it. Datagrams of one size to one peer in a row become one GSO send. A full kernel buffer
 /// drops what is left of the batch and counts it: datagrams are not queued, since late media is worse than lost media.
 package final class UDPSocket: LoopResident {
-  /// The largest datagram sent.
+  /// The largest datagram sent, unless a socket is made for larger ones.
   package static let maximumSend = 1500
+  /// The largest that UDP can carry.
+  package static let maximumDatagram = 65_507
   /// GSO takes at most 64 segments and 65,507 bytes.
   private static let maximumSegments = 44
-  private static let receiveSlot = 65_536
-  private static let receiveBatch = 16
-  private static let slabSize = 1 << 20
 
   package struct Statistics: Sendable {
     package internal(set) var received = 0, sent = 0
@@ -54,50 +64,78 @@ package final class UDPSocket: LoopResident {
 
   private let descriptor: Int32
   private let poll = LoopHandle<uv_poll_t>.make()
-  private let slab = UnsafeMutableRawBufferPointer.allocate(byteCount: slabSize, alignment: 16)
-  private let inbox = UnsafeMutableRawBufferPointer.allocate(byteCount: receiveSlot * receiveBatch, alignment: 16)
-  private let entries = UnsafeMutablePointer<martlet_datagram>.allocate(capacity: Int(MARTLET_UDP_BATCH))
-  private var used = 0
+  private let buffers: DatagramBuffers
   private var runs: [Run] = []
-  private var isFlushScheduled = false
   private var isOpen = true
   private let isDualStack: Bool
+  private let largest: Int
 
   /// - Parameters:
   ///   - buffer: bytes that the kernel may hold in each direction.
   ///   - sharesPort: several workers bind the same port with SO_REUSEPORT.
-  package init(_ address: SocketAddress, in context: LoopContext, buffer: Int = 4 << 20, sharesPort: Bool = false) throws(SystemError) {
-    let descriptor = address.withSockaddr { martlet_udp_bind($0, $1, Int32(clamping: buffer), sharesPort ? 1 : 0) }
-    guard descriptor >= 0 else { throw SystemError("bind UDP \(address)", code: -descriptor) }
-    self.descriptor = descriptor
+  ///   - largest: bytes of the largest datagram that is to be sent.
+  package convenience init(
+    _ address: SocketAddress, in context: LoopContext, buffer: Int = 4 << 20, sharesPort: Bool = false, largest: Int = maximumSend
+  ) throws(SystemError) {
+    let port = try UDPPort(address, buffer: buffer, sharedWith: sharesPort ? .workers : .listeners)
+    self.init(port, in: context, largest: largest)
+  }
+
+  /// A port that was bound before, perhaps on another loop.
+  package init(_ port: UDPPort, in context: LoopContext, largest: Int = maximumSend) {
+    descriptor = port.takeDescriptor()
+    local = port.address
     self.context = context
-    isDualStack = if case .v6 = address.ip { true } else { false }
-    var name = sockaddr_storage()
-    martlet_socket_name(descriptor, 0, &name)
-    local = SocketAddress(name) ?? address
-    entries.initialize(repeating: martlet_datagram(), count: Int(MARTLET_UDP_BATCH))
+    self.largest = min(largest, Self.maximumDatagram)
+    isDualStack = port.isDualStack
+    buffers = context.datagrams
     uv_poll_init(context.uv, poll.pointer, descriptor)
     poll.pointer.pointee.data = Unmanaged.passUnretained(self).toOpaque()
     context.add(self)
-    uv_poll_start(poll.pointer, Int32(UV_READABLE.rawValue)) { handle, _, _ in
+    watch()
+  }
+
+  private func watch() {
+    uv_poll_start(poll.pointer, Int32(UV_READABLE.rawValue)) { handle, status, _ in
       guard let data = handle?.pointee.data else { return }
       let socket = Unmanaged<UDPSocket>.fromOpaque(data).takeUnretainedValue()
-      withExtendedLifetime(socket) { socket.receive(from: socket.descriptor, rounds: 4) }
+      withExtendedLifetime(socket) { socket.ready(status) }
     }
   }
 
-  /// Throws what would keep a socket from being bound there.
-  package static func probe(_ address: SocketAddress) throws(SystemError) {
-    let descriptor = address.withSockaddr { martlet_udp_bind($0, $1, 65_536, 0) }
-    guard descriptor >= 0 else { throw SystemError("bind UDP \(address)", code: -descriptor) }
-    Glibc.close(descriptor)
+  /// An error that waits makes libuv stop watching.
+  private func ready(_ status: Int32) {
+    if status != 0 {
+      takeErrors()
+      if isOpen { watch() }
+    }
+    if isOpen { receive(from: descriptor, rounds: 4) }
   }
 
-  deinit {
-    slab.deallocate()
-    inbox.deallocate()
-    entries.deallocate()
+  /// What routers and hosts of peers say by ICMP, where the socket was asked to hear it (`hearErrors`).
+  private func takeErrors() {
+    var error = martlet_udp_error()
+    for _ in 0..<Self.maximumErrors where isOpen && martlet_udp_take_error(descriptor, &error) > 0 {
+      guard let peer = SocketAddress(error.peer) else { continue }
+      handler?.socket(self, didHear: ICMPError(type: error.type, code: error.code, data: error.data), about: peer)
+    }
   }
+  private static let maximumErrors = 64
+
+  /// From now on the handler hears of ICMP errors.
+  package func hearErrors() { martlet_udp_hear_errors(descriptor) }
+
+  /// Datagrams are not cut in pieces on their way, or may be again. Those that wait have left first.
+  package func forbidFragments(_ isForbidden: Bool) {
+    guard isForbidden != forbidsFragments else { return }
+    flush()
+    forbidsFragments = isForbidden
+    martlet_udp_forbid_fragments(descriptor, isForbidden ? 1 : 0)
+  }
+  private var forbidsFragments = false
+
+  /// Throws what would keep a socket from being bound there.
+  package static func probe(_ address: SocketAddress) throws(SystemError) { _ = try UDPPort(address, buffer: 65_536) }
 
   /// Of a port that several workers share: what `peer` sends comes to this one from now on, wherever the kernel took it to before.
   /// It is heard as what comes in here. The kernel looks through all branches of a port for each datagram: there should be few.
@@ -142,15 +180,16 @@ package final class UDPSocket: LoopResident {
   ///   - descriptor: this socket's, or that of a branch, which may be closed by what comes from it.
   ///   - rounds: a few batches a turn, so that a flood leaves room for timers and for the other sockets.
   internal func receive(from descriptor: Int32, rounds: Int) {
+    let (entries, inbox) = (buffers.incoming, buffers.inbox)
     for _ in 0..<rounds where isOpen {
-      for index in 0..<Self.receiveBatch {
-        entries[index].bytes = inbox.baseAddress.map { $0 + index * Self.receiveSlot }
-        entries[index].count = UInt32(Self.receiveSlot)
+      for index in 0..<DatagramBuffers.receiveBatch {
+        entries[index].bytes = inbox.baseAddress.map { $0 + index * DatagramBuffers.receiveSlot }
+        entries[index].count = UInt32(DatagramBuffers.receiveSlot)
       }
-      let count = martlet_udp_receive(descriptor, entries, Int32(Self.receiveBatch))
+      let count = martlet_udp_receive(descriptor, entries, Int32(DatagramBuffers.receiveBatch))
       guard count > 0 else { break }
       for index in 0..<Int(count) where isOpen { deliver(entries[index], slot: index) }
-      if count < Self.receiveBatch { break }
+      if count < DatagramBuffers.receiveBatch { break }
     }
     if isOpen { handler?.socketDidReceiveBatch(self) }
   }
@@ -158,14 +197,14 @@ package final class UDPSocket: LoopResident {
   /// Splits what GRO has joined.
   private func deliver(_ entry: martlet_datagram, slot: Int) {
     guard let peer = SocketAddress(entry.peer) else { return }
-    let total = min(Int(entry.count), Self.receiveSlot)
+    let total = min(Int(entry.count), DatagramBuffers.receiveSlot)
     let size = entry.segment > 0 ? Int(entry.segment) : max(1, total)
     var offset = 0
     while offset < total, isOpen {
       let end = min(total, offset + size)
-      let start = slot * Self.receiveSlot
+      let start = slot * DatagramBuffers.receiveSlot
       statistics.received += 1
-      let datagram = UnsafeMutableRawBufferPointer(rebasing: inbox[(start + offset)..<(start + end)])
+      let datagram = UnsafeMutableRawBufferPointer(rebasing: buffers.inbox[(start + offset)..<(start + end)])
       handler?.socket(self, didReceive: datagram, from: peer, ecn: entry.ecn)
       offset = end
     }
@@ -173,21 +212,19 @@ package final class UDPSocket: LoopResident {
 
   // MARK: Sending
 
-  /// Where the next datagram of `size` bytes is to be written; `nil` when there can be none. Nothing is sent until `commit`.
+  /// Where the next datagram of `size` bytes is to be written; `nil` when there can be none. Nothing is sent until `commit`, before
+  /// which no other socket of the loop may reserve.
   package func reserve(_ size: Int) -> UnsafeMutableRawBufferPointer? {
-    guard isOpen, (1...Self.maximumSend).contains(size) else { return nil }
-    if used + size > slab.count { flush() }
-    return UnsafeMutableRawBufferPointer(rebasing: slab[used..<used + size])
+    guard isOpen, (1...largest).contains(size) else { return nil }
+    return buffers.reserve(size)
   }
 
   /// Sends the first `size` bytes of what `reserve` answered last; they leave at the end of the turn.
   package func commit(_ size: Int, to peer: SocketAddress) {
-    guard isOpen, size > 0, used + size <= slab.count else { return }
+    guard isOpen, size > 0, buffers.used + size <= buffers.slab.count else { return }
+    if runs.isEmpty { buffers.add(self) }
     add(peer, size)
-    used += size
-    guard !isFlushScheduled else { return }
-    isFlushScheduled = true
-    context.atEndOfTurn { [weak self] in self?.flush() }
+    buffers.commit(size)
   }
 
   package func send(_ bytes: RawSpan, to peer: SocketAddress) {
@@ -198,33 +235,34 @@ package final class UDPSocket: LoopResident {
 
   private func add(_ peer: SocketAddress, _ size: Int) {
     if let last = runs.indices.last, runs[last].peer == peer, !runs[last].isClosed, size <= runs[last].segment,
-      runs[last].segments < Self.maximumSegments
+      runs[last].segments < Self.maximumSegments, runs[last].count + size <= Self.maximumDatagram,
+      runs[last].offset + runs[last].count == buffers.used
     {
       runs[last].count += size
       runs[last].segments += 1
       runs[last].isClosed = size < runs[last].segment
     } else {
-      runs.append(Run(peer: peer, offset: used, count: size, segment: size, segments: 1, isClosed: false))
+      runs.append(Run(peer: peer, offset: buffers.used, count: size, segment: size, segments: 1, isClosed: false))
     }
   }
 
   /// Sends what has gathered. Called at the end of each turn; may be called before.
   package func flush() {
-    isFlushScheduled = false
     var first = 0
     while first < runs.count, isOpen {
       let count = min(Int(MARTLET_UDP_BATCH), runs.count - first)
       for index in 0..<count { fillEntry(index, runs[first + index]) }
-      let sent = martlet_udp_send(descriptor, entries, Int32(count))
+      let sent = martlet_udp_send(descriptor, buffers.outgoing, Int32(count))
       statistics.sendCalls += 1
       let taken = sent > 0 ? Int(sent) : 0
       for run in runs[first..<first + taken] { statistics.sent += run.segments }
       first += taken
       if taken == 0 { first = skipRefused(first, sent) }
     }
-    runs.removeAll(keepingCapacity: true)
-    used = 0
+    // A burst must not make thousands of sockets large.
+    runs.removeAll(keepingCapacity: runs.capacity <= Self.keptRuns)
   }
+  private static let keptRuns = 64
 
   /// A peer that cannot be reached costs its own datagrams; a full buffer costs the rest of the batch.
   private func skipRefused(_ first: Int, _ code: Int32) -> Int {
@@ -234,7 +272,8 @@ package final class UDPSocket: LoopResident {
   }
 
   private func fillEntry(_ index: Int, _ run: Run) {
-    entries[index].bytes = slab.baseAddress.map { $0 + run.offset }
+    let entries = buffers.outgoing
+    entries[index].bytes = buffers.slab.baseAddress.map { $0 + run.offset }
     entries[index].count = UInt32(run.count)
     entries[index].segment = run.segments > 1 ? UInt16(run.segment) : 0
     run.peer.withSockaddr(mapped: isDualStack) { address, length in

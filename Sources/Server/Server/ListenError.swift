@@ -17,7 +17,8 @@ package struct ListenError: Error, Equatable, Sendable, CustomStringConvertible 
   ) throws(ListenError) -> ServerConfiguration.Listeners {
     ServerConfiguration.Listeners(
       http: try settle(wanted.http, "http"), https: try settle(wanted.https, "https"), rtmp: try settle(wanted.rtmp, "rtmp"),
-      rtmps: try settle(wanted.rtmps, "rtmps"), webrtc: try settleMedia(wanted.webrtc, mediaTakesTCP))
+      rtmps: try settle(wanted.rtmps, "rtmps"), webrtc: try settleMedia(wanted.webrtc, "webrtc", mediaTakesTCP),
+      turn: try settleMedia(wanted.turn, "turn", true), turns: try settle(wanted.turns, "turns"))
   }
 
   private static func settle(_ address: SocketAddress?, _ name: String) throws(ListenError) -> SocketAddress? {
@@ -34,7 +35,7 @@ package struct ListenError: Error, Equatable, Sendable, CustomStringConvertible 
   }
 
   /// The other workers' ports are tried when they listen.
-  private static func settleMedia(_ address: SocketAddress?, _ takesTCP: Bool) throws(ListenError) -> SocketAddress? {
+  private static func settleMedia(_ address: SocketAddress?, _ name: String, _ takesTCP: Bool) throws(ListenError) -> SocketAddress? {
     guard let address else { return nil }
     do throws(SystemError) {
       try UDPSocket.probe(address)
@@ -42,9 +43,9 @@ package struct ListenError: Error, Equatable, Sendable, CustomStringConvertible 
       return address
     } catch {
       if address.ip == .anyV6, error.code == EAFNOSUPPORT || error.code == EADDRNOTAVAIL {
-        return try settleMedia(SocketAddress(ip: .anyV4, port: address.port), takesTCP)
+        return try settleMedia(SocketAddress(ip: .anyV4, port: address.port), name, takesTCP)
       }
-      throw ListenError(reason: error, advice: advice(error.code, "webrtc", address))
+      throw ListenError(reason: error, advice: advice(error.code, name, address))
     }
   }
 

@@ -91,8 +91,8 @@ public final class Server: Sendable {
     let warnings = StartReport(change.configuration, bound: bound).warnings
     shared.state.warnings.withLock { $0 = warnings }
     for worker in workers {
-      await worker.run { [configuration = change.configuration, policy] in
-        $0.service(WorkerServices.self).reload(configuration, policy)
+      await worker.run { [configuration = change.configuration, policy, bound] in
+        $0.service(WorkerServices.self).reload(configuration, policy, bound: bound)
       }
     }
     return change

@@ -27,6 +27,7 @@ internal final class WorkerServices {
   private let relay: RTMPRelay
   private let webrtc: WebRTCListener
   private let whip: WHIPEndpoint
+  private let turn: TURNListener
   /// What the program around the server publishes here.
   internal var stations: [ObjectIdentifier: LocalStation] = [:]
 
@@ -51,6 +52,8 @@ internal final class WorkerServices {
     webrtc = WebRTCListener(configuration.webrtc, identity: shared.identity, mesh: shared.peerMesh, in: context)
     context.register(webrtc)
     whip = WHIPEndpoint(admission, webrtc, loops: shared.loops, context.service(HeldExchanges.self))
+    turn = TURNListener(configuration.turn, shared.turn, in: context)
+    context.register(turn)
     channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
     socketIO = SocketIOServices(shared, hub: messages, access: access, in: context)
     files = FilesEndpoint(shared.files, hub: messages, access: access, in: context)
@@ -100,17 +103,23 @@ internal final class WorkerServices {
     if let address = listeners.rtmps {
       bound.rtmps = try rtmp.listen(on: address, tls: { certificates.rtmp }, census: census, in: context)
     }
+    if let address = listeners.turn { bound.turn = try turn.listen(on: address, census: census) }
+    if let address = listeners.turns {
+      bound.turns = try turn.listenSecurely(on: address, tls: { certificates.turn }, census: census)
+    }
     // Each worker has a port of its own, so that what a peer sends comes to where its session lives, or all share that of the first.
     if let address = listeners.webrtc, shared.configuration.listeners.webrtc != nil {
       let isAnyPort = shared.configuration.listeners.webrtc?.port == 0 && shared.peerMesh == nil
       let own = try webrtc.listen(on: isAnyPort ? SocketAddress(ip: address.ip, port: 0) : address, census: census)
       if context.loop.index == 0 { bound.webrtc = own }
     }
+    turn.start(listeningAt: bound.relaying, mediaPorts: bound.mediaPorts(shared.configuration))
     return bound
   }
 
   /// Takes over what may change while the server runs.
-  internal func reload(_ configuration: ServerConfiguration, _ policy: AccessPolicy?) {
+  /// - Parameter bound: where the server listens; `nil` while it does not yet.
+  internal func reload(_ configuration: ServerConfiguration, _ policy: AccessPolicy?, bound: ServerConfiguration.Listeners?) {
     http.setCORS(configuration.http.cors)
     notifier.reload(configuration.webhooks)
     if var policy {
@@ -118,6 +127,8 @@ internal final class WorkerServices {
       access.policy = policy
     }
     access.webhook = configuration.auth.webhook
+    guard let bound else { return }
+    turn.reload(configuration.turn, listeningAt: bound.relaying, mediaPorts: bound.mediaPorts(configuration))
   }
 
   internal func metrics(in context: LoopContext) -> [Metric] {
@@ -140,6 +151,19 @@ internal final class WorkerServices {
     socketIO.drain()
     http.drain()
     webrtc.close()
+    turn.drain()
+  }
+}
+
+extension ServerConfiguration.Listeners {
+  /// The addresses of the TURN server.
+  fileprivate var relaying: [IPAddress] { [turn, turns].compactMap { $0?.ip } }
+
+  /// The ports of all workers' WebRTC sockets, where they follow one another.
+  fileprivate func mediaPorts(_ configuration: ServerConfiguration) -> ClosedRange<UInt16>? {
+    guard let first = webrtc?.port, first > 0 else { return nil }
+    let others = configuration.webrtc.usesSinglePort || configuration.listeners.webrtc?.port == 0 ? 0 : configuration.workers - 1
+    return first...UInt16(clamping: Int(first) + max(0, others))
   }
 }
 
@@ -168,6 +192,7 @@ internal struct SharedServices: Sendable {
   /// For reading files that clients wait for.
   let disk = ThreadPool(name: "martlet-disk", threads: 4, limit: 1024)
   let transcoders: Transcoders
+  let turn: TURNShared
   let hls: HLSCatalog
   let hlsDisk: HLSDisk?
   let recordings: RecordingStore?
@@ -198,6 +223,7 @@ internal struct SharedServices: Sendable {
     peerMesh = configuration.webrtc.usesSinglePort && loops.count > 1 ? PeerMesh(loops: loops) : nil
     certificates = try CertificateStore(configuration.tls, state: configuration.state, log: log)
     transcoders = Transcoders(maximumVideo: configuration.transcode.video == .auto ? configuration.transcode.maximumStreams : 0)
+    turn = TURNShared(configuration.turn)
     hls = HLSCatalog(loops: loops, start: started, random: UInt32.random(in: 0...UInt32.max))
     hlsDisk = configuration.hls.path.isEmpty ? nil : HLSDisk(configuration.hls.path, log: log)
     users = UserCensus(limit: configuration.channels.userConnections)

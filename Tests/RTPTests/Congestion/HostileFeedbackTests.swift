@@ -17,7 +17,7 @@ import Testing
 
   @Test(arguments: seeds(20)) func `feedback at random leaves the estimate within its limits`(_ seed: UInt64) {
     var random = RandomSource(seed: seed)
-    var control = CongestionControl(.transportFeedback)
+    let control = CongestionControl(.transportFeedback)
     var now = Instant.zero
     var number: UInt16 = 0
     for _ in 0..<3000 {
@@ -36,7 +36,7 @@ import Testing
   }
 
   @Test func `what was never sent, and what was told already, tells nothing`() {
-    var control = CongestionControl(.transportFeedback)
+    let control = CongestionControl(.transportFeedback)
     let first = control.sent(bytes: 1000, now: .zero)
     control.receive(Self.feedback(first &+ 1000, [0, 0, 0]), now: .zero + .milliseconds(50))
     #expect(control.estimate == BandwidthEstimate(bitsPerSecond: Self.limits.start, reason: .start))
@@ -49,7 +49,7 @@ import Testing
 
   // Who claims that everything arrived at once gets no more than the limit and than the headroom over what was sent.
   @Test func `a peer that praises the path without end reaches the limit at most`() {
-    var control = CongestionControl(.transportFeedback)
+    let control = CongestionControl(.transportFeedback)
     var now = Instant.zero
     for turn in 0..<2000 {
       let number = control.sent(bytes: 1200, now: now)
@@ -61,14 +61,14 @@ import Testing
 
   // Else whoever sends would be woken every few milliseconds for ever.
   @Test func `a probe of a stream that stops is over soon`() {
-    var control = CongestionControl(.transportFeedback)
+    let control = CongestionControl(.transportFeedback)
     _ = control.sent(bytes: 1200, now: .zero)
     #expect(control.isProbing(.zero) && control.padding(.zero + .milliseconds(10)) > 0)
     #expect(!control.isProbing(.zero + .milliseconds(100)) && control.padding(.zero + .milliseconds(100)) == 0)
   }
 
   @Test func `silence of the peer brings the estimate down to the least`() {
-    var control = CongestionControl(.transportFeedback)
+    let control = CongestionControl(.transportFeedback)
     var now = Instant.zero
     for turn in 0..<100 {
       let number = control.sent(bytes: 1200, now: now)

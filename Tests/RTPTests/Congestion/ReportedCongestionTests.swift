@@ -7,13 +7,13 @@ import Testing
   private static func at(_ milliseconds: Int) -> Instant { .zero + .milliseconds(milliseconds) }
 
   @Test func `nothing is held back before the peer says something`() {
-    var control = CongestionControl(.reports)
+    let control = CongestionControl(.reports)
     for _ in 0..<1000 { control.sentUnnumbered(bytes: 1200, now: .zero) }
     #expect(control.estimate == nil && control.isOpen(.zero))
   }
 
   @Test func `what the peer says is the estimate, within the limits`() {
-    var control = CongestionControl(.reports)
+    let control = CongestionControl(.reports)
     control.receive(bitrateLimit: 700_000, now: .zero)
     #expect(control.estimate == BandwidthEstimate(bitsPerSecond: 700_000, reason: .remb))
     control.receive(bitrateLimit: .max, now: .zero)
@@ -23,13 +23,13 @@ import Testing
   }
 
   @Test func `REMB counts for nothing beside feedback on every packet`() {
-    var control = CongestionControl(.transportFeedback)
+    let control = CongestionControl(.transportFeedback)
     control.receive(bitrateLimit: 100_000, now: .zero)
     #expect(control.estimate?.reason == .start)
   }
 
   @Test func `loss in receiver reports is a bound, and goes when it is over`() {
-    var control = CongestionControl(.reports)
+    let control = CongestionControl(.reports)
     control.receive(bitrateLimit: 2_000_000, now: .zero)
     var highest: UInt32 = 0
     func report(_ second: Int, _ fraction: UInt8) {
@@ -47,7 +47,7 @@ import Testing
   }
 
   @Test func `reports about sources without end are bounded`() {
-    var control = CongestionControl(.reports)
+    let control = CongestionControl(.reports)
     for ssrc in 0..<10_000 as Range<UInt32> {
       control.receive(ReportBlock(ssrc: ssrc, fractionLost: 255, cumulativeLost: 0, extendedHighest: .max), now: Self.at(Int(ssrc)))
     }

@@ -96,7 +96,7 @@ extension FuzzEntry {
   private static func judge(_ packets: [RTCPPacket]) {
     let limits = CongestionLimits()
     for mode in [CongestionMode.transportFeedback, .reports] {
-      var control = CongestionControl(mode)
+      let control = CongestionControl(mode)
       for packet in 0..<20 { _ = control.sent(bytes: 1200, now: .zero + .milliseconds(packet)) }
       for (index, packet) in packets.enumerated() {
         let now = Instant.zero + .milliseconds(100 * index)

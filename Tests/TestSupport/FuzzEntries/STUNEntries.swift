@@ -3,7 +3,7 @@ import MartletSTUN
 
 /// STUN messages, and the two kinds of message on a stream from a TURN server.
 extension FuzzEntry {
-  static let stun = [stunMessage, turnStream, turnClient]
+  static let stun = [stunMessage, turnStream, turnClient, turnCredentials]
 
   private static let transaction = TransactionID(high: 0xB7E7_A701, low: 0xBC34_D686_FA87_DFAE)
   private static let key = STUNKey.shortTerm(password: "VOkJxbRl1RmTxUk/WvJxBt")
@@ -42,6 +42,20 @@ extension FuzzEntry {
     }
     require(again.message == received.message, "a message that reads differently")
     require(again.isAuthentic(written.span.bytes, key), "a message that is not authentic")
+  }
+
+  /// The name and the nonce that a client sends back: of neither is anything believed.
+  private static let turnCredentials = FuzzEntry(
+    "turn-credentials", seeds: [Array("1433895918:carol".utf8), TURNNonces(key: [1]).issue(to: peer, now: .zero)]
+  ) { bytes in
+    let credentials = TURNCredentials(realm: "r", users: ["alice": "x"], secrets: ["new", "old"])
+    if let account = try? credentials.account(named: String(decoding: bytes, as: UTF8.self), unixTime: 1000) {
+      require(account.expires.map { $0 > 1000 } ?? (account.username == "alice"), "an account that has ended")
+      require(!account.user.isEmpty, "an account that nobody has")
+    }
+    _ = try? credentials.account(userhash: bytes, unixTime: 0)
+    let verdict = TURNNonces(key: [2]).verify(bytes.span.bytes, from: peer, now: .zero)
+    require(verdict == .forged, "a nonce made without the key")
   }
 
   private static var streamSeed: [UInt8] {

@@ -192,6 +192,7 @@ package final class PacketRing {
   package func remove(_ reader: PacketReader) {
     guard let index = readers.firstIndex(where: { $0 === reader }) else { return }
     readers.remove(at: index)
+    reader.owner = nil
     if readers.isEmpty { occupancyChanged?(self) }
   }
 }
@@ -200,7 +201,8 @@ package final class PacketRing {
 package final class PacketReader {
   package let ring: PacketRing
   package let client: ClientInfo
-  package weak var owner: (any PacketReaderOwner)?
+  /// Holds it until the reader is removed from its ring.
+  package var owner: (any PacketReaderOwner)?
   package var bytesSent = 0
   package var skips = 0
 

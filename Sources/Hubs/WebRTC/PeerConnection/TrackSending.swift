@@ -128,7 +128,7 @@ final class TrackSending {
       source: source, now: now)
     guard var fields else { return }
     fields.payloadType = packet.payloadType ?? fields.payloadType
-    session.send(fields, payload: packet.payload.bytes)
+    session.send(fields, payload: packet.payload.bytes, now: now)
   }
 
   /// Sends what waits as far as the path takes it. What has waited too long is left out.
@@ -159,7 +159,7 @@ final class TrackSending {
         guard session.media.outgoing[index].parameters.rtx == nil else { continue }
         fields.payloadType = type
       }
-      session.resend(fields, number: number, of: index, payload: packet.payload.bytes)
+      session.resend(fields, number: number, of: index, payload: packet.payload.bytes, now: now)
     }
   }
 }

@@ -56,7 +56,8 @@ const long *martlet_batch_submit(struct martlet_batch *batch);
 
 #define MARTLET_UDP_BATCH 64
 
-// A bound UDP socket, non-blocking, close-on-exec, with SO_REUSEADDR, buffers of `buffer` bytes, and GRO where there is some.
+// A bound UDP socket, non-blocking, close-on-exec, with buffers of `buffer` bytes, and GRO where there is some. reuse_port: 1 for
+// SO_REUSEPORT, 0 for SO_REUSEADDR alone, -1 for a port that nobody else may have.
 int martlet_udp_bind(const struct sockaddr *address, socklen_t length, int buffer, int reuse_port);
 
 // One datagram, or with `segment` several of one size behind one another (the last may be shorter).
@@ -76,6 +77,22 @@ int martlet_udp_receive(int fd, struct martlet_datagram *datagrams, int count);
 
 // Sends up to `count` datagrams in one call; those with `segment` as one GSO send each. Answers how many entries were taken.
 int martlet_udp_send(int fd, const struct martlet_datagram *datagrams, int count);
+
+// What ICMP said about a datagram that was sent.
+struct martlet_udp_error {
+  struct sockaddr_storage peer;
+  uint8_t type;
+  uint8_t code;
+  // The MTU of EMSGSIZE, else 0.
+  uint32_t data;
+};
+
+// Lets ICMP errors wait for martlet_udp_take_error; while one does, polling says so as an error.
+void martlet_udp_hear_errors(int fd);
+// Takes one: 1, or 0 when none from ICMP is left at the front.
+int martlet_udp_take_error(int fd, struct martlet_udp_error *error);
+// Sets the don't-fragment bit on what is sent, or leaves it to the kernel again.
+void martlet_udp_forbid_fragments(int fd, int forbid);
 
 // ── Extended attributes of files ──
 

@@ -60,6 +60,7 @@ package struct ICEAgent: ~Copyable {
 
   /// What to send data over; `nil` when there is nothing that may be sent to.
   package var selectedPair: ICESelectedPair? { selection?.pair }
+  package var hasSelectedPair: Bool { selection != nil }
 
   /// Our candidates in the order in which they were added, to be signalled.
   package var localCandidates: [ICECandidate] {

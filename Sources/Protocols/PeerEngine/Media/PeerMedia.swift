@@ -3,7 +3,7 @@ package import MartletRTP
 
 /// Media both ways with one peer, and the RTCP about it (RFC 3550 §6, RFC 4585, RFC 5506). Packets pass by: incoming ones through
 /// `incoming`, outgoing ones are written by who has them, with the headers of `outgoing`.
-package struct PeerMedia: Sendable {
+package struct PeerMedia {
   package enum Event: Equatable, Sendable {
     /// The peer cannot decode a track of ours, an index of `outgoing`, before its next key frame.
     case keyFrameRequested(track: Int)

@@ -229,7 +229,7 @@ package final class PeerTransport {
     }
     if dtls == nil, role == .server { begin(role) }
     guard let dtls else { return .nothing }
-    if agent.selectedPair == nil { handshakePath = (base, remote) }
+    if !agent.hasSelectedPair { handshakePath = (base, remote) }
     let before = records.count
     dtls.receive(datagram, into: &records)
     agent.noteReceived(on: base, from: remote, now: now)
@@ -253,7 +253,7 @@ package final class PeerTransport {
   package var rtcpOverhead: Int { srtpProfile?.rtcpOverhead ?? 0 }
 
   /// Whether media may be sent now: there are keys, and the peer consents.
-  package var canSend: Bool { sender != nil && agent.selectedPair != nil }
+  package var canSend: Bool { sender != nil && agent.hasSelectedPair }
 
   /// Encrypts an RTP packet to the start of `destination`; answers its size, `nil` when it cannot be sent.
   package func protect(header: RawSpan, payload: RawSpan, into destination: UnsafeMutableRawBufferPointer) -> Int? {

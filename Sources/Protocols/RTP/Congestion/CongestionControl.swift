@@ -5,7 +5,9 @@ package import MartletPrimitives
 ///
 ///     may a packet of a picture leave? ── isOpen ──▶ write it, sent(…)      it must wait ──▶ come back at `opening`
 ///     RTCP ──▶ receive(…) ──▶ estimate
-package struct CongestionControl: Sendable {
+///
+/// A class, since it is asked several times a packet: read in place inside another's state, a structure of this size is copied.
+package final class CongestionControl {
   package let mode: CongestionMode
   private let limits: CongestionLimits
   private var packets: TransportFeedbackReader
@@ -55,21 +57,21 @@ package struct CongestionControl: Sendable {
   ///
   /// - Parameter bytes: of the datagram.
   /// - Returns: its number, where the peer's feedback is on every packet.
-  package mutating func sent(bytes: Int, now: Instant) -> UInt16 {
+  package func sent(bytes: Int, now: Instant) -> UInt16 {
     demand.add(bytes, now)
     return account(bytes, now)
   }
 
   /// One that is not numbered, of which the peer will not tell.
-  package mutating func sentUnnumbered(bytes: Int, now: Instant) {
+  package func sentUnnumbered(bytes: Int, now: Instant) {
     demand.add(bytes, now)
     if !isUnlimited { pacer.sent(bytes: bytes, now: now) }
   }
 
   /// A packet that has nothing but padding.
-  package mutating func padded(bytes: Int, now: Instant) -> UInt16 { account(bytes, now) }
+  package func padded(bytes: Int, now: Instant) -> UInt16 { account(bytes, now) }
 
-  private mutating func account(_ bytes: Int, _ now: Instant) -> UInt16 {
+  private func account(_ bytes: Int, _ now: Instant) -> UInt16 {
     if isUnlimited { settle(now) }
     pacer.sent(bytes: bytes, now: now)
     hearNothing(now)
@@ -77,7 +79,7 @@ package struct CongestionControl: Sendable {
   }
 
   /// The cluster that a packet belongs to; 0 for none.
-  private mutating func probe(_ bytes: Int, _ now: Instant) -> UInt16 {
+  private func probe(_ bytes: Int, _ now: Instant) -> UInt16 {
     guard let cluster = probes.active else { return 0 }
     probeResults.begin(cluster)
     let id = probes.sent(bytes: bytes, now: now)
@@ -87,9 +89,9 @@ package struct CongestionControl: Sendable {
   }
 
   /// A packet that was left out, since it would have come too late: the stream wants more than it gets.
-  package mutating func leftOut(bytes: Int, now: Instant) { demand.add(bytes, now) }
+  package func leftOut(bytes: Int, now: Instant) { demand.add(bytes, now) }
 
-  private mutating func hearNothing(_ now: Instant) {
+  private func hearNothing(_ now: Instant) {
     guard let since = unanswered else { return unanswered = now }
     guard now - since > Self.patience else { return }
     unanswered = now
@@ -107,7 +109,7 @@ package struct CongestionControl: Sendable {
 
   // MARK: What the peer says
 
-  package mutating func receive(_ feedback: TransportFeedback, now: Instant) {
+  package func receive(_ feedback: TransportFeedback, now: Instant) {
     guard mode == .transportFeedback else { return }
     results.removeAll(keepingCapacity: true)
     packets.receive(feedback, into: &results)
@@ -127,14 +129,14 @@ package struct CongestionControl: Sendable {
   }
 
   /// REMB, which counts where there is no better feedback.
-  package mutating func receive(bitrateLimit: UInt64, now: Instant) {
+  package func receive(bitrateLimit: UInt64, now: Instant) {
     guard mode == .reports else { return }
     estimator.receive(limit: bitrateLimit)
     settle(now)
   }
 
   /// Of a receiver report; `block.ssrc` is of ours.
-  package mutating func receive(_ block: ReportBlock, now: Instant) {
+  package func receive(_ block: ReportBlock, now: Instant) {
     guard mode == .reports else { return }
     defer { note(block) }
     guard let last = reported.first(where: { $0.ssrc == block.ssrc })?.highest else { return }
@@ -145,7 +147,7 @@ package struct CongestionControl: Sendable {
     settle(now)
   }
 
-  private mutating func note(_ block: ReportBlock) {
+  private func note(_ block: ReportBlock) {
     if let index = reported.firstIndex(where: { $0.ssrc == block.ssrc }) {
       reported[index].highest = block.extendedHighest
     } else if reported.count < Self.mostSources {
@@ -154,7 +156,7 @@ package struct CongestionControl: Sendable {
   }
 
   /// The pacer goes by the estimate, and at least as fast as a probe.
-  private mutating func settle(_ now: Instant) {
+  private func settle(_ now: Instant) {
     guard let estimate else { return }
     isUnlimited = false
     let rate = Double(estimate.bitsPerSecond)

@@ -92,6 +92,10 @@ package struct STUNErrorCode: Equatable, Sendable {
   package static let staleNonce = 438
   package static let familyNotSupported = 440
   package static let wrongCredentials = 441
+  package static let transportNotSupported = 442
+  package static let familyMismatch = 443
+  package static let quotaReached = 486
   package static let roleConflict = 487
   package static let serverError = 500
+  package static let insufficientCapacity = 508
 }

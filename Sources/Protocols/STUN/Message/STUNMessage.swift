@@ -48,7 +48,7 @@ extension STUNMessage {
       ?? first { if case .mappedAddress(let address) = $0 { address } else { nil } }
   }
 
-  private func first<T>(_ value: (STUNAttribute) -> T?) -> T? {
+  func first<T>(_ value: (STUNAttribute) -> T?) -> T? {
     for attribute in attributes {
       if let found = value(attribute) { return found }
     }

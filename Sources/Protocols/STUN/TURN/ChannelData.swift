@@ -10,11 +10,13 @@ package struct ChannelData: Equatable, Sendable {
   package static let headerBytes = 4
   /// RFC 8656 §12: the numbers a client may bind.
   package static let channels: ClosedRange<UInt16> = 0x4000...0x4FFF
+  /// What RFC 5766 §11 left to clients.
+  package static let formerChannels: ClosedRange<UInt16> = 0x4000...0x7FFF
 
   /// `nil` for bytes that are no ChannelData message, such as one that is cut short. Padding behind the data is skipped.
-  package init?(_ bytes: RawSpan) {
+  package init?(_ bytes: RawSpan, in channels: ClosedRange<UInt16> = channels) {
     var reader = ByteReader(bytes)
-    guard let channel = try? reader.u16(), Self.channels.contains(channel), let length = try? reader.u16(),
+    guard let channel = try? reader.u16(), channels.contains(channel), let length = try? reader.u16(),
       reader.remaining >= Int(length)
     else { return nil }
     self.channel = channel

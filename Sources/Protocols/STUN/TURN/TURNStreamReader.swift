@@ -16,7 +16,7 @@ package struct TURNStreamReader: Sendable {
     held.append(bytes)
     let whole = Slice(exchange(&held, with: []))
     var offset = 0
-    while let (message, padded) = try frame(whole.bytes.extracting(offset..<whole.count)), whole.count - offset >= padded {
+    while let (message, padded) = try Self.frame(whole.bytes.extracting(offset..<whole.count), limits), whole.count - offset >= padded {
       messages.append(whole.sub(offset..<offset + message))
       offset += padded
     }
@@ -24,9 +24,11 @@ package struct TURNStreamReader: Sendable {
   }
 
   /// How long the first message is, and where the next one begins; `nil` while its header is not complete.
-  private func frame(_ bytes: RawSpan) throws(STUNError) -> (message: Int, padded: Int)? {
+  package static func frame(
+    _ bytes: RawSpan, _ limits: STUNLimits, channels: ClosedRange<UInt16> = ChannelData.channels
+  ) throws(STUNError) -> (message: Int, padded: Int)? {
     guard let first = bytes.byte(at: 0) else { return nil }
-    guard first < 0x50, first < 4 || first >= 0x40 else { throw .foreignProtocol(firstByte: first) }
+    guard first < 4 || channels.contains(UInt16(first) << 8) else { throw .foreignProtocol(firstByte: first) }
     var reader = ByteReader(bytes)
     guard (try? reader.u16()) != nil, let field = try? reader.u16() else { return nil }
     let length = first < 4 ? STUN.headerBytes + Int(field) : ChannelData.headerBytes + Int(field)

@@ -165,7 +165,7 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
       return false
     }
     let isNew = senders[index].source != packet.source
-    senders[index].source = packet.source
+    if isNew { senders[index].source = packet.source }
     let payload = packet.payload
     guard
       var fields = peer.media.outgoing[index].forward(
@@ -173,7 +173,7 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
         payloadBytes: payload.count - Int(packet.padding), source: packet.source, now: now)
     else { return false }
     fields.hasPadding = packet.padding > 0
-    peer.send(fields, payload: payload.bytes)
+    peer.send(fields, payload: payload.bytes, now: now)
     reader.bytesSent += payload.count
     if isNew { updateClock(index, packet) }
     return true
@@ -221,7 +221,7 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
           number, timestamp: packet.timestamp, marker: packet.marker, source: packet.source)
       else { continue }
       fields.hasPadding = packet.padding > 0
-      peer.resend(fields, number: number, of: index, payload: packet.payload.bytes)
+      peer.resend(fields, number: number, of: index, payload: packet.payload.bytes, now: now)
     }
   }
 

@@ -24,9 +24,10 @@ package enum ServeOptions {
   }
 
   /// Reads what `arguments`, the environment and the file say.
+  /// - Parameter ignoring: flags that are no settings.
   /// - Returns: the configuration with notes for the log.
   package static func load(
-    _ arguments: CommandLineArguments, environment: [String: String]
+    _ arguments: CommandLineArguments, ignoring: [String] = [], environment: [String: String]
   ) throws(ConfigurationError) -> ConfigurationLoader.Loaded {
     var file: ConfigurationSources.File?
     if let name = arguments["config"] ?? environment["MARTLET_CONFIG"], !name.isEmpty {
@@ -35,7 +36,7 @@ package enum ServeOptions {
         throw ConfigurationError(file: name, problems: [SettingProblem(place, "\(error)")])
       }
     }
-    let flags = arguments.flags.filter { $0.name != "config" }
+    let flags = arguments.flags.filter { $0.name != "config" && !ignoring.contains($0.name) }
     var loaded = try ConfigurationLoader.load(ConfigurationSources(file: file, environment: environment, flags: flags))
     if loaded.configuration.state.isEmpty { loaded.configuration.state = stateFolder(environment) ?? "" }
     return loaded

@@ -20,10 +20,7 @@ package enum TokenMint {
     guard !abilities.isEmpty else { throw UsageError("--can is missing: what the token allows, such as --can 'publish:live/*'") }
     var can: [JSON] = []
     for ability in abilities { can.append(try permission(ability)) }
-    let expires = arguments["expires"] ?? "1h"
-    guard let validity = TimeSpanText.parse(expires), validity > .zero else {
-      throw UsageError("--expires \(expires): expected a duration such as 30m, 1h or 30d")
-    }
+    let validity = try validity(arguments)
     var claims = JSON.Object()
     if let subject = arguments["sub"] { claims["sub"] = .string(subject) }
     claims["jti"] = .string(id)
@@ -35,6 +32,14 @@ package enum TokenMint {
     } catch let error as JWTError { throw UsageError("\(error)") } catch let error as UsageError { throw error } catch {
       throw UsageError("\(error)")
     }
+  }
+
+  internal static func validity(_ arguments: CommandLineArguments) throws(UsageError) -> TimeSpan {
+    let expires = arguments["expires"] ?? "1h"
+    guard let validity = TimeSpanText.parse(expires), validity > .zero else {
+      throw UsageError("--expires \(expires): expected a duration such as 30m, 1h or 30d")
+    }
+    return validity
   }
 
   private static func permission(_ text: String) throws(UsageError) -> JSON {
@@ -53,15 +58,19 @@ package enum TokenMint {
     let id = arguments["key-id"]
     if let path = arguments["key-file"] {
       guard arguments["secret"] == nil else { throw UsageError("--secret and --key-file exclude each other") }
-      let content: [UInt8]
-      do throws(FileError) { content = try SmallFile.read(path) } catch { throw UsageError("--key-file: \(error)") }
+      let content = try keyFile(path)
       if String(decoding: content, as: UTF8.self).contains("-----BEGIN") { return try JWTSigningKey(privateKeyPEM: content, id: id) }
-      let text = content.drop { $0 <= 0x20 }.reversed().drop { $0 <= 0x20 }.reversed()
-      return try JWTSigningKey(secret: Array(text), id: id)
+      return try JWTSigningKey(secret: content, id: id)
     }
     guard let secret = arguments["secret"] ?? environment["MARTLET_TOKEN_SECRET"] else {
       throw UsageError("what to sign with is missing: --key-file FILE, --secret TEXT or MARTLET_TOKEN_SECRET")
     }
     return try JWTSigningKey(secret: Array(secret.utf8), id: id)
+  }
+  /// What the file holds, without white space around it.
+  internal static func keyFile(_ path: String) throws(UsageError) -> [UInt8] {
+    do throws(FileError) {
+      return Array(try SmallFile.read(path).drop { $0 <= 0x20 }.reversed().drop { $0 <= 0x20 }.reversed())
+    } catch { throw UsageError("--key-file: \(error)") }
   }
 }

@@ -33,6 +33,9 @@ internal enum ConfigurationChecks {
     if configuration.http.cors.allowsCredentials, configuration.http.cors.origins == .any {
       complain("http.cors.credentials", "credentials need a list of origins in http.cors.origins: with \"*\" browsers refuse them")
     }
+    if configuration.turn.longestLifetime < configuration.turn.lifetime {
+      complain("turn.longest_lifetime", "it must not be less than turn.lifetime (\(TimeSpanText.text(configuration.turn.lifetime)))")
+    }
     if configuration.redirectsToHTTPS, configuration.listeners.https == nil {
       complain("http.redirect_https", "there is nowhere to redirect to: listeners.https is off")
     }
@@ -47,7 +50,10 @@ internal enum ConfigurationChecks {
 
   /// Two protocols on one port. `SO_REUSEPORT` would let both listen, and the kernel would deal connections out at random.
   private static func clashes(_ listeners: ServerConfiguration.Listeners, _ places: [String: SettingPlace]) -> [SettingProblem] {
-    let all = [("http", listeners.http), ("https", listeners.https), ("rtmp", listeners.rtmp), ("rtmps", listeners.rtmps)]
+    let all = [
+      ("http", listeners.http), ("https", listeners.https), ("rtmp", listeners.rtmp), ("rtmps", listeners.rtmps),
+      ("turn", listeners.turn), ("turns", listeners.turns),
+    ]
     var problems: [SettingProblem] = []
     for (index, (name, address)) in all.enumerated() {
       guard let address, address.port != 0 else { continue }

@@ -16,17 +16,26 @@ package struct ServerConfiguration: Sendable {
     package var rtmps: SocketAddress? = SocketAddress(ip: .anyV6, port: 1936)
     /// UDP; the port of the first worker, each next one has the next.
     package var webrtc: SocketAddress? = SocketAddress(ip: .anyV6, port: 8189)
+    /// STUN and TURN over UDP and TCP.
+    package var turn: SocketAddress? = SocketAddress(ip: .anyV6, port: 3478)
+    /// The same over TLS.
+    package var turns: SocketAddress? = SocketAddress(ip: .anyV6, port: 5349)
     package init() {}
 
-    package init(http: SocketAddress?, https: SocketAddress?, rtmp: SocketAddress?, rtmps: SocketAddress?, webrtc: SocketAddress? = nil) {
+    package init(
+      http: SocketAddress?, https: SocketAddress?, rtmp: SocketAddress?, rtmps: SocketAddress?, webrtc: SocketAddress? = nil,
+      turn: SocketAddress? = nil, turns: SocketAddress? = nil
+    ) {
       (self.http, self.https, self.rtmp, self.rtmps, self.webrtc) = (http, https, rtmp, rtmps, webrtc)
+      (self.turn, self.turns) = (turn, turns)
     }
 
     /// Those that are open, by the names that addresses have: `rtmp`.
     package var bound: [(name: String, address: SocketAddress)] {
-      [("http", http), ("https", https), ("rtmp", rtmp), ("rtmps", rtmps), ("webrtc", webrtc)].compactMap { name, address in
-        address.map { (name, $0) }
-      }
+      let all = [
+        ("http", http), ("https", https), ("rtmp", rtmp), ("rtmps", rtmps), ("webrtc", webrtc), ("turn", turn), ("turns", turns),
+      ]
+      return all.compactMap { name, address in address.map { (name, $0) } }
     }
   }
 
@@ -48,6 +57,7 @@ package struct ServerConfiguration: Sendable {
   package var rtmp = RTMPListener.Configuration()
   package var relay = RTMPRelayConfiguration()
   package var webrtc = WebRTCConfiguration()
+  package var turn = TURNConfiguration()
   package var transcode = TranscodeConfiguration()
   package var hls = HLSConfiguration()
   package var record = RecordConfiguration()

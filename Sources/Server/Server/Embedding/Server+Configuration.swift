@@ -46,10 +46,14 @@ extension Server {
     ///   - host: an address of this machine; `::` or `0.0.0.0` are all of them.
     ///   - http: a port from 1 to 65,535, 0 for one that the system chooses, `nil` for none; so the others.
     public mutating func listen(
-      on host: String = "127.0.0.1", http: Int? = nil, https: Int? = nil, rtmp: Int? = nil, rtmps: Int? = nil, webrtc: Int? = nil
+      on host: String = "127.0.0.1", http: Int? = nil, https: Int? = nil, rtmp: Int? = nil, rtmps: Int? = nil, webrtc: Int? = nil,
+      turn: Int? = nil, turns: Int? = nil
     ) throws(ServerError) {
       let bracketed = host.contains(":") && !host.hasPrefix("[") ? "[\(host)]" : host
-      for (name, port) in [("http", http), ("https", https), ("rtmp", rtmp), ("rtmps", rtmps), ("webrtc", webrtc)] {
+      let ports = [
+        ("http", http), ("https", https), ("rtmp", rtmp), ("rtmps", rtmps), ("webrtc", webrtc), ("turn", turn), ("turns", turns),
+      ]
+      for (name, port) in ports {
         try set("listeners.\(name)", port.map { "\(bracketed):\($0)" } ?? "off")
       }
     }

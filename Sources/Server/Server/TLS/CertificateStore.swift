@@ -8,6 +8,7 @@ internal final class CertificateStore: Sendable {
   private struct Contexts {
     var http: TLSContext
     var rtmp: TLSContext
+    var turn: TLSContext
   }
 
   private let contexts: Mutex<Contexts>
@@ -20,6 +21,7 @@ internal final class CertificateStore: Sendable {
   /// For new connections; those there keep theirs.
   internal var http: TLSContext { contexts.withLock { $0.http } }
   internal var rtmp: TLSContext { contexts.withLock { $0.rtmp } }
+  internal var turn: TLSContext { contexts.withLock { $0.turn } }
 
   /// Reads the files again. After an error the earlier certificates stay.
   internal func reload(_ configuration: TLSConfiguration, state: String, log: Log) throws(TLSError) {
@@ -35,7 +37,10 @@ internal final class CertificateStore: Sendable {
       identities.append(try read(configuration.certificate, configuration.key))
     }
     for host in configuration.hosts { identities.append(try read(host.certificate, host.key)) }
-    return Contexts(http: try .server(identities, alpn: ["h2", "http/1.1"]), rtmp: try .server(identities))
+    return Contexts(
+      http: try .server(identities, alpn: ["h2", "http/1.1"]), rtmp: try .server(identities),
+      // RFC 7443: names a client may offer, and need not.
+      turn: try .server(identities, alpn: ["stun.turn", "stun.nat-discovery"]))
   }
 
   private static func read(_ certificate: String, _ key: String) throws(TLSError) -> TLSContext.Identity {

@@ -1,3 +1,5 @@
+package import MartletPrimitives
+
 /// The fields of one element of a list, such as a key or a webhook: small maps inside the configuration.
 package struct SettingFields {
   private let fields: [String: YAMLNode.Entry]

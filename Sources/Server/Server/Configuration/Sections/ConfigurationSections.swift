@@ -4,7 +4,8 @@ package enum ConfigurationSections {
     "", "", GeneralSection.keys + RelaySection.keys,
     sections: [
       ListenersSection.section, TLSSection.section, LogSection.section, LimitsSection.section, IOSection.section, StreamsSection.section,
-      RTMPSection.section, WebRTCSection.section, TranscodeSection.section, HTTPSection.section, HLSSection.section, RecordSection.section,
+      RTMPSection.section, WebRTCSection.section, TURNSection.section, STUNSection.section, TranscodeSection.section, HTTPSection.section,
+      HLSSection.section, RecordSection.section,
       FilesSection.section, ChannelsSection.section, SocketIOSection.section, AuthSection.section, WebhooksSection.section,
     ])
 

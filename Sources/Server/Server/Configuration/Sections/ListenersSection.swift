@@ -17,5 +17,9 @@ internal enum ListenersSection {
         "WebRTC media over UDP and TCP: the port of the first worker; each next worker has the next port (but webrtc.single_port).",
         flag: "webrtc",
         environment: "MARTLET_WEBRTC"),
+      SettingKey(
+        "turn", \.listeners.turn, .listener, "STUN and TURN over UDP and TCP. Relaying begins with turn.users or turn.secrets.",
+        flag: "turn", environment: "MARTLET_TURN"),
+      SettingKey("turns", \.listeners.turns, .listener, "STUN and TURN over TLS.", flag: "turns", environment: "MARTLET_TURNS"),
     ])
 }

@@ -1,0 +1,280 @@
+package import MartletCrypto
+package import MartletIO
+package import MartletPrimitives
+package import MartletSTUN
+internal import MartletWebRTC
+
+/// STUN and TURN on one worker: the sockets of its clients and of its relays around a `TURNServer`.
+///
+/// Every worker binds the same UDP port with SO_REUSEPORT. The kernel chooses the socket by a hash of both ends, so that what a client
+/// sends from one address always comes to the same worker, where its allocation is, as long as no worker's socket comes or goes; they
+/// all live from the start of the server to its end.
+package final class TURNListener {
+  package internal(set) var configuration: TURNConfiguration
+  package let shared: TURNShared
+  package let context: LoopContext
+  package internal(set) var server: TURNServer
+  /// Refusals are told in the log, but not each of a flood.
+  internal var refusalLog = LogThrottle()
+  internal var userBandwidth: Int
+  /// Packets for clients that did not keep up.
+  package internal(set) var streamDrops = 0
+  private var datagrams: UDPSocket?
+  /// Where messages to a flow leave, by its path. UDP has the first.
+  private var paths: [UInt32: any DatagramPath] = [:]
+  private var nextPath: UInt32 = firstStreamPath
+  private var listeners: [TCPListener] = []
+  internal var streams: [ObjectIdentifier: TURNStream] = [:]
+  internal var waiting = TURNStreamCensus()
+  /// By slot of the id.
+  private var relays: [TURNRelay?] = []
+  private var relayAddresses: [AddressFamily: (local: IPAddress, announced: IPAddress)] = [:]
+  private var timer: (at: Instant, id: SlabID)?
+  private var clock: SlabID?
+
+  private static let datagramPath: UInt32 = 0
+  private static let firstStreamPath: UInt32 = 1 << 16
+
+  package init(_ configuration: TURNConfiguration, _ shared: TURNShared, in context: LoopContext) {
+    self.configuration = configuration
+    self.shared = shared
+    self.context = context
+    userBandwidth = configuration.limits.userBitrate / 8
+    server = TURNServer(
+      TURNServerConfiguration(configuration), credentials: TURNCredentials(configuration), rules: PeerRules(),
+      nonces: TURNNonces(key: shared.nonceKey), random: .system)
+  }
+
+  // MARK: Listening
+
+  /// UDP and TCP on one port.
+  package func listen(on address: SocketAddress, census: ConnectionCensus) throws(SystemError) -> SocketAddress {
+    let bound = try bind(address, census, attempts: address.port == 0 ? 8 : 1)
+    datagrams?.handler = self
+    paths[Self.datagramPath] = datagrams
+    startClock()
+    return bound
+  }
+
+  /// Where the kernel chooses the port for TCP, somebody else may have it for UDP.
+  private func bind(_ address: SocketAddress, _ census: ConnectionCensus, attempts: Int) throws(SystemError) -> SocketAddress {
+    let listener = try TCPListener(address, in: context, census: census, refusal: Slice()) { [unowned self] in accept($0) }
+    do throws(SystemError) {
+      datagrams = try UDPSocket(listener.address, in: context, sharesPort: true, largest: UDPSocket.maximumDatagram)
+    } catch {
+      listener.close()
+      guard attempts > 1 else { throw error }
+      return try bind(address, census, attempts: attempts - 1)
+    }
+    listeners.append(listener)
+    return listener.address
+  }
+
+  package func listenSecurely(
+    on address: SocketAddress, tls: @escaping () -> TLSContext, census: ConnectionCensus
+  ) throws(SystemError) -> SocketAddress {
+    let listener = try TCPListener(address, tls: tls, in: context, census: census, refusal: Slice()) { [unowned self] in accept($0) }
+    listeners.append(listener)
+    startClock()
+    return listener.address
+  }
+
+  /// Takes over a connection that speaks STUN, from a listener of its own or of another protocol.
+  package func accept(_ connection: TCPConnection) {
+    let stream = TURNStream(connection, path: takePath(), of: self)
+    streams[ObjectIdentifier(stream)] = stream
+    paths[stream.flow.path] = stream
+    guard waiting.add(stream) else { return connection.close() }
+    stream.expectAllocation()
+  }
+
+  private func takePath() -> UInt32 {
+    repeat { nextPath = nextPath == .max ? Self.firstStreamPath : nextPath + 1 } while paths[nextPath] != nil
+    return nextPath
+  }
+
+  internal func remove(_ stream: TURNStream) {
+    waiting.remove(stream)
+    streams[ObjectIdentifier(stream)] = nil
+    paths[stream.flow.path] = nil
+    server.flowDidEnd(stream.flow)
+    settle()
+  }
+
+  /// - Parameters:
+  ///   - addresses: where it listens, for want of configured ones to relay at.
+  ///   - mediaPorts: of this server's WebRTC sockets, which peers of a relay may be.
+  package func start(listeningAt addresses: [IPAddress], mediaPorts: ClosedRange<UInt16>?) {
+    let plan = TURNAddressPlan(configuration, listeningAt: addresses)
+    relayAddresses = plan.relays
+    server.rules = plan.rules(configuration, mediaPorts: mediaPorts)
+  }
+
+  /// Allocations under way stay; what is asked of the server from now on is asked by the new rules.
+  package func reload(_ configuration: TURNConfiguration, listeningAt addresses: [IPAddress], mediaPorts: ClosedRange<UInt16>?) {
+    self.configuration = configuration
+    userBandwidth = configuration.limits.userBitrate / 8
+    server.configuration = TURNServerConfiguration(configuration)
+    server.credentials = TURNCredentials(configuration)
+    shared.quotas.setLimits(configuration.limits)
+    start(listeningAt: addresses, mediaPorts: mediaPorts)
+  }
+
+  /// No new connections and no new allocations; those there may go on.
+  package func drain() {
+    for listener in listeners { listener.close() }
+    listeners = []
+    server.configuration.takesAllocations = false
+    for stream in Array(streams.values) where !stream.isAllocated { stream.connection.closeAfterFlush() }
+  }
+
+  package func close() {
+    drain()
+    server.closeAll()
+    settle()
+    for stream in Array(streams.values) { stream.connection.closeAfterFlush() }
+    if let clock { context.cancel(clock) }
+    datagrams?.flush()
+    datagrams?.close()
+    paths = [:]
+  }
+
+  // MARK: Time
+
+  private func startClock() {
+    guard clock == nil else { return }
+    tick()
+  }
+
+  /// Accounts end by the clock of people, which may be set.
+  private func tick() {
+    let now = context.now
+    server.setTime(unix: context.wallTime.milliseconds / 1000, now: now)
+    shared.reservations.sweep(now: now)
+    clock = context.schedule(after: .seconds(10)) { [weak self] in self?.tick() }
+  }
+
+  private func arm() {
+    guard let deadline = server.deadline, timer.map({ deadline < $0.at }) ?? true else { return }
+    if let timer { context.cancel(timer.id) }
+    timer = (deadline, context.schedule(at: deadline) { [weak self] in self?.fire() })
+  }
+
+  private func fire() {
+    timer = nil
+    server.timeout(now: context.now)
+    settle()
+  }
+
+  // MARK: What the core says
+
+  /// Does what it has to do, until nothing is left.
+  internal func settle() {
+    while let output = server.pollOutput() {
+      switch output {
+      case .transmit(let bytes, let flow): paths[flow.path]?.send(bytes.span.bytes, to: flow.remote)
+      case .open(let request): open(request)
+      case .close(let id): close(id)
+      case .event(let event): tell(event)
+      }
+    }
+    arm()
+  }
+
+  private func open(_ request: TURNRelayRequest) {
+    let now = context.now
+    do throws(TURNRelayRefusal) {
+      let (port, holder) = try bind(request, now: now)
+      let slot = Int(request.id.slot)
+      while relays.count <= slot { relays.append(nil) }
+      relays[slot] = TURNRelay(request.id, port, user: request.user, holder, of: self)
+      let announced = relayAddresses[request.family]?.announced ?? port.address.ip
+      server.relayDidOpen(request.id, at: SocketAddress(ip: announced, port: port.address.port), now: now)
+    } catch { server.relayDidFail(request.id, error.failure, now: now) }
+  }
+
+  private func bind(_ request: TURNRelayRequest, now: Instant) throws(TURNRelayRefusal) -> (UDPPort, TURNQuotas.Holder) {
+    if case .reserved(let token) = request.source {
+      guard let kept = shared.reservations.take(token, user: request.user, now: now) else { throw TURNRelayRefusal(.unavailable) }
+      return kept
+    }
+    guard let ip = relayAddresses[request.family]?.local else { throw TURNRelayRefusal(.noAddress) }
+    let holder = TURNQuotas.Holder(user: request.user, client: request.client)
+    let isPair = if case .pair = request.source { true } else { false }
+    guard shared.quotas.take(isPair ? 2 : 1, for: holder) else { throw TURNRelayRefusal(.quota) }
+    do throws(SystemError) {
+      switch request.source {
+      case .port(let number): return (try port(ip, number), holder)
+      case .pair(let number, let token):
+        let (first, second) = (try port(ip, number), try port(ip, number + 1))
+        shared.reservations.keep(second, for: holder, token: token, now: now)
+        return (first, holder)
+      case .reserved: throw SystemError("reserve a port", code: 0)
+      }
+    } catch {
+      for _ in 0..<(isPair ? 2 : 1) { shared.quotas.giveBack(for: holder) }
+      throw TURNRelayRefusal(error.isPortTaken ? .portTaken : error.isNoAddress ? .noAddress : .unavailable)
+    }
+  }
+
+  private func port(_ ip: IPAddress, _ number: UInt16) throws(SystemError) -> UDPPort {
+    try UDPPort(SocketAddress(ip: ip, port: number), buffer: TURNRelay.buffer, sharedWith: .nobody)
+  }
+
+  private func close(_ id: TURNRelayID) {
+    guard let relay = relay(id) else { return }
+    relays[Int(id.slot)] = nil
+    relay.close()
+  }
+
+  private func relay(_ id: TURNRelayID) -> TURNRelay? {
+    guard Int(id.slot) < relays.count, let relay = relays[Int(id.slot)], relay.id == id else { return nil }
+    return relay
+  }
+
+  // MARK: Packets
+
+  /// One message of a client.
+  package func receive(_ message: RawSpan, from flow: TURNFlow) {
+    let now = context.now
+    if let forward = server.receive(message, from: flow, now: now) { return send(forward, message, now: now) }
+    settle()
+  }
+
+  private func send(_ forward: TURNForward, _ message: RawSpan, now: Instant) {
+    guard let relay = relay(forward.relay), relay.mayPass(forward.data.count, .up, now: now) else { return }
+    relay.socket.forbidFragments(forward.dontFragment)
+    relay.socket.send(message.extracting(forward.data), to: forward.peer)
+  }
+
+  internal func deliver(_ datagram: UnsafeRawBufferPointer, from peer: SocketAddress, at relay: TURNRelay) {
+    let now = context.now
+    guard let delivery = server.deliver(datagram.count, from: peer, at: relay.id, now: now),
+      relay.mayPass(datagram.count, .down, now: now), let path = path(delivery.flow),
+      let slot = path.reserve(delivery.size(of: datagram.count))
+    else { return }
+    delivery.write(datagram, into: slot)
+    path.commit(slot.count, to: delivery.flow.remote)
+  }
+
+  private func path(_ flow: TURNFlow) -> (any DatagramPath)? {
+    flow.path == Self.datagramPath ? datagrams : paths[flow.path]
+  }
+
+  internal func relay(_ id: TURNRelayID, didHear error: ICMPError, about peer: SocketAddress) {
+    server.relayDidHearICMP(id, type: error.type, code: error.code, data: error.data, peer: peer, now: context.now)
+    settle()
+  }
+}
+
+extension TURNListener: UDPSocketHandler {
+  package func socket(_ socket: UDPSocket, didReceive datagram: UnsafeMutableRawBufferPointer, from peer: SocketAddress, ecn: UInt8) {
+    receive(UnsafeRawBufferPointer(datagram).bytes, from: TURNFlow(remote: peer, path: Self.datagramPath, isStream: false))
+  }
+}
+
+/// Why a relay was not opened, on its way to the core.
+private struct TURNRelayRefusal: Error {
+  let failure: TURNRelayFailure
+  init(_ failure: TURNRelayFailure) { self.failure = failure }
+}

@@ -1,0 +1,183 @@
+"""The TURN server with real clients: coturn's turnutils, aioice, Pion, browsers and our own PeerConnection. Assertions are on data that
+came through."""
+import asyncio
+import contextlib
+import re
+import shutil
+import socket
+import subprocess
+
+import aioice
+import pytest
+from conftest import free_port, wait_for
+from test_peer_connection import agent, browsers, connect, make_peer, talk  # noqa: F401
+from turn import PASSWORD, SECRET, USER, martlet_turn
+
+UCLIENT = shutil.which("turnutils_uclient")
+CLIENT = pytest.mark.skipif(not UCLIENT, reason="turnutils_uclient is missing: Scripts/bootstrap --interop")
+TRANSPORTS = {"udp": [], "tcp": ["-t"], "tls": ["-t", "-S"]}
+
+
+@pytest.fixture(scope="module")
+def turn(tmp_path_factory):
+    # The client of coturn chooses channels from all those of RFC 5766.
+    with martlet_turn(tmp_path_factory.mktemp("martlet-turn"), more="  former_channels: true") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def echo():
+    """A peer that sends back what it gets, on IPv4 and IPv6."""
+    with contextlib.ExitStack() as stack:
+        port = free_port()
+        for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            if family == socket.AF_INET6 and not has_ipv6():
+                continue
+            process = subprocess.Popen(["turnutils_peer", "-L", address, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        yield port
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+def uclient(turn, transport, *arguments, messages=20, clients=2):
+    port = turn.tls_port if transport == "tls" else turn.port
+    command = [UCLIENT, *TRANSPORTS[transport], "-u", USER, "-w", PASSWORD, "-p", str(port), "-n", str(messages), "-m", str(clients), "-c",
+               *arguments, turn.host]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    output = result.stdout + result.stderr
+    sent = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)", output)
+    assert sent, output[-2000:]
+    return int(sent[-1][0]), int(sent[-1][1]), output
+
+
+@CLIENT
+@pytest.mark.peer("coturn", "as a client of our TURN server over {transport}")
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("mode", [[], ["-s"]], ids=["channels", "indications"])
+def test_an_echo_comes_back_through_a_relay(turn, echo, transport, mode):
+    sent, received, output = uclient(turn, transport, "-e", "127.0.0.1", "-r", str(echo), *mode)
+    assert sent == received == 40, output[-2000:]
+
+
+@CLIENT
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_two_relays_talk_to_each_other(turn, transport):
+    sent, received, output = uclient(turn, transport, "-y")
+    assert sent == received > 0, output[-2000:]
+
+
+@CLIENT
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+def test_a_client_of_ipv4_reaches_a_peer_of_ipv6(turn, echo, tmp_path):
+    with martlet_turn(tmp_path, more='  former_channels: true\n  addresses: [127.0.0.1, "::1"]') as dual:
+        sent, received, output = uclient(dual, "udp", "-x", "-e", "::1", "-r", str(echo))
+        assert sent == received == 40, output[-2000:]
+        # Both in one allocation.
+        sent, received, output = uclient(dual, "udp", "-Z", "-e", "127.0.0.1", "-r", str(echo))
+        assert sent == received > 0, output[-2000:]
+
+
+@CLIENT
+def test_pairs_of_ports_and_extra_requests(turn, echo):
+    command = [UCLIENT, "-u", USER, "-w", PASSWORD, "-p", str(turn.port), "-n", "10", "-m", "2", "-G", "-e", "127.0.0.1", "-r", str(echo),
+               turn.host]
+    output = subprocess.run(command, capture_output=True, text=True, timeout=100).stdout
+    sent = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)", output)
+    assert sent and sent[-1][0] == sent[-1][1] != "0", output[-2000:]
+
+
+@CLIENT
+def test_credentials_of_a_shared_secret_let_a_client_in(turn, echo):
+    command = [UCLIENT, "-W", SECRET, "-u", "carol", "-p", str(turn.port), "-n", "5", "-c", "-e", "127.0.0.1", "-r", str(echo), turn.host]
+    output = subprocess.run(command, capture_output=True, text=True, timeout=100).stdout
+    assert "tot_send_msgs=5, tot_recv_msgs=5" in output, output[-2000:]
+    assert "user=carol" in turn.log
+
+
+def test_a_stun_client_sees_itself(turn):
+    output = subprocess.run(["turnutils_stunclient", "-p", str(turn.port), "127.0.0.1"], capture_output=True, text=True, timeout=20)
+    assert "UDP reflexive addr: 127.0.0.1" in output.stdout + output.stderr
+
+
+@pytest.mark.peer("aioice", "our TURN server over {transport}")
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_aioice_reaches_a_peer_through_a_relay(turn, echo, transport):
+    class Receiver(asyncio.DatagramProtocol):
+        def __init__(self):
+            self.received = asyncio.get_running_loop().create_future()
+
+        def datagram_received(self, data, address):
+            if not self.received.done():
+                self.received.set_result((data, address))
+
+    async def main():
+        port = turn.tls_port if transport == "tls" else turn.port
+        tls = {"ssl": unverified()} if transport == "tls" else {}
+        relay, protocol = await aioice.turn.create_turn_endpoint(
+            Receiver, server_addr=("127.0.0.1", port), username=USER, password=PASSWORD, transport="udp" if transport == "udp" else "tcp", **tls)
+        relay.sendto(b"through the relay", ("127.0.0.1", echo))
+        data, address = await asyncio.wait_for(protocol.received, 20)
+        relay.close()
+        return data, address
+
+    assert asyncio.run(main()) == (b"through the relay", ("127.0.0.1", echo))
+
+
+def unverified():
+    import ssl
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_our_own_connections_reach_each_other_by_relays_alone(agent, turn, transport):  # noqa: F811
+    configuration = {"iceServers": [turn.server(transport)], "relayOnly": True, "authority": turn.authority}
+    a, b = agent(**configuration), agent(**configuration)
+    a.tell("channel", label="through the relay")
+    connect(a, b)
+    talk(a, b, "through the relay")
+    for each in (a, b):
+        found = each.statistics()
+        assert (found["local"], found["remote"]) == ("relay", "relay")
+
+
+@pytest.mark.peer("kind", "our TURN server over {transport}")
+@pytest.mark.parametrize("kind", ["chromium", "firefox", "pion"])
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_others_reach_us_by_relays_alone(make_peer, turn, kind, transport):  # noqa: F811
+    configuration = {"iceServers": [turn.server(transport)], "relayOnly": True}
+    ours, other = make_peer("martlet", **configuration), make_peer(kind, **configuration)
+    ours.tell("channel", label="chat")
+    connect(ours, other)
+    talk(ours, other, "chat", 60_000)
+    for each in (ours, other):
+        assert each.statistics()["local"] == "relay"
+
+
+# Refusals.
+
+
+def test_a_wrong_password_is_refused_and_told_in_the_log(agent, turn):  # noqa: F811
+    peer = agent(iceServers=[turn.server(password="guessed")], relayOnly=True)
+    peer.tell("channel", label="x")
+    peer.describe("offer")
+    assert "401" in str(peer.wait("candidate error"))
+    wait_for(lambda: "refused Allocate: 401, user ann: wrong password" in turn.log)
+
+
+def test_garbage_and_silence_on_a_stream_end_it_and_nobody_else(turn, echo):
+    with socket.create_connection(("127.0.0.1", turn.port)) as garbage:
+        garbage.sendall(b"GET / HTTP/1.1\r\n\r\n" * 20)
+        garbage.settimeout(20)
+        assert garbage.recv(100) in (b"",)
+    test_a_stun_client_sees_itself(turn)
