@@ -123,16 +123,20 @@ package final class UDPSocket: LoopResident {
   private static let maximumErrors = 64
 
   /// From now on the handler hears of ICMP errors.
-  package func hearErrors() { martlet_udp_hear_errors(descriptor) }
+  package func hearErrors() {
+    hearsErrors = true
+    martlet_udp_hear_errors(descriptor)
+  }
+  private var hearsErrors = false
 
-  /// Datagrams are not cut in pieces on their way, or may be again. Those that wait have left first.
+  /// Whether routers may cut datagrams in pieces, which the system decides until this is called. Those that wait have left first.
   package func forbidFragments(_ isForbidden: Bool) {
     guard isForbidden != forbidsFragments else { return }
-    flush()
+    if forbidsFragments != nil { flush() }
     forbidsFragments = isForbidden
     martlet_udp_forbid_fragments(descriptor, isForbidden ? 1 : 0)
   }
-  private var forbidsFragments = false
+  private var forbidsFragments: Bool?
 
   /// Throws what would keep a socket from being bound there.
   package static func probe(_ address: SocketAddress) throws(SystemError) { _ = try UDPPort(address, buffer: 65_536) }
@@ -248,7 +252,7 @@ package final class UDPSocket: LoopResident {
 
   /// Sends what has gathered. Called at the end of each turn; may be called before.
   package func flush() {
-    var first = 0
+    var (first, retried) = (0, -1)
     while first < runs.count, isOpen {
       let count = min(Int(MARTLET_UDP_BATCH), runs.count - first)
       for index in 0..<count { fillEntry(index, runs[first + index]) }
@@ -257,7 +261,9 @@ package final class UDPSocket: LoopResident {
       let taken = sent > 0 ? Int(sent) : 0
       for run in runs[first..<first + taken] { statistics.sent += run.segments }
       first += taken
-      if taken == 0 { first = skipRefused(first, sent) }
+      guard taken == 0 else { continue }
+      // What is reported may be an error of an earlier datagram, and is by that out of the way.
+      if hearsErrors, retried != first { retried = first } else { first = skipRefused(first, sent) }
     }
     // A burst must not make thousands of sockets large.
     runs.removeAll(keepingCapacity: runs.capacity <= Self.keptRuns)
