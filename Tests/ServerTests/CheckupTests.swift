@@ -37,7 +37,9 @@ import Testing
 
   @Test func `what a STUN server sees is no way in through a symmetric NAT`() {
     let symmetric = NATBehavior(mapped: outside, mapping: .addressAndPortDependent, filtering: .addressAndPortDependent)
-    let asking = { (configuration: inout ServerConfiguration) in configuration.webrtc.addresses = [.stun(host: "stun.example.org", port: 3478)] }
+    let asking = { (configuration: inout ServerConfiguration) in
+      configuration.webrtc.addresses = [.stun(host: "stun.example.org", port: 3478)]
+    }
     #expect(findings(symmetric, interfaces: [home], change: asking).contains { $0.level == .problem && $0.text.contains("forward UDP") })
     let cone = NATBehavior(mapped: outside, mapping: .endpointIndependent, filtering: .addressDependent)
     #expect(!findings(cone, interfaces: [home], change: asking).contains { $0.level == .problem })

@@ -3,10 +3,11 @@ package import MartletPrimitives
 
 /// One end of a DTLS 1.2 association without a socket (RFC 6347, 8827): datagrams in, records and datagrams out.
 ///
-/// It fails closed: data and keys are there only once the peer's certificate has one of the fingerprints that signaling told
-/// (`expect`), whichever of the two comes first. Whoever drives it sends its datagrams only to addresses that ICE has validated,
-/// which takes the place of DTLS's cookies: OpenSSL's stateless listening cannot take a ClientHello that spans datagrams, and
-/// today's do.
+/// Of WebRTC (made with an identity) it fails closed: data and keys are there only once the peer's certificate has one of the
+/// fingerprints that signaling told (`expect`), whichever of the two comes first. Whoever drives it sends its datagrams only to
+/// addresses that ICE has validated, which takes the place of DTLS's cookies: OpenSSL's stateless listening cannot take a ClientHello
+/// that spans datagrams, and today's do. A client and a server of other protocols are made with a TLS context: the client verifies
+/// the server's name and chain, and the server comes from a `DTLSListener`, which has seen a cookie.
 ///
 /// OpenSSL's retransmission timer reads the clock itself. `deadline` tells its remaining time from `now` on, and `timeout` lets it
 /// look again; this is the one clock below the I/O line.
@@ -15,7 +16,7 @@ package final class DTLSEngine {
 
   package enum State: Equatable, Sendable {
     case handshaking
-    /// The handshake is complete; the fingerprint is not known yet.
+    /// The handshake is complete; the fingerprint is not known yet. Only with an identity.
     case unverified
     case connected
     case closed
@@ -23,28 +24,49 @@ package final class DTLSEngine {
   }
 
   package private(set) var state = State.handshaking
-  private let identity: DTLSIdentity
-  private let datagrams = DatagramBIO()
-  private let ssl: OpaquePointer
+  /// An identity, or a TLS context: what `ssl` was made of.
+  private let origin: AnyObject
+  private let verifiesFingerprint: Bool
+  internal let datagrams = DatagramBIO()
+  internal let ssl: OpaquePointer
   private var expected: [CertificateFingerprint] = []
 
   /// Bytes of one datagram: what passes everywhere with room for a TURN channel, below IPv6's 1,280.
   package static let defaultMTU = 1200
 
   /// - Parameter mtu: handshake messages are cut so that no datagram is longer.
-  package init(_ role: Role, _ identity: DTLSIdentity, mtu: Int = defaultMTU) throws(TLSError) {
+  package convenience init(_ role: Role, _ identity: DTLSIdentity, mtu: Int = defaultMTU) throws(TLSError) {
+    try self.init(identity.context, of: identity, role, verifiesFingerprint: true, mtu: mtu)
+  }
+
+  /// A client that verifies its server as TLS does.
+  /// - Parameters:
+  ///   - context: of `TLSContext.datagramClient`.
+  ///   - serverName: the host to ask for and to check the certificate against: a name or an address.
+  package convenience init(client context: TLSContext, serverName: String, mtu: Int = defaultMTU) throws(TLSError) {
+    guard case .client(let verifies) = context.role, let first = context.contexts.first else {
+      throw TLSError(.configuration, "a DTLS client needs the context of one")
+    }
+    try self.init(first, of: context, .client, verifiesFingerprint: false, mtu: mtu)
+    try TLSServerName.expect(serverName, verifies: verifies, of: ssl)
+  }
+
+  internal init(
+    _ context: OpaquePointer, of origin: AnyObject, _ role: Role, verifiesFingerprint: Bool, mtu: Int = defaultMTU
+  ) throws(TLSError) {
     OpenSSLFailure.clear()
-    guard let ssl = SSL_new(identity.context), let bio = datagrams.makeBIO() else {
+    guard let ssl = SSL_new(context), let bio = datagrams.makeBIO() else {
       throw TLSError(.configuration, OpenSSLFailure.take().reason)
     }
-    self.identity = identity
-    self.ssl = ssl
+    (self.origin, self.verifiesFingerprint, self.ssl) = (origin, verifiesFingerprint, ssl)
     SSL_set_bio(ssl, bio, bio)
     // OpenSSL forgets what encryption adds to the last record of a flight: 24 bytes with GCM, 37 with CBC.
     SSL_ctrl(ssl, SSL_CTRL_SET_MTU, min(max(mtu, 256), 16384) - 40, nil)
-    DTLS_set_timer_cb(ssl, Self.nextTimer)
+    setTimer()
     if role == .server { SSL_set_accept_state(ssl) } else { SSL_set_connect_state(ssl) }
   }
+
+  internal func setTimer() { DTLS_set_timer_cb(ssl, Self.nextTimer) }
 
   deinit { SSL_free(ssl) }
 
@@ -83,12 +105,13 @@ package final class DTLSEngine {
     }
   }
 
-  private func handshake() {
+  /// Also takes up what a listener has read.
+  internal func handshake() {
     OpenSSLFailure.clear()
     let result = SSL_do_handshake(ssl)
     if result == 1 {
-      state = .unverified
-      verify()
+      state = verifiesFingerprint ? .unverified : .connected
+      if verifiesFingerprint { verify() }
     } else {
       check(result)
     }
@@ -131,8 +154,15 @@ package final class DTLSEngine {
     switch SSL_get_error(ssl, result) {
     case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE, SSL_ERROR_NONE: return
     case SSL_ERROR_ZERO_RETURN: state = .closed
-    default: state = .failed(TLSError(.failure, OpenSSLFailure.take("the DTLS association failed").reason))
+    default: state = .failed(failure)
     }
+  }
+
+  private var failure: TLSError {
+    let cause = OpenSSLFailure.take("the DTLS association failed")
+    guard cause.code == SSL_R_CERTIFICATE_VERIFY_FAILED else { return TLSError(.failure, cause.reason) }
+    let text = String(cString: X509_verify_cert_error_string(SSL_get_verify_result(ssl)))
+    return TLSError(.untrustedPeer, "the peer's certificate is not accepted: \(text)")
   }
 
   // MARK: Sending

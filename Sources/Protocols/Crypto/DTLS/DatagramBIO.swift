@@ -7,6 +7,8 @@ internal final class DatagramBIO {
   /// Only set while the caller's bytes are borrowed; empty once it was read.
   var input = UnsafeRawBufferPointer(start: nil, count: 0)
   var output = DatagramBatch()
+  /// What a client's cookie may be while a listener looks at its ClientHello: the first is what it is told.
+  var cookies: [[UInt8]] = []
 
   /// A BIO that reads and writes this object, which must outlive it.
   func makeBIO() -> OpaquePointer? {
@@ -16,7 +18,7 @@ internal final class DatagramBIO {
     return bio
   }
 
-  private static func datagrams(_ bio: OpaquePointer?) -> DatagramBIO? {
+  static func datagrams(_ bio: OpaquePointer?) -> DatagramBIO? {
     BIO_get_data(bio).map { Unmanaged<DatagramBIO>.fromOpaque($0).takeUnretainedValue() }
   }
 

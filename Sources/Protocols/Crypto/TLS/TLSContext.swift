@@ -51,6 +51,22 @@ package final class TLSContext: @unchecked Sendable {
     return TLSContext(.client(verifies: verifies), builder.take())
   }
 
+  /// As `server`, for DTLS 1.2.
+  package static func datagramServer(_ identities: [Identity]) throws(TLSError) -> TLSContext {
+    guard !identities.isEmpty else { throw TLSError(.configuration, "a DTLS server needs a certificate") }
+    var builder = Builder(alpn: [], datagrams: true)
+    for identity in identities { try builder.addServer(identity) }
+    return TLSContext(.server, builder.take())
+  }
+
+  /// As `client`, for DTLS 1.2.
+  package static func datagramClient(_ trust: Trust = .system) throws(TLSError) -> TLSContext {
+    var builder = Builder(alpn: [], datagrams: true)
+    try builder.addClient(trust)
+    let verifies = if case .insecure = trust { false } else { true }
+    return TLSContext(.client(verifies: verifies), builder.take())
+  }
+
   private init(_ role: Role, _ parts: ([OpaquePointer], UnsafeMutableBufferPointer<UInt8>?)) {
     self.role = role
     (contexts, alpn) = parts
@@ -101,8 +117,10 @@ package final class TLSContext: @unchecked Sendable {
 private struct Builder: ~Copyable {
   private var contexts: [OpaquePointer] = []
   private let alpn: [UInt8]
+  private let isForDatagrams: Bool
 
-  init(alpn: [String]) {
+  init(alpn: [String], datagrams: Bool = false) {
+    isForDatagrams = datagrams
     self.alpn = alpn.filter { (1...255).contains($0.utf8.count) }.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
   }
 
@@ -125,16 +143,18 @@ private struct Builder: ~Copyable {
     guard let context = SSL_CTX_new(method) else { throw TLSError(.configuration, OpenSSLFailure.take().reason) }
     contexts.append(context)
     // Macros over SSL_CTX_ctrl. Idle connections give their buffers back: 48 → 16 KiB each.
-    SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(TLS1_2_VERSION), nil)
+    SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(isForDatagrams ? DTLS1_2_VERSION : TLS1_2_VERSION), nil)
     SSL_CTX_ctrl(context, SSL_CTRL_MODE, Int(SSL_MODE_RELEASE_BUFFERS), nil)
     SSL_CTX_ctrl(context, SSL_CTRL_SET_SESS_CACHE_MODE, Int(SSL_SESS_CACHE_OFF), nil)
     // SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE: built by a macro Swift cannot read.
     SSL_CTX_set_options(context, 1 << 30 | 1 << 17 | 1 << 22)
+    // And SSL_OP_NO_QUERY_MTU | NO_TICKET: sizes are told, and a ticket would make the last flight longer for nothing.
+    if isForDatagrams { SSL_CTX_set_options(context, 1 << 12 | 1 << 14) }
     return context
   }
 
   mutating func addServer(_ identity: TLSContext.Identity) throws(TLSError) {
-    let context = try add(TLS_server_method())
+    let context = try add(isForDatagrams ? DTLS_server_method() : TLS_server_method())
     SSL_CTX_set_num_tickets(context, 1)
     let chain = PEM.certificates(identity.certificateChainPEM)
     defer { chain.forEach(X509_free) }
@@ -155,7 +175,7 @@ private struct Builder: ~Copyable {
   }
 
   mutating func addClient(_ trust: TLSContext.Trust) throws(TLSError) {
-    let context = try add(TLS_client_method())
+    let context = try add(isForDatagrams ? DTLS_client_method() : TLS_client_method())
     if !alpn.isEmpty { SSL_CTX_set_alpn_protos(context, alpn, UInt32(alpn.count)) }
     switch trust {
     case .insecure:
