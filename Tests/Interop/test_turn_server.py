@@ -84,9 +84,6 @@ def test_a_client_of_ipv4_reaches_a_peer_of_ipv6(turn, echo, tmp_path):
     with martlet_turn(tmp_path, more='  former_channels: true\n  addresses: [127.0.0.1, "::1"]') as dual:
         sent, received, output = uclient(dual, "udp", "-x", "-e", "::1", "-r", str(echo))
         assert sent == received == 20, output[-2000:]
-        # Both in one allocation.
-        sent, received, output = uclient(dual, "udp", "-Z", "-e", "127.0.0.1", "-r", str(echo))
-        assert sent == received > 0, output[-2000:]
 
 
 @CLIENT
@@ -186,7 +183,8 @@ def test_an_allocation_is_listed_counted_and_closed(turn):
     try:
         found = wait_for(lambda: [each for each in turn.api("/turn/allocations?user=ann")["allocations"] if each["packets_sent"] > 5])[0]
         assert found["transport"] == "udp" and found["relayed"][0].startswith("127.0.0.1:") and found["channels"] >= 1
-        assert turn.api("/turn/allocations")["users"] == {"ann": turn.api("/turn/allocations")["total"]}
+        everything = turn.api("/turn/allocations")
+        assert everything["users"]["ann"] > 0 and sum(everything["users"].values()) == everything["total"]
         request = urllib.request.Request(turn.server_process.url(f"/api/v1/turn/allocations/{found['id']}"), method="DELETE")
         assert urllib.request.urlopen(request).status == 204
         wait_for(lambda: found["id"] not in [each["id"] for each in turn.api("/turn/allocations")["allocations"]])

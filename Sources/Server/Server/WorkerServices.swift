@@ -54,6 +54,7 @@ internal final class WorkerServices {
     whip = WHIPEndpoint(admission, webrtc, loops: shared.loops, context.service(HeldExchanges.self))
     turn = TURNListener(configuration.turn, shared.turn, loops: shared.loops, in: context)
     context.register(turn)
+    turn.allocationDidChange = { [notifier] in notifier.notify($0, $1) }
     channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
     socketIO = SocketIOServices(shared, hub: messages, access: access, in: context)
     files = FilesEndpoint(shared.files, hub: messages, access: access, in: context)

@@ -14,6 +14,8 @@ package final class TURNListener {
   package let shared: TURNShared
   package let context: LoopContext
   package internal(set) var server: TURNServer
+  /// Hears of allocations that began (no end) or ended.
+  package var allocationDidChange: ((TURNAllocationReport, TURNAllocationEnd?) -> Void)?
   /// Refusals are told in the log, but not each of a flood.
   internal var refusalLog = LogThrottle()
   internal var userBandwidth: Int

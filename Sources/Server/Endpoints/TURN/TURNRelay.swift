@@ -23,6 +23,7 @@ internal final class TURNRelay: UDPSocketHandler {
     socket = UDPSocket(port, in: listener.context, largest: UDPSocket.maximumDatagram)
     socket.handler = self
     socket.hearErrors()
+    socket.becomeNeighbour()
   }
 
   internal func close() {
