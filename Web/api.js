@@ -49,7 +49,9 @@ export const api = {
   clients: async () => (await request("GET", "/clients")).clients,
   webrtc: () => request("GET", "/webrtc"),
   channels: () => request("GET", "/channels"),
+  relays: () => request("GET", "/turn/allocations"),
   stop: (path) => request("DELETE", `/streams/${encodePath(path)}`),
+  closeRelay: (id) => request("DELETE", `/turn/allocations/${encodeURIComponent(id)}`),
   kick: (id) => request("DELETE", `/clients/${encodeURIComponent(id)}`),
 };
 

@@ -3,6 +3,7 @@ import { api, token } from "/api.js";
 import { el, reconcile, setText } from "/dom.js";
 import { count, duration } from "/format.js";
 import { placeOf, showPublishHints } from "/hints.js";
+import { RelaySection } from "/relays.js";
 import { FailedSessions } from "/sessions.js";
 import { StreamCard } from "/streams.js";
 
@@ -10,6 +11,7 @@ const PERIOD = 2000;
 const $ = (id) => document.getElementById(id);
 const cards = new Map();
 const failed = new FailedSessions($("failed"));
+const relays = new RelaySection($("relays"), (error) => say(error.message));
 let place = null;
 let timer = null;
 let isAsking = false;
@@ -19,12 +21,14 @@ async function poll() {
   if (isAsking) return;
   isAsking = true;
   try {
-    const [server, streams, clients, webrtc] = await Promise.all([api.server(), api.streams(), api.clients(), api.webrtc()]);
+    const [server, streams, clients, webrtc, allocations] =
+      await Promise.all([api.server(), api.streams(), api.clients(), api.webrtc(), api.relays()]);
     $("access").hidden = true;
     say("");
     showServer(server);
     showStreams(streams, clients, webrtc.sessions);
     failed.update(webrtc.failed);
+    relays.update(allocations);
   } catch (error) {
     fail(error);
   } finally {

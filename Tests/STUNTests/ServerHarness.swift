@@ -20,7 +20,7 @@ final class ServerHarness {
   var algorithm: PasswordAlgorithm?
   var hidesName = false
   private var transactions: UInt64 = 0
-  private var lastRequest: [UInt8] = []
+  private(set) var lastRequest: [UInt8] = []
   /// What it got last.
   var lastBytes: [UInt8] = []
   // The driver.
@@ -31,6 +31,8 @@ final class ServerHarness {
   private(set) var opened: [TURNRelayRequest] = []
   private(set) var closed: [TURNRelayID] = []
   private(set) var ends: [TURNAllocationEnd] = []
+  private var connecting: UInt32?
+  private(set) var disconnected: [UInt32] = []
   private var kept: [UInt64: UInt16] = [:]
   private var relays: [TURNRelayID] = []
 
@@ -64,12 +66,7 @@ final class ServerHarness {
   /// With credentials, as soon as a challenge has told the nonce.
   func ask(_ method: STUNMethod, _ attributes: [STUNAttribute], authenticated: Bool = true) throws -> STUNMessage {
     if authenticated, nonce == nil { nonce = try ask(method, [.requestedTransport(17)], authenticated: false).nonce }
-    transactions += 1
-    let message = STUNMessage(.request, method, TransactionID(high: 7, low: transactions), attributes + (authenticated ? credentials : []))
-    let key = STUNKey.longTerm(username: user, realm: "martlet", password: password, algorithm ?? .md5)
-    lastRequest = message.encoded(key: authenticated ? key : nil, integrity: algorithm == nil ? .sha1 : .sha256, fingerprint: false)
-    lastBytes = []
-    _ = send(lastRequest)
+    let message = request(method, attributes, authenticated: authenticated)
     let bytes = lastBytes
     let answer = try ReceivedSTUNMessage(parsing: bytes.span.bytes)
     #expect(answer.message.transaction == message.transaction && answer.message.method == method)
@@ -79,6 +76,18 @@ final class ServerHarness {
     }
     return answer.message
   }
+
+  /// Sends it, and leaves what comes back in `lastBytes`.
+  @discardableResult private func request(_ method: STUNMethod, _ attributes: [STUNAttribute], authenticated: Bool = true) -> STUNMessage {
+    transactions += 1
+    let message = STUNMessage(.request, method, TransactionID(high: 7, low: transactions), attributes + (authenticated ? credentials : []))
+    lastRequest = message.encoded(key: authenticated ? key : nil, integrity: algorithm == nil ? .sha1 : .sha256, fingerprint: false)
+    lastBytes = []
+    _ = send(lastRequest)
+    return message
+  }
+
+  private var key: STUNKey? { STUNKey.longTerm(username: user, realm: "martlet", password: password, algorithm ?? .md5) }
 
   func repeatLast() -> STUNMessage? {
     lastBytes = []
@@ -125,6 +134,37 @@ final class ServerHarness {
     settle()
   }
 
+  // TCP to peers.
+
+  /// What the driver was told to call a connection to this peer.
+  func connect(to peer: SocketAddress) -> UInt32? {
+    connecting = nil
+    request(.connect, [.xorPeerAddress(peer)])
+    return connecting
+  }
+
+  func connectionDidOpen(_ id: UInt32) {
+    server.connectionDidOpen(id, now: now)
+    settle()
+  }
+
+  func connectionDidClose(_ id: UInt32) {
+    server.connectionDidClose(id, now: now)
+    settle()
+  }
+
+  func peerDidConnect(_ peer: SocketAddress) -> UInt32? {
+    guard let id = relays.first else { return nil }
+    let connection = server.peerDidConnect(peer, to: id, now: now)
+    settle()
+    return connection
+  }
+
+  var lastMessage: STUNMessage? {
+    let bytes = lastBytes
+    return try? ReceivedSTUNMessage(parsing: bytes.span.bytes).message
+  }
+
   private func settle() {
     while let output = server.pollOutput() {
       switch output {
@@ -135,6 +175,9 @@ final class ServerHarness {
       case .close(let id):
         closed.append(id)
         relays.removeAll { $0 == id }
+      case .connect(let id, _, _): connecting = id
+      case .disconnect(let id): disconnected.append(id)
+      case .bind(let bind): server.answer(bind, isGranted: server.claimConnection(bind.id, username: bind.username), now: now)
       case .event(.ended(_, let reason)): ends.append(reason)
       case .event: break
       }
@@ -162,6 +205,10 @@ final class ServerHarness {
 
 extension STUNMessage {
   var relayedAddresses: [SocketAddress] { attributes.compactMap { if case .xorRelayedAddress(let address) = $0 { address } else { nil } } }
+  var connectionID: UInt32? {
+    for case .connectionID(let id) in attributes { return id }
+    return nil
+  }
   var reservationToken: UInt64? {
     for case .reservationToken(let token) in attributes { return token }
     return nil

@@ -39,6 +39,7 @@ package final class PeerSocket: UDPSocketHandler {
     self.neighbours = neighbours
     self.context = context
     socket.handler = self
+    socket.becomeNeighbour()
     neighbours?.socket = self
   }
 

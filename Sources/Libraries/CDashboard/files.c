@@ -95,6 +95,9 @@ static const unsigned char peer_stats_js[] = {
 static const unsigned char figures_js[] = {
 #embed "../../../Web/figures.js"
 };
+static const unsigned char relays_js[] = {
+#embed "../../../Web/relays.js"
+};
 static const unsigned char sessions_js[] = {
 #embed "../../../Web/sessions.js"
 };
@@ -132,6 +135,7 @@ static const martlet_web_file files[] = {
     {"whip.js", whip_js, sizeof whip_js},
     {"peer-stats.js", peer_stats_js, sizeof peer_stats_js},
     {"figures.js", figures_js, sizeof figures_js},
+    {"relays.js", relays_js, sizeof relays_js},
     {"sessions.js", sessions_js, sizeof sessions_js},
     {0, 0, 0},
 };

@@ -43,6 +43,17 @@ int martlet_tcp_connect(const struct sockaddr *address, socklen_t length) {
   return fd;
 }
 
+int martlet_tcp_connect_from(const struct sockaddr *local, socklen_t local_length, const struct sockaddr *address, socklen_t length) {
+  int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (bind(fd, local, local_length) < 0 || (connect(fd, address, length) < 0 && errno != EINPROGRESS)) return fail(fd);
+  return fd;
+}
+
 int martlet_tcp_accept(int listener, struct sockaddr_storage *peer) {
   socklen_t length = sizeof *peer;
   int fd;

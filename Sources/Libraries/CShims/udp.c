@@ -149,7 +149,7 @@ int martlet_udp_take_error(int fd, struct martlet_udp_error *error) {
 }
 
 void martlet_udp_forbid_fragments(int fd, int forbid) {
-  int v4 = forbid ? IP_PMTUDISC_PROBE : IP_PMTUDISC_WANT, v6 = forbid ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_WANT;
+  int v4 = forbid ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT, v6 = forbid ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_DONT;
   setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v4, sizeof v4);
   setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6, sizeof v6);
 }

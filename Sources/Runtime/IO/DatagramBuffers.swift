@@ -16,6 +16,7 @@ internal final class DatagramBuffers {
   internal let outgoing = DatagramBuffers.entries(Int(MARTLET_UDP_BATCH))
   /// Bytes of the slab that wait to be sent.
   internal private(set) var used = 0
+  internal var neighbours = DatagramNeighbours()
   private var waiting: [UDPSocket] = []
   private unowned let context: LoopContext
 
@@ -46,6 +47,18 @@ internal final class DatagramBuffers {
   internal func add(_ socket: UDPSocket) {
     if waiting.isEmpty { context.atEndOfTurn { [weak self] in self?.flush() } }
     waiting.append(socket)
+  }
+
+  /// For another socket of the loop, which hears it when the turn ends.
+  /// - Returns: false when it is lost.
+  internal func handOver(_ datagram: UnsafeRawBufferPointer, from source: SocketAddress, to target: UDPSocket) -> Bool {
+    if neighbours.isEmpty {
+      context.atEndOfTurn { [weak self] in
+        var delivery = self?.neighbours.take()
+        delivery?.deliver()
+      }
+    }
+    return neighbours.append(datagram, from: source, to: target)
   }
 
   /// Sends what all sockets have gathered.

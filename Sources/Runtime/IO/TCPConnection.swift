@@ -101,12 +101,18 @@ package final class TCPConnection: OutputSink, LoopResident {
   }
 
   /// Begins to connect; the handler hears `connectionDidOpen` or `connectionDidClose`.
-  /// - Parameter secure: TLS, with the name that the server's certificate must have.
+  /// - Parameters:
+  ///   - local: where from; a listener may be there too. The system chooses when it is `nil`.
+  ///   - secure: TLS, with the name that the server's certificate must have.
   package init(
-    connectingTo remote: SocketAddress, secure: SecureLayer? = nil, in context: LoopContext, handler: any TCPConnectionHandler
+    connectingTo remote: SocketAddress, from local: SocketAddress? = nil, secure: SecureLayer? = nil, in context: LoopContext,
+    handler: any TCPConnectionHandler
   ) throws(SystemError) {
     self.secure = secure
-    let descriptor = remote.withSockaddr { martlet_tcp_connect($0, $1) }
+    let descriptor = remote.withSockaddr { remote, length in
+      guard let local else { return martlet_tcp_connect(remote, length) }
+      return local.withSockaddr { martlet_tcp_connect_from($0, $1, remote, length) }
+    }
     guard descriptor >= 0 else { throw SystemError("connect to \(remote)", code: -descriptor) }
     self.descriptor = descriptor
     self.remote = remote

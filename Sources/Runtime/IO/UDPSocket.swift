@@ -45,6 +45,8 @@ package final class UDPSocket: LoopResident {
     /// Datagrams that the kernel did not take.
     package internal(set) var dropped = 0
     package internal(set) var sendCalls = 0
+    /// To other sockets of the loop.
+    package internal(set) var handedOver = 0
   }
 
   private struct Run {
@@ -69,6 +71,7 @@ package final class UDPSocket: LoopResident {
   private var isOpen = true
   private let isDualStack: Bool
   private let largest: Int
+  private var neighbourAddresses: [SocketAddress] = []
 
   /// - Parameters:
   ///   - buffer: bytes that the kernel may hold in each direction.
@@ -123,16 +126,20 @@ package final class UDPSocket: LoopResident {
   private static let maximumErrors = 64
 
   /// From now on the handler hears of ICMP errors.
-  package func hearErrors() { martlet_udp_hear_errors(descriptor) }
+  package func hearErrors() {
+    hearsErrors = true
+    martlet_udp_hear_errors(descriptor)
+  }
+  private var hearsErrors = false
 
-  /// Datagrams are not cut in pieces on their way, or may be again. Those that wait have left first.
+  /// Whether routers may cut datagrams in pieces, which the system decides until this is called. Those that wait have left first.
   package func forbidFragments(_ isForbidden: Bool) {
     guard isForbidden != forbidsFragments else { return }
-    flush()
+    if forbidsFragments != nil { flush() }
     forbidsFragments = isForbidden
     martlet_udp_forbid_fragments(descriptor, isForbidden ? 1 : 0)
   }
-  private var forbidsFragments = false
+  private var forbidsFragments: Bool?
 
   /// Throws what would keep a socket from being bound there.
   package static func probe(_ address: SocketAddress) throws(SystemError) { _ = try UDPPort(address, buffer: 65_536) }
@@ -165,6 +172,7 @@ package final class UDPSocket: LoopResident {
   package func close() {
     guard isOpen else { return }
     isOpen = false
+    for address in neighbourAddresses { buffers.neighbours.remove(self, at: address) }
     uv_poll_stop(poll.pointer)
     poll.close()
     Glibc.close(descriptor)
@@ -222,9 +230,41 @@ package final class UDPSocket: LoopResident {
   /// Sends the first `size` bytes of what `reserve` answered last; they leave at the end of the turn.
   package func commit(_ size: Int, to peer: SocketAddress) {
     guard isOpen, size > 0, buffers.used + size <= buffers.slab.count else { return }
+    if let target = buffers.neighbours.target(at: peer) { return handOver(size, to: target) }
     if runs.isEmpty { buffers.add(self) }
     add(peer, size)
     buffers.commit(size)
+  }
+
+  // MARK: Neighbours
+
+  /// Lets other sockets of this loop that do the same send to it directly.
+  package func becomeNeighbour() {
+    guard neighbourAddresses.isEmpty else { return }
+    let isAny = local.ip == .anyV4 || local.ip == .anyV6
+    let own = isAny ? NetworkInterfaces.addresses(v6: isDualStack) : [local.ip]
+    neighbourAddresses = own.map { SocketAddress(ip: $0, port: local.port) }
+    for address in neighbourAddresses { buffers.neighbours.add(self, at: address) }
+  }
+
+  /// What was reserved last is for a socket of this loop. As the kernel would, it says that it comes from the address it goes to,
+  /// where this socket has all addresses.
+  private func handOver(_ size: Int, to target: UDPSocket) {
+    let datagram = UnsafeRawBufferPointer(rebasing: buffers.slab[buffers.used..<buffers.used + size])
+    let source = local.ip == .anyV4 || local.ip == .anyV6 ? SocketAddress(ip: target.neighbourIP, port: local.port) : local
+    if buffers.handOver(datagram, from: source, to: target) { statistics.handedOver += 1 } else { statistics.dropped += 1 }
+  }
+
+  private var neighbourIP: IPAddress { neighbourAddresses.first?.ip ?? local.ip }
+
+  internal func receive(_ datagram: UnsafeMutableRawBufferPointer, fromNeighbour source: SocketAddress) {
+    guard isOpen else { return }
+    statistics.received += 1
+    handler?.socket(self, didReceive: datagram, from: source, ecn: 0)
+  }
+
+  internal func didReceiveFromNeighbours() {
+    if isOpen { handler?.socketDidReceiveBatch(self) }
   }
 
   package func send(_ bytes: RawSpan, to peer: SocketAddress) {
@@ -248,7 +288,7 @@ package final class UDPSocket: LoopResident {
 
   /// Sends what has gathered. Called at the end of each turn; may be called before.
   package func flush() {
-    var first = 0
+    var (first, retried) = (0, -1)
     while first < runs.count, isOpen {
       let count = min(Int(MARTLET_UDP_BATCH), runs.count - first)
       for index in 0..<count { fillEntry(index, runs[first + index]) }
@@ -257,7 +297,9 @@ package final class UDPSocket: LoopResident {
       let taken = sent > 0 ? Int(sent) : 0
       for run in runs[first..<first + taken] { statistics.sent += run.segments }
       first += taken
-      if taken == 0 { first = skipRefused(first, sent) }
+      guard taken == 0 else { continue }
+      // What is reported may be an error of an earlier datagram, and is by that out of the way.
+      if hearsErrors, retried != first { retried = first } else { first = skipRefused(first, sent) }
     }
     // A burst must not make thousands of sockets large.
     runs.removeAll(keepingCapacity: runs.capacity <= Self.keptRuns)

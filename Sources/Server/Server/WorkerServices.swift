@@ -52,8 +52,9 @@ internal final class WorkerServices {
     webrtc = WebRTCListener(configuration.webrtc, identity: shared.identity, mesh: shared.peerMesh, in: context)
     context.register(webrtc)
     whip = WHIPEndpoint(admission, webrtc, loops: shared.loops, context.service(HeldExchanges.self))
-    turn = TURNListener(configuration.turn, shared.turn, in: context)
+    turn = TURNListener(configuration.turn, shared.turn, loops: shared.loops, in: context)
     context.register(turn)
+    turn.allocationDidChange = { [notifier] in notifier.notify($0, $1) }
     channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
     socketIO = SocketIOServices(shared, hub: messages, access: access, in: context)
     files = FilesEndpoint(shared.files, hub: messages, access: access, in: context)
@@ -133,14 +134,14 @@ internal final class WorkerServices {
 
   internal func metrics(in context: LoopContext) -> [Metric] {
     MediaCollector.collect(hub) + MessageCollector.collect(messages) + socketIO.metrics + NetworkCollector.collect(context)
-      + HTTPCollector.collect(http.responses) + WebRTCCollector.collect(webrtc)
+      + HTTPCollector.collect(http.responses) + WebRTCCollector.collect(webrtc) + TURNCollector.collect(turn)
       + AccessCollector.collect(access, notifier)
   }
 
   /// Closes what a user has open on this worker, of any protocol.
   internal func kick(user: String) -> Int {
     hub.kick(.administrator) { $0.user == user } + messages.kick(.administrator) { $0.user == user }
-      + files.kick { name, _ in name == user }
+      + files.kick { name, _ in name == user } + turn.closeAllocations(of: user)
   }
 
   /// No new connections; those there may finish.

@@ -3,7 +3,7 @@ import MartletSTUN
 
 /// STUN messages, and the two kinds of message on a stream from a TURN server.
 extension FuzzEntry {
-  static let stun = [stunMessage, turnStream, turnClient, turnCredentials]
+  static let stun = [stunMessage, turnStream, turnClient, turnServer, turnCredentials]
 
   private static let transaction = TransactionID(high: 0xB7E7_A701, low: 0xBC34_D686_FA87_DFAE)
   private static let key = STUNKey.shortTerm(password: "VOkJxbRl1RmTxUk/WvJxBt")
@@ -77,6 +77,44 @@ extension FuzzEntry {
 
   private static let turnStream = FuzzEntry("turn-stream", seeds: [streamSeed]) { bytes in
     require(messages([bytes[...]]) == messages(pieces(bytes)), "messages that depend on how the bytes were cut")
+  }
+
+  /// Messages of a client, one behind the other as on a stream; nothing in them is authentic.
+  private static let turnServer = FuzzEntry(
+    "turn-server",
+    seeds: [
+      streamSeed,
+      STUNMessage(.request, .binding, transaction).encoded(),
+      STUNMessage(.request, .allocate, transaction, [.requestedTransport(17), .evenPort(reserveNext: true), .lifetime(1)]).encoded(),
+      STUNMessage(
+        .request, .refresh, transaction,
+        [.username("u"), .realm("r"), .nonce("n"), .passwordAlgorithms([.sha256, .md5]), .passwordAlgorithm(.sha256)]
+      ).encoded(key: key, integrity: .sha256),
+      STUNMessage(.indication, .send, transaction, [.xorPeerAddress(peer), .data([1]), .dontFragment]).encoded(fingerprint: false),
+      [0, 1, 0, 0] + Array(1...16),
+    ]
+  ) { bytes in
+    var configuration = TURNServerConfiguration()
+    configuration.answersClassic = true
+    var server = TURNServer(
+      configuration, credentials: TURNCredentials(realm: "r", users: ["u": "p"]), rules: PeerRules(), nonces: TURNNonces(key: [1]),
+      random: RandomSource(seed: 1))
+    let flow = TURNFlow(remote: peer, path: 0, isStream: false)
+    var rest = bytes.span.bytes
+    while rest.byteCount > 0 {
+      let count = min(rest.byteCount, (try? TURNStreamReader.frame(rest, STUNLimits()))?.padded ?? rest.byteCount)
+      let message = rest.extracting(0..<max(1, count))
+      let forward = server.receive(message, from: flow, now: .zero)
+      require(forward == nil, "a packet for a peer without an allocation")
+      while let output = server.pollOutput() {
+        guard case .transmit(let answer, let to) = output else { continue }
+        require(to == flow, "an answer to somebody else")
+        require(answer.count + 28 <= 3 * (message.byteCount + 28), "\(answer.count) bytes in answer to \(message.byteCount)")
+      }
+      rest = rest.extracting(max(1, count)..<rest.byteCount)
+    }
+    let count = server.allocationCount
+    require(count == 0, "an allocation without credentials")
   }
 
   private static let turnClient = FuzzEntry("turn-client", seeds: [streamSeed]) { bytes in

@@ -13,6 +13,8 @@ int martlet_tcp_probe(const struct sockaddr *address, socklen_t length);
 
 // Starts a non-blocking connect; the descriptor becomes writable when it is decided.
 int martlet_tcp_connect(const struct sockaddr *address, socklen_t length);
+// The same from an address of this machine, where a listener of martlet_tcp_listen may be too.
+int martlet_tcp_connect_from(const struct sockaddr *local, socklen_t local_length, const struct sockaddr *address, socklen_t length);
 
 // Accepts one connection, non-blocking and close-on-exec, with TCP_NODELAY set.
 int martlet_tcp_accept(int listener, struct sockaddr_storage *peer);
@@ -91,7 +93,7 @@ struct martlet_udp_error {
 void martlet_udp_hear_errors(int fd);
 // Takes one: 1, or 0 when none from ICMP is left at the front.
 int martlet_udp_take_error(int fd, struct martlet_udp_error *error);
-// Sets the don't-fragment bit on what is sent, or leaves it to the kernel again.
+// Sets the don't-fragment bit on what is sent, or clears it.
 void martlet_udp_forbid_fragments(int fd, int forbid);
 
 // ── Extended attributes of files ──

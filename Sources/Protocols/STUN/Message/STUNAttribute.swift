@@ -94,6 +94,9 @@ package struct STUNErrorCode: Equatable, Sendable {
   package static let wrongCredentials = 441
   package static let transportNotSupported = 442
   package static let familyMismatch = 443
+  /// RFC 6062 §6.3.
+  package static let connectionAlreadyExists = 446
+  package static let connectionFailed = 447
   package static let quotaReached = 486
   package static let roleConflict = 487
   package static let serverError = 500

@@ -38,5 +38,6 @@ extension STUNMessage {
   var additionalAddressFamily: AddressFamily? { first { if case .additionalAddressFamily(let family) = $0 { family } else { nil } } }
   var userhash: Slice? { first { if case .userhash(let hash) = $0 { hash } else { nil } } }
   var passwordAlgorithm: PasswordAlgorithm? { first { if case .passwordAlgorithm(let algorithm) = $0 { algorithm } else { nil } } }
+  var connectionID: UInt32? { first { if case .connectionID(let id) = $0 { id } else { nil } } }
   var xorPeerAddresses: [SocketAddress] { attributes.compactMap { if case .xorPeerAddress(let address) = $0 { address } else { nil } } }
 }

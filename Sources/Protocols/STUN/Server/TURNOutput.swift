@@ -8,6 +8,12 @@ package enum TURNOutput: Sendable {
   case open(TURNRelayRequest)
   /// Close it; nothing will be heard of it again.
   case close(TURNRelayID)
+  /// Connect to a peer, from the relay's address, and say `connectionDidOpen` or `connectionDidClose`.
+  case connect(UInt32, from: TURNRelayID, to: SocketAddress)
+  /// Close that connection.
+  case disconnect(UInt32)
+  /// Ask the worker that has the connection to `claimConnection`, then `answer` here.
+  case bind(TURNConnectionBind)
   case event(TURNServerEvent)
 }
 

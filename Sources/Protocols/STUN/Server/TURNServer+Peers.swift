@@ -22,8 +22,7 @@ extension TURNServer {
     if allocation.channel(number, now: now).map(isOther) == true || allocation.channel(to: peer, now: now).map(isOther) == true {
       throw TURNRefusal(STUNErrorCode.badRequest, reason: "the channel or the peer is bound otherwise")
     }
-    try admit(peer.ip, allocation)
-    if case .denied(let reason) = rules.verdict(of: peer) { throw TURNRefusal(STUNErrorCode.forbidden, detail: "peer \(peer): \(reason)") }
+    try admit(peer, allocation)
     let limits = configuration.limits
     guard allocation.hasRoom(for: [peer.ip], limit: limits.permissions, now: now),
       allocation.bind(number, to: peer, until: now + Self.channelLifetime, limit: limits.channels, now: now)
@@ -34,6 +33,14 @@ extension TURNServer {
 
   private mutating func permit(_ ip: IPAddress, _ allocation: TURNAllocation, now: Instant) {
     _ = allocation.permit(ip, until: now + Self.permissionLifetime, limit: configuration.limits.permissions, now: now)
+  }
+
+  /// At this port too, which matters at the server's own addresses.
+  func admit(_ peer: SocketAddress, _ allocation: TURNAllocation) throws(TURNRefusal) {
+    try admit(peer.ip, allocation)
+    if case .denied(let reason) = rules.verdict(of: peer) {
+      throw TURNRefusal(STUNErrorCode.forbidden, detail: "peer \(peer): \(reason)")
+    }
   }
 
   private func admit(_ peer: IPAddress, _ allocation: TURNAllocation) throws(TURNRefusal) {

@@ -47,6 +47,7 @@ extension TURNServer {
     _ request: TURNRequest, _ account: TURNAccount, _ key: AuthenticKey, now: Instant
   ) throws(TURNRefusal) {
     if request.message.method == .allocate { return try allocate(request, account, key, now: now) }
+    if request.message.method == .connectionBind { return try bindConnection(request, account) }
     guard let allocation = allocations[request.flow], case .open = allocation.state else {
       throw TURNRefusal(STUNErrorCode.allocationMismatch)
     }
@@ -56,7 +57,7 @@ extension TURNServer {
     case .refresh: try refresh(allocation, request, account, now: now)
     case .createPermission: try createPermission(allocation, request, now: now)
     case .channelBind: try bindChannel(allocation, request, now: now)
-    default: throw TURNRefusal(STUNErrorCode.badRequest)
+    default: try connect(allocation, request, now: now)
     }
   }
 

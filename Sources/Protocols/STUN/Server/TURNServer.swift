@@ -34,6 +34,9 @@ package struct TURNServer: ~Copyable {
   var allocations: [TURNFlow: TURNAllocation] = [:]
   var relays = Slab<TURNAllocation>()
   var deadlines = TimerTable<TURNRelayID>()
+  /// Of TCP relays to peers.
+  var connections: [UInt32: TURNPeerConnection] = [:]
+  var connectionDeadlines = TimerTable<UInt32>()
   var refusals: RefusalMeter
   var lastEnded: (id: TURNRelayID, allocation: TURNAllocation)?
   private var outputs = Deque<TURNOutput>()
@@ -67,10 +70,16 @@ package struct TURNServer: ~Copyable {
   // MARK: Time
 
   /// When to call `timeout`.
-  package var deadline: Instant? { deadlines.deadline }
+  package var deadline: Instant? {
+    guard let first = deadlines.deadline, let second = connectionDeadlines.deadline else {
+      return deadlines.deadline ?? connectionDeadlines.deadline
+    }
+    return min(first, second)
+  }
 
   /// Ends what was not refreshed. Permissions and channels are looked at when they are used.
   package mutating func timeout(now: Instant) {
+    expireConnections(now: now)
     while let id = deadlines.popDue(now: now) {
       guard let allocation = relays[id] else { continue }
       if allocation.expires <= now { end(allocation, .expired) } else { _ = deadlines.schedule(at: allocation.expires, id) }
@@ -97,6 +106,7 @@ package struct TURNServer: ~Copyable {
 
   mutating func end(_ allocation: TURNAllocation, _ reason: TURNAllocationEnd) {
     allocations[allocation.flow] = nil
+    if allocation.transport == .tcp { endConnections(of: allocation) }
     for relay in allocation.relays { close(relay) }
     guard case .open = allocation.state, let first = allocation.relays.first else { return }
     statistics.usage.add(allocation.usage)

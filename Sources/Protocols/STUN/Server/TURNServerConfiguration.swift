@@ -15,6 +15,8 @@ package struct TURNServerConfiguration: Sendable {
   package var relaysTCP = true
   /// The numbers that clients may bind: those of RFC 8656, or of RFC 5766 too.
   package var channels = ChannelData.channels
+  /// Of several that share a port: 0 to 255, said in the numbers of connections.
+  package var worker: UInt8 = 0
   /// Answers Bindings without the magic cookie as RFC 3489 had it.
   package var answersClassic = false
   /// Of an allocation whose client asks for less or nothing (RFC 8656 §7.2).
@@ -26,6 +28,8 @@ package struct TURNServerConfiguration: Sendable {
     /// Of one allocation: a permission is 32 bytes, a channel 40.
     package var permissions = 64
     package var channels = 64
+    /// Connections to peers of one TCP allocation.
+    package var connections = 32
     /// Bytes a second of one allocation in each direction, a burst of a second included; 0 is no limit.
     package var bandwidth = 3_125_000
     /// Refusals that one address (one /64 of IPv6) gets a second before it has shown that it knows a password, and at once.

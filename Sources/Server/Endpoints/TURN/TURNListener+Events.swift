@@ -8,9 +8,11 @@ extension TURNListener {
     switch event {
     case .allocated(let id):
       guard let report = server.report(id) else { return }
+      allocationDidChange?(self.report(of: report, now: context.now), nil)
       context.log(.info, "turn", "allocated \(list(report.relayed))", ["peer": "\(report.flow.remote)", "user": report.user])
     case .ended(let id, let reason):
       guard let report = server.report(id) else { return }
+      allocationDidChange?(self.report(of: report, now: context.now), reason)
       let usage = report.usage
       context.log(
         .info, "turn",

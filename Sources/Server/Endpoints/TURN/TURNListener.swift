@@ -14,9 +14,13 @@ package final class TURNListener {
   package let shared: TURNShared
   package let context: LoopContext
   package internal(set) var server: TURNServer
+  /// Hears of allocations that began (no end) or ended.
+  package var allocationDidChange: ((TURNAllocationReport, TURNAllocationEnd?) -> Void)?
   /// Refusals are told in the log, but not each of a flood.
   internal var refusalLog = LogThrottle()
   internal var userBandwidth: Int
+  /// Packets beyond what all allocations of a user may send.
+  package private(set) var overUserRate = 0
   /// Packets for clients that did not keep up.
   package internal(set) var streamDrops = 0
   private var datagrams: UDPSocket?
@@ -26,6 +30,14 @@ package final class TURNListener {
   private var listeners: [TCPListener] = []
   internal var streams: [ObjectIdentifier: TURNStream] = [:]
   internal var waiting = TURNStreamCensus()
+  // TCP relays: their listeners, connections that wait for a client, those that another worker has taken, and those joined here.
+  internal let loops: [EventLoop]
+  internal private(set) var streamRelays: [TURNRelayID: TURNStreamRelay] = [:]
+  internal var links: [UInt32: TURNPeerLink] = [:]
+  internal var handedOver: [UInt32: Int] = [:]
+  internal var pipes: [UInt32: TURNPipe] = [:]
+  package internal(set) var pipeBytesSent = 0, pipeBytesReceived = 0
+  private var census: ConnectionCensus?
   /// By slot of the id.
   private var relays: [TURNRelay?] = []
   private var relayAddresses: [AddressFamily: (local: IPAddress, announced: IPAddress)] = [:]
@@ -35,15 +47,21 @@ package final class TURNListener {
   private static let datagramPath: UInt32 = 0
   private static let firstStreamPath: UInt32 = 1 << 16
 
-  package init(_ configuration: TURNConfiguration, _ shared: TURNShared, in context: LoopContext) {
+  /// - Parameter loops: of all workers, by their index.
+  package init(_ configuration: TURNConfiguration, _ shared: TURNShared, loops: [EventLoop], in context: LoopContext) {
     self.configuration = configuration
+    self.loops = loops
     self.shared = shared
     self.context = context
     userBandwidth = configuration.limits.userBitrate / 8
     server = TURNServer(
       TURNServerConfiguration(configuration), credentials: TURNCredentials(configuration), rules: PeerRules(),
       nonces: TURNNonces(key: shared.nonceKey), random: .system)
+    server.configuration.worker = UInt8(clamping: context.loop.index)
   }
+
+  /// Bytes a second of one allocation; 0 is no limit.
+  internal var bandwidth: Int { server.configuration.limits.bandwidth }
 
   // MARK: Listening
 
@@ -66,6 +84,7 @@ package final class TURNListener {
       guard attempts > 1 else { throw error }
       return try bind(address, census, attempts: attempts - 1)
     }
+    self.census = census
     listeners.append(listener)
     return listener.address
   }
@@ -74,6 +93,7 @@ package final class TURNListener {
     on address: SocketAddress, tls: @escaping () -> TLSContext, census: ConnectionCensus
   ) throws(SystemError) -> SocketAddress {
     let listener = try TCPListener(address, tls: tls, in: context, census: census, refusal: Slice()) { [unowned self] in accept($0) }
+    self.census = census
     listeners.append(listener)
     startClock()
     return listener.address
@@ -115,6 +135,7 @@ package final class TURNListener {
     self.configuration = configuration
     userBandwidth = configuration.limits.userBitrate / 8
     server.configuration = TURNServerConfiguration(configuration)
+    server.configuration.worker = UInt8(clamping: context.loop.index)
     server.credentials = TURNCredentials(configuration)
     shared.quotas.setLimits(configuration.limits)
     start(listeningAt: addresses, mediaPorts: mediaPorts)
@@ -175,6 +196,9 @@ package final class TURNListener {
       case .transmit(let bytes, let flow): paths[flow.path]?.send(bytes.span.bytes, to: flow.remote)
       case .open(let request): open(request)
       case .close(let id): close(id)
+      case .connect(let id, let relay, let peer): connect(id, from: relay, to: peer)
+      case .disconnect(let id): disconnect(id)
+      case .bind(let request): bind(request)
       case .event(let event): tell(event)
       }
     }
@@ -185,12 +209,32 @@ package final class TURNListener {
     let now = context.now
     do throws(TURNRelayRefusal) {
       let (port, holder) = try bind(request, now: now)
+      if request.transport == .tcp {
+        streamRelays[request.id] = try streamRelay(request, port, holder)
+        return didOpen(request, at: port.address, now: now)
+      }
       let slot = Int(request.id.slot)
       while relays.count <= slot { relays.append(nil) }
       relays[slot] = TURNRelay(request.id, port, user: request.user, holder, of: self)
-      let announced = relayAddresses[request.family]?.announced ?? port.address.ip
-      server.relayDidOpen(request.id, at: SocketAddress(ip: announced, port: port.address.port), now: now)
+      didOpen(request, at: port.address, now: now)
     } catch { server.relayDidFail(request.id, error.failure, now: now) }
+  }
+
+  private func didOpen(_ request: TURNRelayRequest, at address: SocketAddress, now: Instant) {
+    let announced = relayAddresses[AddressFamily(of: address.ip)]?.announced ?? address.ip
+    server.relayDidOpen(request.id, at: SocketAddress(ip: announced, port: address.port), now: now)
+  }
+
+  private func streamRelay(
+    _ request: TURNRelayRequest, _ port: UDPPort, _ holder: TURNQuotas.Holder
+  ) throws(TURNRelayRefusal) -> TURNStreamRelay {
+    do throws(SystemError) {
+      guard let census else { throw SystemError("relay TCP", code: 0) }
+      return try TURNStreamRelay(request.id, port, holder, of: self, census: census)
+    } catch {
+      shared.quotas.giveBack(for: holder)
+      throw TURNRelayRefusal(error.isPortTaken ? .portTaken : .unavailable)
+    }
   }
 
   private func bind(_ request: TURNRelayRequest, now: Instant) throws(TURNRelayRefusal) -> (UDPPort, TURNQuotas.Holder) {
@@ -222,6 +266,7 @@ package final class TURNListener {
   }
 
   private func close(_ id: TURNRelayID) {
+    streamRelays.removeValue(forKey: id)?.close()
     guard let relay = relay(id) else { return }
     relays[Int(id.slot)] = nil
     relay.close()
@@ -242,7 +287,7 @@ package final class TURNListener {
   }
 
   private func send(_ forward: TURNForward, _ message: RawSpan, now: Instant) {
-    guard let relay = relay(forward.relay), relay.mayPass(forward.data.count, .up, now: now) else { return }
+    guard let relay = relay(forward.relay), mayPass(forward.data.count, .up, relay, now: now) else { return }
     relay.socket.forbidFragments(forward.dontFragment)
     relay.socket.send(message.extracting(forward.data), to: forward.peer)
   }
@@ -250,12 +295,20 @@ package final class TURNListener {
   internal func deliver(_ datagram: UnsafeRawBufferPointer, from peer: SocketAddress, at relay: TURNRelay) {
     let now = context.now
     guard let delivery = server.deliver(datagram.count, from: peer, at: relay.id, now: now),
-      relay.mayPass(datagram.count, .down, now: now), let path = path(delivery.flow),
+      mayPass(datagram.count, .down, relay, now: now), let path = path(delivery.flow),
       let slot = path.reserve(delivery.size(of: datagram.count))
     else { return }
     delivery.write(datagram, into: slot)
     path.commit(slot.count, to: delivery.flow.remote)
   }
+
+  private func mayPass(_ count: Int, _ direction: TURNUserRate.Direction, _ relay: TURNRelay, now: Instant) -> Bool {
+    if relay.rate.take(count, direction, rate: userBandwidth, now: now) { return true }
+    overUserRate += 1
+    return false
+  }
+
+  internal func stream(_ flow: TURNFlow) -> TURNStream? { paths[flow.path] as? TURNStream }
 
   private func path(_ flow: TURNFlow) -> (any DatagramPath)? {
     flow.path == Self.datagramPath ? datagrams : paths[flow.path]

@@ -8,7 +8,7 @@ internal final class TURNRelay: UDPSocketHandler {
   internal let socket: UDPSocket
   internal let user: String
   private let holder: TURNQuotas.Holder
-  private let rate: TURNUserRate
+  internal let rate: TURNUserRate
   private unowned let listener: TURNListener
 
   /// Of thousands of sockets none should hold much; a burst of a second at 16 Mbit/s fits.
@@ -23,16 +23,13 @@ internal final class TURNRelay: UDPSocketHandler {
     socket = UDPSocket(port, in: listener.context, largest: UDPSocket.maximumDatagram)
     socket.handler = self
     socket.hearErrors()
+    socket.becomeNeighbour()
   }
 
   internal func close() {
     socket.close()
     listener.shared.quotas.giveBack(for: holder)
     listener.shared.rates.leave(user)
-  }
-
-  internal func mayPass(_ count: Int, _ direction: TURNUserRate.Direction, now: Instant) -> Bool {
-    rate.take(count, direction, rate: listener.userBandwidth, now: now)
   }
 
   // MARK: From peers

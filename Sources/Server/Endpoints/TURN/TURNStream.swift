@@ -9,6 +9,10 @@ internal final class TURNStream: TCPConnectionHandler, OutputSource, DatagramPat
   internal let flow: TURNFlow
   internal private(set) var isAllocated = false
   private unowned let listener: TURNListener
+  /// What the connection became with a ConnectionBind.
+  private var pipe: TURNPipe?
+  /// While that is being asked for.
+  internal var isBinding = false
   /// The beginning of a message that is not complete.
   private var held: [UInt8] = []
   private var output = ByteRing()
@@ -46,6 +50,7 @@ internal final class TURNStream: TCPConnectionHandler, OutputSource, DatagramPat
   // MARK: In
 
   internal func connection(_ connection: TCPConnection, didReceive bytes: RawSpan) {
+    if let pipe { return pipe.send(bytes) }
     do throws(STUNError) {
       guard held.isEmpty else {
         held.append(bytes)
@@ -66,7 +71,7 @@ internal final class TURNStream: TCPConnectionHandler, OutputSource, DatagramPat
   /// Takes the messages that are complete; answers how many bytes they were.
   private func receive(_ bytes: RawSpan) throws(STUNError) -> Int {
     var offset = 0
-    while connection.isOpen, let (message, padded) = try frame(bytes.extracting(offset..<bytes.byteCount)),
+    while connection.isOpen, !isBinding, let (message, padded) = try frame(bytes.extracting(offset..<bytes.byteCount)),
       bytes.byteCount - offset >= padded
     {
       listener.receive(bytes.extracting(offset..<offset + message), from: flow)
@@ -81,7 +86,34 @@ internal final class TURNStream: TCPConnectionHandler, OutputSource, DatagramPat
     return try TURNStreamReader.frame(bytes, Self.limits, channels: listener.server.configuration.channels)
   }
 
-  internal func connectionDidClose(_ connection: TCPConnection, _ reason: TCPConnection.CloseReason) { listener.remove(self) }
+  internal func connectionDidClose(_ connection: TCPConnection, _ reason: TCPConnection.CloseReason) {
+    pipe?.close()
+    pipe = nil
+    listener.remove(self)
+  }
+
+  internal func connectionIsWritable(_ connection: TCPConnection) {}
+
+  // MARK: As one end of a pipe
+
+  /// What is read from now on is for the peer, and what was read behind the ConnectionBind.
+  internal func join(_ pipe: TURNPipe) {
+    self.pipe = pipe
+    let rest = exchange(&held, with: [])
+    if !rest.isEmpty { pipe.send(rest.span.bytes) }
+  }
+
+  internal var takesMore: Bool { output.count < Self.pipeHighWater }
+
+  /// - Returns: false when the peer is not to be read on for now.
+  internal func append(_ bytes: RawSpan) -> Bool {
+    bytes.withUnsafeBytes { _ = output.append($0, UnsafeRawBufferPointer(start: nil, count: 0), limit: .max) }
+    connection.setNeedsFlush()
+    return takesMore
+  }
+
+  /// One read of the peer may go beyond it.
+  private static let pipeHighWater = 256 << 10
 
   // MARK: Out
 
@@ -108,7 +140,10 @@ internal final class TURNStream: TCPConnectionHandler, OutputSource, DatagramPat
   internal var isMidMessage: Bool { false }
   internal var hasMore: Bool { output.count > 0 }
   internal func gather(into vector: IOVector, _ scope: GatherScope) { output.gather(into: vector) }
-  internal func advance(by count: Int) { output.advance(by: count) }
+  internal func advance(by count: Int) {
+    output.advance(by: count)
+    if let pipe, takesMore { pipe.streamTakesMore() }
+  }
 }
 
 /// Connections that have no allocation, of one address and of all: they cost a descriptor each.

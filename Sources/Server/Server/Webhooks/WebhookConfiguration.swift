@@ -2,7 +2,7 @@ package import MartletPrimitives
 
 /// Who is told when sessions begin and end.
 package struct WebhookConfiguration: Equatable, Sendable {
-  package enum Event: String, Sendable, CaseIterable { case publish, unpublish, play, stop }
+  package enum Event: String, Sendable, CaseIterable { case publish, unpublish, play, stop, allocate, release }
 
   package struct Target: Equatable, Sendable {
     package var url: String

@@ -1,6 +1,8 @@
+package import MartletEndpoints
 package import MartletIO
 package import MartletMedia
 internal import MartletPrimitives
+package import MartletSTUN
 
 /// Tells the configured targets when sessions begin and end. One on each worker; each target has its own queue here, so
 /// that a slow one delays nobody else.
@@ -47,8 +49,18 @@ package final class WebhookNotifier {
   package var depth: Int { lanes.reduce(0) { $0 + $1.queue.depth } }
 
   package func notify(_ event: WebhookConfiguration.Event, _ client: ClientInfo) {
+    notify(event) { Self.body(event, client, at: context.wallTime) }
+  }
+
+  /// - Parameter end: of an allocation that has ended.
+  package func notify(_ allocation: TURNAllocationReport, _ end: TURNAllocationEnd?) {
+    let event = end == nil ? WebhookConfiguration.Event.allocate : .release
+    notify(event) { Self.body(event, allocation, end, at: context.wallTime) }
+  }
+
+  private func notify(_ event: WebhookConfiguration.Event, _ makeBody: () -> [UInt8]) {
     guard lanes.contains(where: { $0.target.events.contains(event) }) else { return }
-    let body = Self.body(event, client, at: context.wallTime)
+    let body = makeBody()
     for lane in lanes where lane.target.events.contains(event) {
       if !lane.queue.append(body) {
         context.log(.warning, "webhook", "the queue is full: the oldest message was dropped (webhooks.queue)", ["url": lane.safeURL])
@@ -68,6 +80,26 @@ package final class WebhookNotifier {
     object["since"] = .string(client.since.iso8601)
     if let user = client.user { object["user"] = .string(user) }
     if let agent = client.userAgent { object["user_agent"] = .string(agent) }
+    return JSON.object(object).serialized
+  }
+
+  private static func body(
+    _ event: WebhookConfiguration.Event, _ allocation: TURNAllocationReport, _ end: TURNAllocationEnd?, at time: WallTime
+  ) -> [UInt8] {
+    var object = JSON.Object()
+    object["event"] = .string(event.rawValue)
+    object["time"] = .string(time.iso8601)
+    object["allocation"] = .string(allocation.id)
+    object["user"] = .string(allocation.user)
+    object["transport"] = .string(allocation.transport)
+    object["address"] = .string("\(allocation.client.ip)")
+    object["relayed"] = .array(allocation.relayed.map { .string("\($0)") })
+    if let end {
+      object["reason"] = .string(end.rawValue)
+      object["seconds"] = .double(allocation.age.seconds)
+      object["bytes_sent"] = .int(Int64(allocation.usage.bytesSent))
+      object["bytes_received"] = .int(Int64(allocation.usage.bytesReceived))
+    }
     return JSON.object(object).serialized
   }
 
