@@ -2,6 +2,7 @@
 came through."""
 import asyncio
 import contextlib
+import json
 import re
 import shutil
 import socket
@@ -12,8 +13,10 @@ import urllib.request
 import aioice
 import pytest
 from conftest import free_port, wait_for
+from peers import BrowserPeer
 from test_peer_connection import agent, browsers, connect, make_peer, talk  # noqa: F401
 from turn import PASSWORD, SECRET, USER, martlet_turn
+from webrtc import CHROMIUM, PAGE, Chromium
 
 UCLIENT = shutil.which("turnutils_uclient")
 CLIENT = pytest.mark.skipif(not UCLIENT, reason="turnutils_uclient is missing: Scripts/bootstrap --interop")
@@ -171,17 +174,63 @@ def test_others_reach_us_by_relays_alone(make_peer, turn, kind, transport):  # n
         assert each.statistics()["local"] == "relay"
 
 
+@pytest.mark.peer("chromium", "our TURN server over tls")
+def test_chromium_reaches_us_over_tls(agent, turn, elsewhere):  # noqa: F811
+    # The server's certificate is its own.
+    browser = Chromium(flags=[*CHROMIUM, "--ignore-certificate-errors"])
+    try:
+        configuration = {"iceServers": [turn.server("tls")], "relayOnly": True}
+        folder, url = elsewhere
+        (folder / "blank.html").write_text("<!doctype html><title>peer</title><body>")
+        ours, other = agent(**configuration, authority=turn.authority), BrowserPeer(browser, f"{url}/blank.html", **configuration)
+        ours.tell("channel", label="chat")
+        connect(ours, other)
+        talk(ours, other, "chat", 60_000)
+        assert other.statistics()["local"] == "relay"
+    finally:
+        browser.close()
+
+
+@CLIENT
+def test_relays_of_one_worker_need_no_kernel_between_them(tmp_path):
+    with martlet_turn(tmp_path, more="  former_channels: true", flags=["--workers", "1"]) as turn:
+        sent, received, output = uclient(turn, "udp", "-y")
+        assert sent == received > 0, output[-2000:]
+        assert turn.metrics()["martlet_turn_handed_over_total"] >= sent
+
+
+@pytest.mark.peer("chromium", "publishes through the server's own relay")
+def test_a_browser_publishes_to_the_server_through_its_own_relay(tmp_path):
+    with martlet_turn(tmp_path, flags=["--workers", "1"]) as turn:
+        server = turn.server_process
+        browser = Chromium(flags=CHROMIUM)
+        try:
+            browser.open(server.url("/"))
+            browser.evaluate(PAGE)
+            configuration = json.dumps({"iceServers": [turn.server()], "iceTransportPolicy": "relay"})
+            browser.evaluate(f"(() => {{ window.configuration = {configuration}; return true; }})()")
+            browser.evaluate(f"publish('{server.url('/live/relayed/whip')}').then(() => true)")
+            stream = wait_for(lambda: server.live("live/relayed"))
+            assert stream["tracks"]
+            before = turn.metrics()["martlet_turn_handed_over_total"]
+            wait_for(lambda: turn.metrics()["martlet_turn_handed_over_total"] > before + 20)
+        finally:
+            browser.close()
+
+
 # What administrators see.
 
 
 @CLIENT
 def test_an_allocation_is_listed_counted_and_closed(turn):
     before = turn.metrics()
+    earlier = [each["id"] for each in turn.api("/turn/allocations")["allocations"]]
     # Two that talk to each other for a while.
     client = subprocess.Popen([UCLIENT, "-u", USER, "-w", PASSWORD, "-p", str(turn.port), "-n", "2000", "-m", "2", "-c", "-y", turn.host],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        found = wait_for(lambda: [each for each in turn.api("/turn/allocations?user=ann")["allocations"] if each["packets_sent"] > 5])[0]
+        found = wait_for(lambda: [each for each in turn.api("/turn/allocations?user=ann")["allocations"]
+                                  if each["id"] not in earlier and each["packets_sent"] > 5])[0]
         assert found["transport"] == "udp" and found["relayed"][0].startswith("127.0.0.1:") and found["channels"] >= 1
         everything = turn.api("/turn/allocations")
         assert everything["users"]["ann"] > 0 and sum(everything["users"].values()) == everything["total"]

@@ -47,6 +47,13 @@ extension TURNServerConfiguration {
   }
 }
 
+extension TURNNonces {
+  /// They ask clients to hide their names where hidden names are found.
+  internal init(key: [UInt8], for credentials: TURNCredentials) {
+    self.init(key: key, features: credentials.supportsUserhash ? [.passwordAlgorithms, .usernameAnonymity] : .passwordAlgorithms)
+  }
+}
+
 extension TURNCredentials {
   internal init(_ configuration: TURNConfiguration) {
     let users = configuration.users.map { ($0.name, $0.password.value) }

@@ -40,6 +40,7 @@ package final class TURNListener {
   private var census: ConnectionCensus?
   /// By slot of the id.
   private var relays: [TURNRelay?] = []
+  private var handedOverByClosed = 0
   private var relayAddresses: [AddressFamily: (local: IPAddress, announced: IPAddress)] = [:]
   private var timer: (at: Instant, id: SlabID)?
   private var clock: SlabID?
@@ -54,9 +55,10 @@ package final class TURNListener {
     self.shared = shared
     self.context = context
     userBandwidth = configuration.limits.userBitrate / 8
+    let credentials = TURNCredentials(configuration)
     server = TURNServer(
-      TURNServerConfiguration(configuration), credentials: TURNCredentials(configuration), rules: PeerRules(),
-      nonces: TURNNonces(key: shared.nonceKey), random: .system)
+      TURNServerConfiguration(configuration), credentials: credentials, rules: PeerRules(),
+      nonces: TURNNonces(key: shared.nonceKey, for: credentials), random: .system)
     server.configuration.worker = UInt8(clamping: context.loop.index)
   }
 
@@ -137,6 +139,7 @@ package final class TURNListener {
     server.configuration = TURNServerConfiguration(configuration)
     server.configuration.worker = UInt8(clamping: context.loop.index)
     server.credentials = TURNCredentials(configuration)
+    server.nonces = TURNNonces(key: shared.nonceKey, for: server.credentials)
     shared.quotas.setLimits(configuration.limits)
     start(listeningAt: addresses, mediaPorts: mediaPorts)
   }
@@ -146,7 +149,7 @@ package final class TURNListener {
     for listener in listeners { listener.close() }
     listeners = []
     server.configuration.takesAllocations = false
-    for stream in Array(streams.values) where !stream.isAllocated { stream.connection.closeAfterFlush() }
+    for stream in Array(streams.values) where !stream.isInUse { stream.connection.closeAfterFlush() }
   }
 
   package func close() {
@@ -269,6 +272,7 @@ package final class TURNListener {
     streamRelays.removeValue(forKey: id)?.close()
     guard let relay = relay(id) else { return }
     relays[Int(id.slot)] = nil
+    handedOverByClosed += relay.socket.statistics.handedOver
     relay.close()
   }
 
@@ -276,6 +280,9 @@ package final class TURNListener {
     guard Int(id.slot) < relays.count, let relay = relays[Int(id.slot)], relay.id == id else { return nil }
     return relay
   }
+
+  /// Packets that went to another socket of this worker without the kernel.
+  internal var packetsHandedOver: Int { relays.reduce(handedOverByClosed) { $0 + ($1?.socket.statistics.handedOver ?? 0) } }
 
   // MARK: Packets
 

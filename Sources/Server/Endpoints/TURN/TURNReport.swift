@@ -31,6 +31,8 @@ package struct TURNTraffic: Sendable {
   package let streams: Int
   package let streamDrops: Int
   package let overUserRate: Int
+  /// Packets for WebRTC sessions and other relays of the same worker, which pass no kernel.
+  package let handedOver: Int
   package let pipedSent: Int
   package let pipedReceived: Int
 }
@@ -41,7 +43,8 @@ extension TURNListener {
     let tcp = all.count { $0.transport == .tcp }
     return TURNTraffic(
       statistics: server.statistics, usage: server.usage, allocations: ["udp": all.count - tcp, "tcp": tcp], streams: streams.count,
-      streamDrops: streamDrops, overUserRate: overUserRate, pipedSent: pipeBytesSent, pipedReceived: pipeBytesReceived)
+      streamDrops: streamDrops, overUserRate: overUserRate, handedOver: packetsHandedOver, pipedSent: pipeBytesSent,
+      pipedReceived: pipeBytesReceived)
   }
 
   package var reports: [TURNAllocationReport] {
