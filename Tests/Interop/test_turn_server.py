@@ -5,15 +5,19 @@ import contextlib
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
+import types
 import urllib.error
 import urllib.request
 
 import aioice
 import pytest
+import raw_turn
 from conftest import free_port, wait_for
 from peers import BrowserPeer
+from raw_turn import RawTurn
 from test_peer_connection import agent, browsers, connect, make_peer, talk  # noqa: F401
 from turn import PASSWORD, SECRET, USER, martlet_turn
 from webrtc import CHROMIUM, PAGE, Chromium
@@ -216,6 +220,57 @@ def test_a_browser_publishes_to_the_server_through_its_own_relay(tmp_path):
             wait_for(lambda: turn.metrics()["martlet_turn_handed_over_total"] > before + 20)
         finally:
             browser.close()
+
+
+# What no client asks for or shows.
+
+
+def test_a_peer_that_is_not_there_is_told_of(turn):
+    with RawTurn(turn, USER, PASSWORD) as client:
+        assert client.ask(raw_turn.ALLOCATE, raw_turn.UDP)[1] == 0
+        nobody = raw_turn.address("127.0.0.1", free_port())
+        assert client.ask(raw_turn.PERMIT, (raw_turn.PEER, nobody))[1] == 0
+        kind, found = client.exchange(raw_turn.message(0x16, [(raw_turn.PEER, nobody), (raw_turn.DATA, b"anybody?")]))
+        # A Data indication with "port unreachable".
+        assert (kind, found[raw_turn.PEER], found[raw_turn.ICMP][2:4]) == (0x17, nobody, bytes([3 << 1, 3]))
+        assert client.ask(raw_turn.REFRESH, (raw_turn.LIFETIME, bytes(4)))[1] == 0
+
+
+def test_a_reserved_port_is_had_at_any_worker(turn):
+    for _ in range(4):
+        with RawTurn(turn, USER, PASSWORD) as first, RawTurn(turn, USER, PASSWORD) as second:
+            found, error = first.ask(raw_turn.ALLOCATE, raw_turn.UDP, (raw_turn.EVEN_PORT, b"\x80"))
+            assert error == 0 and first.port(found) % 2 == 0
+            token = (raw_turn.RESERVATION, found[raw_turn.RESERVATION])
+            other, error = second.ask(raw_turn.ALLOCATE, raw_turn.UDP, token)
+            assert error == 0 and second.port(other) == first.port(found) + 1
+            with RawTurn(turn, USER, PASSWORD) as third:
+                assert third.ask(raw_turn.ALLOCATE, raw_turn.UDP, token)[1] == 508
+            for client in (first, second):
+                assert client.ask(raw_turn.REFRESH, (raw_turn.LIFETIME, bytes(4)))[1] == 0
+
+
+def test_users_and_rules_change_while_the_server_runs(tmp_path):
+    with martlet_turn(tmp_path) as turn, RawTurn(turn, USER, PASSWORD) as client, RawTurn(turn, "bob", "another secret") as bob:
+        peer = (raw_turn.PEER, raw_turn.address("127.0.0.1", 9))
+        assert client.ask(raw_turn.ALLOCATE, raw_turn.UDP)[1] == 0
+        assert client.ask(raw_turn.PERMIT, peer)[1] == 0
+        assert bob.ask(raw_turn.ALLOCATE, raw_turn.UDP)[1] == 401
+        (tmp_path / "martlet.yaml").write_text("turn:\n  realm: martlet.test\n  users: [{name: bob, password: another secret}]\n")
+        turn.server_process.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: bob.ask(raw_turn.ALLOCATE, raw_turn.UDP)[1] == 0)
+        assert bob.ask(raw_turn.PERMIT, peer)[1] == 403
+        assert client.ask(raw_turn.PERMIT, peer)[1] == 401
+        assert "peer 127.0.0.1: 127.0.0.0/8 is loopback; turn.peers.allow may permit it" in turn.log
+
+
+def test_without_users_stun_alone_is_answered(make_server):
+    port = free_port()
+    server = make_server("--turn", f"127.0.0.1:{port}")
+    with RawTurn(types.SimpleNamespace(host="127.0.0.1", port=port), USER, PASSWORD) as client:
+        assert client.exchange(raw_turn.message(1, []))[0] == 0x101
+        assert client.ask(raw_turn.ALLOCATE, raw_turn.UDP)[1] == 403
+    wait_for(lambda: "refused Allocate: 403" in server.log.read_text())
 
 
 # What administrators see.

@@ -10,7 +10,8 @@ internal struct TURNAddressPlan {
   internal init(_ configuration: TURNConfiguration, listeningAt listening: [IPAddress]) {
     let interfaces = NetworkInterfaces.addresses(v6: true)
     let named = listening.filter { $0 != .anyV4 && $0 != .anyV6 }
-    own = interfaces + named + configuration.addresses + configuration.externalAddresses
+    // Loopback is no peer's address, at whatever port.
+    own = (interfaces + named + configuration.addresses + configuration.externalAddresses).filter { !$0.isLoopback }
     // A server that listens at some addresses alone does not relay at others.
     let places = !configuration.addresses.isEmpty ? configuration.addresses : named.count == listening.count ? named : interfaces
     for family in [AddressFamily.v4, .v6] {
