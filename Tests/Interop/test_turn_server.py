@@ -94,6 +94,15 @@ def test_a_client_of_ipv4_reaches_a_peer_of_ipv6(turn, echo, tmp_path):
 
 
 @CLIENT
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_client_of_ipv6_has_a_relay_of_ipv6(echo, tmp_path, transport):
+    with martlet_turn(tmp_path, host="::1", more="  former_channels: true") as turn:
+        sent, received, output = uclient(turn, transport, "-x", "-e", "::1", "-r", str(echo))
+        assert sent == received == 20, output[-2000:]
+
+
+@CLIENT
 def test_pairs_of_ports_and_extra_requests(turn, echo):
     command = [UCLIENT, "-u", USER, "-w", PASSWORD, "-p", str(turn.port), "-n", "10", "-m", "2", "-G", "-e", "127.0.0.1", "-r", str(echo),
                turn.host]
