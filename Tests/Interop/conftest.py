@@ -1,4 +1,5 @@
 """A server on free ports for each test module, and media made by ffmpeg. Nothing here is a mock."""
+import contextlib
 import dataclasses
 import functools
 import http.server
@@ -26,9 +27,13 @@ def pytest_configure(config):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """For TCP and for UDP."""
+    while True:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", 0))
+            with contextlib.suppress(OSError):
+                udp.bind(tcp.getsockname())
+                return tcp.getsockname()[1]
 
 
 def wait_for(condition, seconds=15, step=0.1):

@@ -30,12 +30,14 @@ verbose
 
 
 class Coturn:
+    configuration = CONFIGURATION
+
     def __init__(self, folder):
         self.folder, self.port, self.tls_port = folder, free_port(), free_port()
         certificate = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
         subprocess.run([*certificate, "-keyout", folder / "key.pem", "-out", folder / "turn.pem"], check=True, capture_output=True)
-        (folder / "turnserver.conf").write_text(CONFIGURATION.format(
+        (folder / "turnserver.conf").write_text(self.configuration.format(
             port=self.port, tls_port=self.tls_port, folder=folder, user=USER, password=PASSWORD))
         self.start()
 

@@ -173,13 +173,14 @@ import Testing
   @Test(arguments: [
     "stun:example.org", "stun:192.0.2.1:3478", "STUN:[2001:db8::1]:3478", "stun:[2001:db8::1]", "turn:example.org",
     "turn:example.org:80?transport=udp", "turn:example.org?transport=TCP", "turns:example.org", "turns:example.org:443?transport=tcp",
+    "turns:example.org?transport=udp",
   ])
   func `a server's URL is taken`(_ url: String) { #expect(Self.fails(url) == nil) }
 
   @Test(arguments: [
     "", "example.org", "http://example.org", "stun:", "stun::3478", "stun:example.org:0", "stun:example.org:65536", "stun:example.org:x",
     "stun:example.org:+1", "stun:example.org?transport=udp", "stun://example.org", "stun:[2001:db8::1", "stun:[example.org]",
-    "turn:example.org?transport=sctp", "turn:example.org?", "turns:example.org?transport=udp", "turn:user@example.org",
+    "turn:example.org?transport=sctp", "turn:example.org?", "turns:example.org?transport=sctp", "turn:user@example.org",
   ])
   func `what is no server's URL is a syntax error`(_ url: String) { #expect(Self.fails(url) == .syntax) }
 

@@ -18,6 +18,7 @@ internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
   private var responseEnded = false
   private var sawEnd = false
   private var isDispatching = false
+  private var hasBegun = false
   private var idleTimer: SlabID?
   private var headTimer: SlabID?
   private static let waitingLimit = 64 * 1024
@@ -37,6 +38,10 @@ internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
   // MARK: Reading
 
   internal func connection(_ connection: TCPConnection, didReceive bytes: RawSpan) {
+    if !hasBegun {
+      hasBegun = true
+      if server.passOn(connection, from: self, beginningWith: bytes) { return stopTimers() }
+    }
     guard waiting.isEmpty, exchange == nil || !requestEnded else {
       waiting.append(bytes)
       if waiting.count > Self.waitingLimit { connection.pauseReading() }
@@ -161,8 +166,7 @@ internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
   internal func connectionIsWritable(_ connection: TCPConnection) { exchange?.becameWritable() }
 
   internal func connectionDidClose(_ connection: TCPConnection, _ reason: TCPConnection.CloseReason) {
-    if let idleTimer { context.cancel(idleTimer) }
-    cancelHeadTimer()
+    stopTimers()
     exchange?.didClose()
     exchange = nil
     server.connectionDidClose(self)
@@ -183,6 +187,11 @@ internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
       guard let self, self.exchange == nil else { return }
       self.refuse(HTTPError(.requestTimeout, "the request was not complete in time"))
     }
+  }
+
+  private func stopTimers() {
+    if let idleTimer { context.cancel(idleTimer) }
+    cancelHeadTimer()
   }
 
   private func cancelHeadTimer() {
@@ -252,8 +261,7 @@ internal final class HTTP1Connection: HTTPConnection, ExchangeTransport {
   ) -> WebSocketSession? {
     guard connection.isOpen, let bytes = writer?.head(head, body: .none, date: server.date(context)) else { return nil }
     connection.write(bytes)
-    if let idleTimer { context.cancel(idleTimer) }
-    cancelHeadTimer()
+    stopTimers()
     if let exchange { server.didRespond(exchange) }
     server.connectionDidClose(self)
     let session = WebSocketSession(.server, on: connection, agreement, options, in: server.webSockets)

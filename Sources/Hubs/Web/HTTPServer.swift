@@ -36,6 +36,8 @@ package final class HTTPServer {
   private var listeners: [TCPListener] = []
   private var connections: [ObjectIdentifier: any HTTPConnection] = [:]
   internal private(set) var isDraining = false
+  /// Who takes connections that begin with a STUN message (a byte below 4, as no request does) or ask for STUN by ALPN (RFC 7443).
+  package var foreign: ((TCPConnection, RawSpan) -> Void)?
   /// What endpoints get that bring no options of their own.
   package let webSocketOptions: WebSocketOptions
   package let webSockets: WebSocketLoop
@@ -73,6 +75,15 @@ package final class HTTPServer {
 
   /// Answers what comes unencrypted with a redirect to HTTPS on this port.
   package func redirect(toPort port: UInt16?) { redirectPort = port }
+
+  /// - Returns: whether the connection is another's now.
+  internal func passOn(_ connection: TCPConnection, from driver: HTTP1Connection, beginningWith bytes: RawSpan) -> Bool {
+    let isNamed = connection.applicationProtocol.map { ["stun.turn", "stun.nat-discovery"].contains($0) } ?? false
+    guard let foreign, !isDraining, isNamed || bytes.byte(at: 0).map({ $0 < 4 }) ?? false else { return false }
+    connections[ObjectIdentifier(driver)] = nil
+    foreign(connection, bytes)
+    return true
+  }
 
   private func keep(_ driver: some HTTPConnection, on connection: TCPConnection) {
     connections[ObjectIdentifier(driver)] = driver

@@ -18,7 +18,7 @@ package struct ListenError: Error, Equatable, Sendable, CustomStringConvertible 
     ServerConfiguration.Listeners(
       http: try settle(wanted.http, "http"), https: try settle(wanted.https, "https"), rtmp: try settle(wanted.rtmp, "rtmp"),
       rtmps: try settle(wanted.rtmps, "rtmps"), webrtc: try settleMedia(wanted.webrtc, "webrtc", mediaTakesTCP),
-      turn: try settleMedia(wanted.turn, "turn", true), turns: try settle(wanted.turns, "turns"))
+      turn: try settleMedia(wanted.turn, "turn", true), turns: try settleMedia(wanted.turns, "turns", true))
   }
 
   private static func settle(_ address: SocketAddress?, _ name: String) throws(ListenError) -> SocketAddress? {

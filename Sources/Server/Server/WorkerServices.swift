@@ -75,6 +75,9 @@ internal final class WorkerServices {
       router.fallback { [unowned files] exchange in files.handle(exchange) }
     }
     http = HTTPServer(configuration.http, router: router, in: context)
+    if configuration.turn.sharesHTTP {
+      http.foreign = { [unowned turn] connection, bytes in turn.accept(connection, having: bytes) }
+    }
     if configuration.diagnostics {
       DiagnosisEndpoint.add(to: router, webSockets: configuration.http.webSocket)
       whip.addDiagnosis(to: router)
@@ -106,7 +109,9 @@ internal final class WorkerServices {
     }
     if let address = listeners.turn { bound.turn = try turn.listen(on: address, census: census) }
     if let address = listeners.turns {
-      bound.turns = try turn.listenSecurely(on: address, tls: { certificates.turn }, census: census)
+      let secure = try turn.listenSecurely(on: address, tls: { certificates.turn }, census: census)
+      try turn.listenWithDTLS(on: secure) { certificates.turnDatagrams }
+      bound.turns = secure
     }
     // Each worker has a port of its own, so that what a peer sends comes to where its session lives, or all share that of the first.
     if let address = listeners.webrtc, shared.configuration.listeners.webrtc != nil {

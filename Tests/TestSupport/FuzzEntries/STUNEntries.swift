@@ -3,7 +3,7 @@ import MartletSTUN
 
 /// STUN messages, and the two kinds of message on a stream from a TURN server.
 extension FuzzEntry {
-  static let stun = [stunMessage, turnStream, turnClient, turnServer, turnCredentials]
+  static let stun = [stunMessage, turnStream, turnClient, turnServer, turnCredentials, natDiscovery]
 
   private static let transaction = TransactionID(high: 0xB7E7_A701, low: 0xBC34_D686_FA87_DFAE)
   private static let key = STUNKey.shortTerm(password: "VOkJxbRl1RmTxUk/WvJxBt")
@@ -56,6 +56,29 @@ extension FuzzEntry {
     _ = try? credentials.account(userhash: bytes, unixTime: 0)
     let verdict = TURNNonces(key: [2]).verify(bytes.span.bytes, from: peer, now: .zero)
     require(verdict == .forged, "a nonce made without the key")
+  }
+
+  /// Datagrams from whoever knows the port of a client that looks for NATs.
+  private static let natDiscovery = FuzzEntry(
+    "nat-discovery",
+    seeds: [
+      STUNMessage(.success, .binding, transaction, [.xorMappedAddress(peer), .otherAddress(peer)]).encoded(),
+      STUNMessage(.request, .binding, transaction, [.changeRequest(ip: true, port: true)]).encoded(),
+    ]
+  ) { bytes in
+    var now = Instant.zero
+    var discovery = NATBehaviorDiscovery(server: peer, locals: [peer.ip], port: peer.port, random: RandomSource(seed: 1), now: now)
+    for _ in 0..<30 {
+      guard let deadline = discovery.deadline else { break }
+      while let transmit = discovery.pollTransmit() {
+        // The rest of the message behind the header that it waits for.
+        let answer = bytes.prefix(4) + transmit.bytes[4..<20] + bytes.dropFirst(20)
+        try? discovery.receive(Array(answer).span.bytes, from: transmit.to, now: now)
+      }
+      now = max(now, deadline)
+      discovery.timeout(now: now)
+    }
+    require(discovery.result != nil, "a discovery without an end")
   }
 
   private static var streamSeed: [UInt8] {

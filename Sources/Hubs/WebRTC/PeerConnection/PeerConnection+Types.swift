@@ -4,8 +4,8 @@ internal import MartletPrimitives
 extension PeerConnection {
   /// RTCConfiguration, as far as it concerns a program.
   public struct Configuration: Sendable {
-    /// RTCIceServer. URLs are `stun:HOST[:PORT]` (RFC 7064), `turn:HOST[:PORT][?transport=udp|tcp]` and `turns:HOST[:PORT]`, which is
-    /// TLS over TCP (RFC 7065).
+    /// RTCIceServer. URLs are `stun:HOST[:PORT]` (RFC 7064), `turn:HOST[:PORT][?transport=udp|tcp]` and
+    /// `turns:HOST[:PORT][?transport=udp|tcp]`, which is TLS unless it says `udp`, and DTLS then (RFC 7065).
     public struct ICEServer: Sendable, Equatable {
       public var urls: [String]
       /// Of TURN servers, with the long-term credential (RFC 8489 §9.2).

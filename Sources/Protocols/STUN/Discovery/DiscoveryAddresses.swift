@@ -9,12 +9,11 @@ package struct DiscoveryAddresses: Equatable, Sendable {
   package init?(primary: SocketAddress, alternate: SocketAddress) {
     guard primary.ip.bytes.count == alternate.ip.bytes.count, primary.ip != alternate.ip, primary.port != alternate.port else { return nil }
     (self.primary, self.alternate) = (primary, alternate)
+    all = [primary.ip, alternate.ip].flatMap { ip in [primary.port, alternate.port].map { SocketAddress(ip: ip, port: $0) } }
   }
 
-  /// Where the server listens.
-  package var all: [SocketAddress] {
-    [primary.ip, alternate.ip].flatMap { ip in [primary.port, alternate.port].map { SocketAddress(ip: ip, port: $0) } }
-  }
+  /// Where the server listens, `primary` first.
+  package let all: [SocketAddress]
 
   package struct Reply: Equatable, Sendable {
     /// One of `all`.

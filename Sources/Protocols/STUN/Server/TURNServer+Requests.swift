@@ -65,13 +65,27 @@ extension TURNServer {
 
   /// Not authenticated and not counted: an answer is hardly larger than what asks for it.
   private mutating func answerBinding(_ request: TURNRequest, _ required: [UInt16], _ hasFingerprint: Bool, now: Instant) {
-    let unknown = required + request.message.discoveryAttributes
+    let discovery = addresses(of: request.flow)
+    let unknown = required + (discovery == nil ? request.message.discoveryAttributes : [])
     guard unknown.isEmpty else {
       return refuse(request, TURNRefusal(STUNErrorCode.unknownAttribute, [.unknownAttributes(Array(unknown.prefix(4)))]), now: now)
     }
     statistics.bindings += 1
-    let answer = STUNMessage(.success, .binding, request.message.transaction, [.xorMappedAddress(request.flow.remote)])
-    emit(.transmit(answer.encoded(fingerprint: hasFingerprint), to: request.flow))
+    var answer = STUNMessage(.success, .binding, request.message.transaction, [.xorMappedAddress(request.flow.remote)])
+    guard let discovery else { return emit(.transmit(answer.encoded(fingerprint: hasFingerprint), to: request.flow)) }
+    switch discovery.reply(to: request.message, from: request.flow.remote, at: discovery.all[Int(request.flow.path)]) {
+    case .failure(let refusal): refuse(request, TURNRefusal(STUNErrorCode.badRequest, reason: refusal.reason), now: now)
+    case .success(let reply):
+      answer.attributes += reply.attributes
+      let path = UInt32(discovery.all.firstIndex(of: reply.from) ?? 0)
+      emit(.transmit(answer.encoded(fingerprint: hasFingerprint), to: TURNFlow(remote: reply.to, path: path, isStream: false)))
+    }
+  }
+
+  /// Of a flow over one of the four sockets of behaviour discovery, whose paths are the places of their addresses.
+  private func addresses(of flow: TURNFlow) -> DiscoveryAddresses? {
+    guard let discovery, !flow.isStream, Int(flow.path) < discovery.all.count else { return nil }
+    return discovery
   }
 
   /// RFC 3489 had no magic cookie: the 16 bytes there are its transaction, and MAPPED-ADDRESS is in the clear.

@@ -25,6 +25,8 @@ package struct TURNServer: ~Copyable {
   package var configuration: TURNServerConfiguration
   package var credentials: TURNCredentials
   package var rules: PeerRules
+  /// With a second address and port: a flow over UDP has the place of its socket's address as its path.
+  package var discovery: DiscoveryAddresses?
   package var nonces: TURNNonces
   package internal(set) var statistics = Statistics()
 

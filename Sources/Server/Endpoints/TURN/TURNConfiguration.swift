@@ -41,6 +41,14 @@ package struct TURNConfiguration: Equatable, Sendable {
   package var externalAddresses: [IPAddress] = []
   package var allowedPeers: [AddressRange] = []
   package var deniedPeers: [AddressRange] = []
+  /// A second address and port, for behaviour discovery (RFC 5780); both differ from those of the listener.
+  package var alternate: SocketAddress?
+  /// STUN over the connections of the HTTP listeners too.
+  package var sharesHTTP = true
+  /// How long credentials are good that `/api/v1/turn` makes.
+  package var credentialLifetime = TimeSpan.seconds(3600)
+  /// What clients of `/api/v1/turn` are told instead of the listeners' addresses.
+  package var urls: [String] = []
   package var lifetime = TimeSpan.seconds(600)
   package var longestLifetime = TimeSpan.seconds(3600)
   /// TCP relays (RFC 6062) too.

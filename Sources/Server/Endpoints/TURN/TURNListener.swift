@@ -24,6 +24,8 @@ package final class TURNListener {
   /// Packets for clients that did not keep up.
   package internal(set) var streamDrops = 0
   private var datagrams: UDPSocket?
+  internal var discoverySockets: [UDPSocket] = []
+  internal var associations: TURNAssociations?
   /// Where messages to a flow leave, by its path. UDP has the first.
   private var paths: [UInt32: any DatagramPath] = [:]
   private var nextPath: UInt32 = firstStreamPath
@@ -45,7 +47,7 @@ package final class TURNListener {
   private var timer: (at: Instant, id: SlabID)?
   private var clock: SlabID?
 
-  private static let datagramPath: UInt32 = 0
+  internal static let datagramPath: UInt32 = 0
   private static let firstStreamPath: UInt32 = 1 << 16
 
   /// - Parameter loops: of all workers, by their index.
@@ -72,6 +74,8 @@ package final class TURNListener {
     let bound = try bind(address, census, attempts: address.port == 0 ? 8 : 1)
     datagrams?.handler = self
     paths[Self.datagramPath] = datagrams
+    try listenForDiscovery(beside: bound)
+    for (index, socket) in discoverySockets.enumerated() { paths[UInt32(index + 1)] = socket }
     startClock()
     return bound
   }
@@ -110,7 +114,7 @@ package final class TURNListener {
     stream.expectAllocation()
   }
 
-  private func takePath() -> UInt32 {
+  internal func takePath() -> UInt32 {
     repeat { nextPath = nextPath == .max ? Self.firstStreamPath : nextPath + 1 } while paths[nextPath] != nil
     return nextPath
   }
@@ -118,8 +122,15 @@ package final class TURNListener {
   internal func remove(_ stream: TURNStream) {
     waiting.remove(stream)
     streams[ObjectIdentifier(stream)] = nil
-    paths[stream.flow.path] = nil
-    server.flowDidEnd(stream.flow)
+    detach(stream.flow)
+  }
+
+  internal func attach(_ path: some DatagramPath, as flow: TURNFlow) { paths[flow.path] = path }
+
+  /// The client of this flow is gone.
+  internal func detach(_ flow: TURNFlow) {
+    paths[flow.path] = nil
+    server.flowDidEnd(flow)
     settle()
   }
 
@@ -158,8 +169,11 @@ package final class TURNListener {
     settle()
     for stream in Array(streams.values) { stream.connection.closeAfterFlush() }
     if let clock { context.cancel(clock) }
-    datagrams?.flush()
-    datagrams?.close()
+    associations?.close()
+    for socket in [datagrams].compactMap(\.self) + discoverySockets {
+      socket.flush()
+      socket.close()
+    }
     paths = [:]
   }
 
@@ -329,7 +343,7 @@ package final class TURNListener {
 
 extension TURNListener: UDPSocketHandler {
   package func socket(_ socket: UDPSocket, didReceive datagram: UnsafeMutableRawBufferPointer, from peer: SocketAddress, ecn: UInt8) {
-    receive(UnsafeRawBufferPointer(datagram).bytes, from: TURNFlow(remote: peer, path: Self.datagramPath, isStream: false))
+    receive(UnsafeRawBufferPointer(datagram).bytes, from: TURNFlow(remote: peer, path: path(of: socket), isStream: false))
   }
 }
 

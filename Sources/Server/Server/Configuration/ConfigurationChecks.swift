@@ -1,5 +1,6 @@
 internal import MartletEndpoints
 internal import MartletHTTP
+internal import MartletIO
 internal import MartletPrimitives
 internal import MartletRTMP
 internal import MartletWeb
@@ -36,6 +37,9 @@ internal enum ConfigurationChecks {
     if configuration.turn.longestLifetime < configuration.turn.lifetime {
       complain("turn.longest_lifetime", "it must not be less than turn.lifetime (\(TimeSpanText.text(configuration.turn.lifetime)))")
     }
+    if let alternate = configuration.turn.alternate, !configuration.discovers(beside: alternate) {
+      complain("stun.alternate", "listeners.turn must name another address of the same family, with another port")
+    }
     if configuration.redirectsToHTTPS, configuration.listeners.https == nil {
       complain("http.redirect_https", "there is nowhere to redirect to: listeners.https is off")
     }
@@ -70,4 +74,11 @@ internal enum ConfigurationChecks {
   }
 
   private static func isAny(_ ip: IPAddress) -> Bool { ip == .anyV4 || ip == .anyV6 }
+}
+
+extension ServerConfiguration {
+  fileprivate func discovers(beside alternate: SocketAddress) -> Bool {
+    guard let primary = listeners.turn, ![primary.ip, alternate.ip].contains(where: { $0 == .anyV4 || $0 == .anyV6 }) else { return false }
+    return primary.ip.isV4 == alternate.ip.isV4 && primary.ip != alternate.ip && primary.port != alternate.port
+  }
 }

@@ -12,7 +12,7 @@ internal final class RESTEndpoint {
   internal let gathering: Gathering
   internal let context: LoopContext
   internal let messages: MessageHub
-  private let access: any AccessControl
+  internal let access: any AccessControl
 
   internal static let bodyLimit = 64 * 1024
 
@@ -29,7 +29,7 @@ internal final class RESTEndpoint {
   /// Every operation there is.
   internal static let routes: [APIRoute] =
     ServerResource.routes + StreamsResource.routes + ChannelsResource.routes + FilesResource.routes + ClientsResource.routes
-    + WebRTCResource.routes + TURNResource.routes + RevocationResource.routes
+    + WebRTCResource.routes + TURNResource.routes + RevocationResource.routes + TURNCredentialResource.routes
 
   internal func add(to router: Router) {
     for route in Self.routes {

@@ -9,6 +9,7 @@ internal final class CertificateStore: Sendable {
     var http: TLSContext
     var rtmp: TLSContext
     var turn: TLSContext
+    var turnDatagrams: TLSContext
   }
 
   private let contexts: Mutex<Contexts>
@@ -22,6 +23,8 @@ internal final class CertificateStore: Sendable {
   internal var http: TLSContext { contexts.withLock { $0.http } }
   internal var rtmp: TLSContext { contexts.withLock { $0.rtmp } }
   internal var turn: TLSContext { contexts.withLock { $0.turn } }
+  /// DTLS.
+  internal var turnDatagrams: TLSContext { contexts.withLock { $0.turnDatagrams } }
 
   /// Reads the files again. After an error the earlier certificates stay.
   internal func reload(_ configuration: TLSConfiguration, state: String, log: Log) throws(TLSError) {
@@ -37,10 +40,11 @@ internal final class CertificateStore: Sendable {
       identities.append(try read(configuration.certificate, configuration.key))
     }
     for host in configuration.hosts { identities.append(try read(host.certificate, host.key)) }
+    // RFC 7443: names a client may offer, and need not.
+    let stun = ["stun.turn", "stun.nat-discovery"]
     return Contexts(
-      http: try .server(identities, alpn: ["h2", "http/1.1"]), rtmp: try .server(identities),
-      // RFC 7443: names a client may offer, and need not.
-      turn: try .server(identities, alpn: ["stun.turn", "stun.nat-discovery"]))
+      http: try .server(identities, alpn: ["h2", "http/1.1"] + stun), rtmp: try .server(identities),
+      turn: try .server(identities, alpn: stun), turnDatagrams: try .datagramServer(identities))
   }
 
   private static func read(_ certificate: String, _ key: String) throws(TLSError) -> TLSContext.Identity {

@@ -121,7 +121,7 @@ final class CandidateGatherer {
   // MARK: STUN and TURN servers
 
   private func ask(_ server: ICEServers.Server) {
-    guard server.url.transport == .udp else { return relay(over: server) }
+    guard server.url.transport == .udp || server.url.transport == .dtls else { return relay(over: server) }
     guard !sockets.isEmpty else { return }
     resolutions += 1
     let id = owner.id
@@ -156,8 +156,9 @@ final class CandidateGatherer {
       return
     }
     guard relays.count < Self.maximumRelays, !socket.hasRelay(at: address) else { return }
+    let security = server.url.transport == .dtls ? servers.dtls : nil
     let relay = Relay(
-      server.url, credentials, at: address, over: socket, index: makeIndex(), redirections: redirections, of: self)
+      server.url, credentials, at: address, over: socket, security, index: makeIndex(), redirections: redirections, of: self)
     socket.attach(relay, at: address)
     relays.append(relay)
     relay.start()
@@ -209,6 +210,7 @@ final class CandidateGatherer {
     let place = UInt16(clamping: relays.firstIndex { $0 === relay } ?? 0)
     return switch relay.server.transport {
     case .udp: 60_000 - place
+    case .dtls: 50_000 - place
     case .tcp: 40_000 - place
     case .tls: 20_000 - place
     }

@@ -2,7 +2,7 @@ internal import MartletPrimitives
 
 /// Where a STUN or TURN server is: `stun:HOST[:PORT]` (RFC 7064), `turn:` and `turns:HOST[:PORT][?transport=udp|tcp]` (RFC 7065).
 struct ICEServerURL: Equatable {
-  enum Transport: Equatable { case udp, tcp, tls }
+  enum Transport: Equatable { case udp, tcp, tls, dtls }
 
   /// As the application wrote it.
   let text: String
@@ -21,7 +21,7 @@ struct ICEServerURL: Equatable {
     guard let (host, port) = Self.authority(parts[0]) else { throw malformed("no host, or a port that is none") }
     let query = parts.count == 2 ? String(parts[1]) : nil
     guard let transport = Self.transport(scheme, query) else {
-      throw malformed("the query is neither transport=tcp nor, for turn, transport=udp")
+      throw malformed("the query is neither transport=udp nor transport=tcp")
     }
     self.text = text
     self.host = host
@@ -30,10 +30,11 @@ struct ICEServerURL: Equatable {
     relays = scheme != "stun"
   }
 
-  /// `turns` over UDP would be DTLS, which hardly any server speaks.
+  /// `turns` over UDP is DTLS (RFC 7350).
   private static func transport(_ scheme: String, _ query: String?) -> Transport? {
     switch (scheme, query?.lowercased()) {
     case ("turns", nil), ("turns", "transport=tcp"): .tls
+    case ("turns", "transport=udp"): .dtls
     case ("turns", _): nil
     case (_, nil), ("turn", "transport=udp"): .udp
     case ("turn", "transport=tcp"): .tcp

@@ -10,12 +10,14 @@ struct ICEServers: Sendable {
 
   private(set) var all: [Server] = []
   /// For `turns:`.
-  let tls: TLSContext?
+  private(set) var tls: TLSContext?
+  /// For `turns:` over UDP.
+  private(set) var dtls: TLSContext?
 
   /// There are none.
   static let none = ICEServers()
 
-  private init() { tls = nil }
+  private init() {}
 
   /// Each costs an allocation or a question for each address of this machine.
   private static let maximum = 16
@@ -32,11 +34,10 @@ struct ICEServers: Sendable {
       }
     }
     guard all.count <= Self.maximum else { throw PeerError(.syntax, "more than \(Self.maximum) URLs of ICE servers") }
-    guard all.contains(where: { $0.url.transport == .tls }) else {
-      tls = nil
-      return
-    }
-    do throws(TLSError) { tls = try TLSContext.client(configuration.turnTrust.trust) } catch {
+    do throws(TLSError) {
+      if all.contains(where: { $0.url.transport == .tls }) { tls = try TLSContext.client(configuration.turnTrust.trust) }
+      if all.contains(where: { $0.url.transport == .dtls }) { dtls = try TLSContext.datagramClient(configuration.turnTrust.trust) }
+    } catch {
       throw PeerError(.syntax, "the certificates that TURN servers are verified with: \(error)")
     }
   }

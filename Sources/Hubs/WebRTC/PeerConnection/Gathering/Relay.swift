@@ -1,3 +1,4 @@
+internal import MartletCrypto
 internal import MartletICE
 internal import MartletIO
 internal import MartletPrimitives
@@ -24,6 +25,10 @@ final class Relay: DatagramPath, TCPConnectionHandler {
   private var carrier: Carrier
   private var connector: Connector?
   private var reader = TURNStreamReader()
+  /// DTLS between the client and the socket.
+  private var security: DTLSEngine?
+  private var records = DatagramBatch()
+  private var datagrams = DatagramBatch()
   private unowned let gatherer: CandidateGatherer
   /// Checks for peers that the server does not know yet: they leave with its permission instead of half a second later.
   private var held: [(peer: SocketAddress, datagram: Slice)] = []
@@ -35,9 +40,10 @@ final class Relay: DatagramPath, TCPConnectionHandler {
   private static let maximumBuffered = 128 << 10
 
   /// Over the socket of a host candidate.
+  /// - Parameter tls: what DTLS verifies the server with.
   init(
-    _ server: ICEServerURL, _ credentials: TURNCredentials, at address: SocketAddress, over socket: HostSocket, index: UInt32,
-    redirections: Int, of gatherer: CandidateGatherer
+    _ server: ICEServerURL, _ credentials: TURNCredentials, at address: SocketAddress, over socket: HostSocket, _ tls: TLSContext?,
+    index: UInt32, redirections: Int, of gatherer: CandidateGatherer
   ) {
     self.server = server
     self.credentials = credentials
@@ -46,6 +52,7 @@ final class Relay: DatagramPath, TCPConnectionHandler {
     self.gatherer = gatherer
     carrier = .datagrams(socket, address)
     client = TURNClient(credentials.configuration(.datagram), random: .system)
+    security = tls.flatMap { try? DTLSEngine(client: $0, serverName: server.host) }
   }
 
   /// Over TCP or TLS; which address the connection comes from is up to the system.
@@ -71,6 +78,10 @@ final class Relay: DatagramPath, TCPConnectionHandler {
   private var now: Instant { gatherer.context.now }
 
   func start() {
+    if let security, security.state != .connected {
+      security.start()
+      return flushSecurity()
+    }
     client.start(now: now)
     settle()
   }
@@ -97,6 +108,8 @@ final class Relay: DatagramPath, TCPConnectionHandler {
   }
 
   private func disconnect() {
+    security?.close()
+    flushSecurity()
     if case .stream(let connection) = carrier {
       connection.handler = nil
       connection.closeAfterFlush()
@@ -117,9 +130,14 @@ final class Relay: DatagramPath, TCPConnectionHandler {
     settle()
   }
 
-  var deadline: Instant? { client.deadline }
+  var deadline: Instant? { [client.deadline, security?.deadline(now: now)].compactMap(\.self).min() }
 
   func timeout(now: Instant) {
+    if let security, let due = security.deadline(now: now), due <= now {
+      security.timeout()
+      flushSecurity()
+      checkSecurity()
+    }
     guard let due = client.deadline, due <= now else { return }
     client.timeout(now: now)
     settle()
@@ -195,7 +213,10 @@ final class Relay: DatagramPath, TCPConnectionHandler {
 
   private func transmit(_ message: [UInt8]) {
     switch carrier {
-    case .datagrams(let socket, let server): socket.socket.send(message.span.bytes, to: server)
+    case .datagrams(let socket, let server):
+      guard let security else { return socket.socket.send(message.span.bytes, to: server) }
+      security.send(message.span.bytes)
+      flushSecurity()
     case .stream(let connection): if connection.bufferedBytes < Self.maximumBuffered { connection.write(message) }
     case .none: break
     }
@@ -206,6 +227,10 @@ final class Relay: DatagramPath, TCPConnectionHandler {
   /// A datagram from the server's address.
   /// - Returns: false when it is none of ours.
   func receive(_ datagram: UnsafeMutableRawBufferPointer) -> Bool {
+    guard security == nil else {
+      receiveSecurely(UnsafeRawBufferPointer(datagram).bytes)
+      return true
+    }
     guard let base, let (peer, range) = client.unwrap(UnsafeRawBufferPointer(datagram).bytes) else {
       do throws(STUNError) { try client.receive(UnsafeRawBufferPointer(datagram).bytes, now: now) } catch { return false }
       settle()
@@ -213,6 +238,33 @@ final class Relay: DatagramPath, TCPConnectionHandler {
     }
     gatherer.session.receive(UnsafeMutableRawBufferPointer(rebasing: datagram[range]), from: peer, on: base)
     return true
+  }
+
+  private func receiveSecurely(_ datagram: RawSpan) {
+    guard let security else { return }
+    let wasConnected = security.state == .connected
+    records.removeAll()
+    security.receive(datagram, into: &records)
+    flushSecurity()
+    if !wasConnected, security.state == .connected { start() }
+    var messages: [Slice] = []
+    for index in 0..<records.count { messages.append(Slice(copying: records[index])) }
+    for message in messages where !isOver { take(message) }
+    checkSecurity()
+  }
+
+  private func checkSecurity() {
+    switch security?.state {
+    case .failed(let error): end(.unreachable("DTLS: \(error)"))
+    case .closed: end(.unreachable("the server has ended DTLS"))
+    case .handshaking, .unverified, .connected, nil: break
+    }
+  }
+
+  private func flushSecurity() {
+    guard let security, security.hasOutput, case .datagrams(let socket, let server) = carrier else { return }
+    security.takeOutput(into: &datagrams)
+    for index in 0..<datagrams.count { socket.socket.send(datagrams[index], to: server) }
   }
 
   /// Data that lies where it must not be written to is decrypted in a copy.

@@ -17,6 +17,16 @@ internal enum TURNSection {
         "What makes credentials for a while (user EXPIRY:NAME, password HMAC-SHA1), as browsers' applications use. The first makes "
           + "new ones; the others are still taken.", example: "[{secret: CHANGE-ME-32-RANDOM-BYTES}]", reloadable: true,
         structured: true),
+      SettingKey(
+        "credential_lifetime", \.turn.credentialLifetime, .duration(.seconds(60)...TimeSpan.days(7)),
+        "How long credentials are good that POST /api/v1/turn makes; those for a token end with it.", reloadable: true),
+      SettingKey(
+        "urls", \.turn.urls, .list(of: url),
+        "What POST /api/v1/turn tells clients; without, the host that they asked and the ports of the listeners.",
+        example: "[\"turn:turn.example.org:3478\", \"turns:turn.example.org:5349?transport=tcp\"]", reloadable: true),
+      SettingKey(
+        "http", \.turn.sharesHTTP, .bool,
+        "Answers STUN and TURN on the ports of HTTP (over TCP) and HTTPS (over TLS) too, for networks that let nothing else through."),
       SettingKey("ports", \.turn.ports, portRange, "Where relayed addresses get their ports.", reloadable: true),
       SettingKey(
         "addresses", \.turn.addresses, .list(of: address),
@@ -106,6 +116,12 @@ internal enum TURNSection {
     "{secret: \"***\"}"
   }
 
+  private static let url = SettingType<String>.scalar("a turn: or turns: URL") { text in
+    ["turn:", "turns:"].contains { text.hasPrefix($0) && text.count > $0.count } ? text : nil
+  } write: {
+    YAMLText.quoted($0)
+  }
+
   private static let address = SettingType<IPAddress>.scalar("an address such as 192.0.2.10") {
     IPAddress($0)
   } write: {
@@ -129,6 +145,10 @@ internal enum STUNSection {
       SettingKey(
         "classic", \.turn.answersClassic, .bool,
         "Answers clients of RFC 3489 too, which send no magic cookie: any other datagram of that form is answered as well.",
-        reloadable: true)
+        reloadable: true),
+      SettingKey(
+        "alternate", \.turn.alternate, .listener,
+        "A second address of this machine with another port, \"192.0.2.11:3479\": then clients can find out what NAT they are behind "
+          + "(RFC 5780). listeners.turn has to name the first address."),
     ])
 }
