@@ -110,10 +110,6 @@ package struct TURNServer: ~Copyable {
     return true
   }
 
-  package mutating func closeAll() {
-    for allocation in Array(allocations.values) { end(allocation, .closed) }
-  }
-
   mutating func end(_ allocation: TURNAllocation, _ reason: TURNAllocationEnd) {
     allocations[allocation.flow] = nil
     recent = nil

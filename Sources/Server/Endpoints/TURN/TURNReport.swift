@@ -8,7 +8,7 @@ package struct TURNAllocationReport: Sendable {
   package let id: String
   package let user: String
   package let client: SocketAddress
-  /// How the client comes: udp, tcp or tls.
+  /// How the client comes: udp, dtls, tcp or tls.
   package let transport: String
   /// What is relayed: udp or tcp.
   package let relayTransport: String
@@ -60,7 +60,7 @@ extension TURNListener {
   }
 
   private func transport(_ flow: TURNFlow) -> String {
-    guard flow.isStream else { return "udp" }
+    guard flow.isStream else { return flow.path < Self.firstStreamPath ? "udp" : "dtls" }
     return stream(flow)?.connection.isSecure == true ? "tls" : "tcp"
   }
 
