@@ -311,6 +311,26 @@ def test_an_allocation_is_listed_counted_and_closed(turn):
         assert after[name] > before[name]
 
 
+def test_the_dashboard_shows_who_relays_and_closes_it(tmp_path):
+    with martlet_turn(tmp_path) as turn, RawTurn(turn, USER, PASSWORD) as client:
+        found, error = client.ask(raw_turn.ALLOCATE, raw_turn.UDP)
+        assert error == 0
+        browser = Chromium()
+        try:
+            browser.open(turn.server_process.url("/"))
+            row = "document.querySelector('#relays tbody tr')"
+            shown = wait_for(lambda: browser.evaluate(f"{row}?.textContent"))
+            assert all(part in shown for part in [USER, "UDP", f"127.0.0.1:{client.port(found)}"])
+            assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            browser.evaluate(f"{row}.querySelector('button').click()")
+            wait_for(lambda: browser.evaluate("document.querySelector('dialog[open] .danger')?.click() === undefined"))
+            wait_for(lambda: turn.api("/turn/allocations")["total"] == 0)
+            wait_for(lambda: browser.evaluate("document.querySelector('#relays').hidden"))
+            assert not browser.problems
+        finally:
+            browser.close()
+
+
 # Refusals.
 
 
