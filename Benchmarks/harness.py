@@ -85,7 +85,7 @@ def start_martlet(name="martlet", **settings):
     """Settings are environment variables: MARTLET_STREAMS_LATENCY."""
     rtmp, http = free_port(), free_port()
     command = [str(martlet), "serve", "--http", f"127.0.0.1:{http}", "--rtmp", f"127.0.0.1:{rtmp}", "--https", "off", "--rtmps", "off",
-               "--diagnostics", "--log-level", "warning"]
+               "--turn", "off", "--turns", "off", "--diagnostics", "--log-level", "warning"]
     return Server(name, command, rtmp, http, dict(os.environ, **settings))
 
 

@@ -29,7 +29,8 @@ JANUS_LIBRARIES = "/usr/lib/x86_64-linux-gnu/janus"
 def start_martlet(space):
     http = free_port()
     command = space.command(
-        martlet, "serve", "--http", f"{space.there}:{http}", "--https", "off", "--rtmp", "off", "--rtmps", "off", "--webrtc",
+        martlet, "serve", "--http", f"{space.there}:{http}", "--https", "off", "--rtmp", "off", "--rtmps", "off", "--turn", "off", "--turns", "off",
+        "--webrtc",
         f"{space.there}:8189", "--diagnostics", "--log-level", "warning")
     return Server("martlet", command, http, http, dict(os.environ), space.there)
 

@@ -116,6 +116,7 @@ def test_forward_to_a_second_martlet_which_dies_and_returns(pair, media, publish
     check(server.rtmp_url("live/cam"), 2)
     # The same ports again.
     ports = ["--http", f"127.0.0.1:{target.http}", "--https", f"127.0.0.1:{target.https}", "--rtmp", f"127.0.0.1:{target.rtmp}", "--rtmps", "off"]
+    ports += ["--turn", "off", "--turns", "off"]
     again = subprocess.Popen([target.process.args[0], "serve", *ports], cwd=tmp_path, env={"XDG_STATE_HOME": str(tmp_path)}, stderr=subprocess.DEVNULL)
     try:
         def returned():

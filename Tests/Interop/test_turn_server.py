@@ -2,18 +2,25 @@
 came through."""
 import asyncio
 import contextlib
+import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
+import types
 import urllib.error
 import urllib.request
 
 import aioice
 import pytest
+import raw_turn
 from conftest import free_port, wait_for
+from peers import BrowserPeer
+from raw_turn import RawTurn
 from test_peer_connection import agent, browsers, connect, make_peer, talk  # noqa: F401
 from turn import PASSWORD, SECRET, USER, martlet_turn
+from webrtc import CHROMIUM, PAGE, Chromium
 
 UCLIENT = shutil.which("turnutils_uclient")
 CLIENT = pytest.mark.skipif(not UCLIENT, reason="turnutils_uclient is missing: Scripts/bootstrap --interop")
@@ -83,6 +90,15 @@ def test_two_relays_talk_to_each_other(turn, transport):
 def test_a_client_of_ipv4_reaches_a_peer_of_ipv6(turn, echo, tmp_path):
     with martlet_turn(tmp_path, more='  former_channels: true\n  addresses: [127.0.0.1, "::1"]') as dual:
         sent, received, output = uclient(dual, "udp", "-x", "-e", "::1", "-r", str(echo))
+        assert sent == received == 20, output[-2000:]
+
+
+@CLIENT
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_client_of_ipv6_has_a_relay_of_ipv6(echo, tmp_path, transport):
+    with martlet_turn(tmp_path, host="::1", more="  former_channels: true") as turn:
+        sent, received, output = uclient(turn, transport, "-x", "-e", "::1", "-r", str(echo))
         assert sent == received == 20, output[-2000:]
 
 
@@ -171,17 +187,114 @@ def test_others_reach_us_by_relays_alone(make_peer, turn, kind, transport):  # n
         assert each.statistics()["local"] == "relay"
 
 
+@pytest.mark.peer("chromium", "our TURN server over tls")
+def test_chromium_reaches_us_over_tls(agent, turn, elsewhere):  # noqa: F811
+    # The server's certificate is its own.
+    browser = Chromium(flags=[*CHROMIUM, "--ignore-certificate-errors"])
+    try:
+        configuration = {"iceServers": [turn.server("tls")], "relayOnly": True}
+        folder, url = elsewhere
+        (folder / "blank.html").write_text("<!doctype html><title>peer</title><body>")
+        ours, other = agent(**configuration, authority=turn.authority), BrowserPeer(browser, f"{url}/blank.html", **configuration)
+        ours.tell("channel", label="chat")
+        connect(ours, other)
+        talk(ours, other, "chat", 60_000)
+        assert other.statistics()["local"] == "relay"
+    finally:
+        browser.close()
+
+
+@CLIENT
+def test_relays_of_one_worker_need_no_kernel_between_them(tmp_path):
+    with martlet_turn(tmp_path, more="  former_channels: true", flags=["--workers", "1"]) as turn:
+        sent, received, output = uclient(turn, "udp", "-y")
+        assert sent == received > 0, output[-2000:]
+        assert turn.metrics()["martlet_turn_handed_over_total"] >= sent
+
+
+@pytest.mark.peer("chromium", "publishes through the server's own relay")
+def test_a_browser_publishes_to_the_server_through_its_own_relay(tmp_path):
+    with martlet_turn(tmp_path, flags=["--workers", "1"]) as turn:
+        server = turn.server_process
+        browser = Chromium(flags=CHROMIUM)
+        try:
+            browser.open(server.url("/"))
+            browser.evaluate(PAGE)
+            configuration = json.dumps({"iceServers": [turn.server()], "iceTransportPolicy": "relay"})
+            browser.evaluate(f"(() => {{ window.configuration = {configuration}; return true; }})()")
+            browser.evaluate(f"publish('{server.url('/live/relayed/whip')}').then(() => true)")
+            stream = wait_for(lambda: server.live("live/relayed"))
+            assert stream["tracks"]
+            before = turn.metrics()["martlet_turn_handed_over_total"]
+            wait_for(lambda: turn.metrics()["martlet_turn_handed_over_total"] > before + 20)
+        finally:
+            browser.close()
+
+
+# What no client asks for or shows.
+
+
+def test_a_peer_that_is_not_there_is_told_of(turn):
+    with RawTurn(turn, USER, PASSWORD) as client:
+        assert client.ask(raw_turn.ALLOCATE, raw_turn.UDP)[1] == 0
+        nobody = raw_turn.address("127.0.0.1", free_port())
+        assert client.ask(raw_turn.PERMIT, (raw_turn.PEER, nobody))[1] == 0
+        kind, found = client.exchange(raw_turn.message(0x16, [(raw_turn.PEER, nobody), (raw_turn.DATA, b"anybody?")]))
+        # A Data indication with "port unreachable".
+        assert (kind, found[raw_turn.PEER], found[raw_turn.ICMP][2:4]) == (0x17, nobody, bytes([3 << 1, 3]))
+        assert client.ask(raw_turn.REFRESH, (raw_turn.LIFETIME, bytes(4)))[1] == 0
+
+
+def test_a_reserved_port_is_had_at_any_worker(turn):
+    for _ in range(4):
+        with RawTurn(turn, USER, PASSWORD) as first, RawTurn(turn, USER, PASSWORD) as second:
+            found, error = first.ask(raw_turn.ALLOCATE, raw_turn.UDP, (raw_turn.EVEN_PORT, b"\x80"))
+            assert error == 0 and first.port(found) % 2 == 0
+            token = (raw_turn.RESERVATION, found[raw_turn.RESERVATION])
+            other, error = second.ask(raw_turn.ALLOCATE, raw_turn.UDP, token)
+            assert error == 0 and second.port(other) == first.port(found) + 1
+            with RawTurn(turn, USER, PASSWORD) as third:
+                assert third.ask(raw_turn.ALLOCATE, raw_turn.UDP, token)[1] == 508
+            for client in (first, second):
+                assert client.ask(raw_turn.REFRESH, (raw_turn.LIFETIME, bytes(4)))[1] == 0
+
+
+def test_users_and_rules_change_while_the_server_runs(tmp_path):
+    with martlet_turn(tmp_path) as turn, RawTurn(turn, USER, PASSWORD) as client, RawTurn(turn, "bob", "another secret") as bob:
+        peer = (raw_turn.PEER, raw_turn.address("127.0.0.1", 9))
+        assert client.ask(raw_turn.ALLOCATE, raw_turn.UDP)[1] == 0
+        assert client.ask(raw_turn.PERMIT, peer)[1] == 0
+        assert bob.ask(raw_turn.ALLOCATE, raw_turn.UDP)[1] == 401
+        (tmp_path / "martlet.yaml").write_text("turn:\n  realm: martlet.test\n  users: [{name: bob, password: another secret}]\n")
+        turn.server_process.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: bob.ask(raw_turn.ALLOCATE, raw_turn.UDP)[1] == 0)
+        assert bob.ask(raw_turn.PERMIT, peer)[1] == 403
+        assert client.ask(raw_turn.PERMIT, peer)[1] == 401
+        assert "peer 127.0.0.1: 127.0.0.0/8 is loopback; turn.peers.allow may permit it" in turn.log
+
+
+def test_without_users_stun_alone_is_answered(make_server):
+    port = free_port()
+    server = make_server("--turn", f"127.0.0.1:{port}")
+    with RawTurn(types.SimpleNamespace(host="127.0.0.1", port=port), USER, PASSWORD) as client:
+        assert client.exchange(raw_turn.message(1, []))[0] == 0x101
+        assert client.ask(raw_turn.ALLOCATE, raw_turn.UDP)[1] == 403
+    wait_for(lambda: "refused Allocate: 403" in server.log.read_text())
+
+
 # What administrators see.
 
 
 @CLIENT
 def test_an_allocation_is_listed_counted_and_closed(turn):
     before = turn.metrics()
+    earlier = [each["id"] for each in turn.api("/turn/allocations")["allocations"]]
     # Two that talk to each other for a while.
     client = subprocess.Popen([UCLIENT, "-u", USER, "-w", PASSWORD, "-p", str(turn.port), "-n", "2000", "-m", "2", "-c", "-y", turn.host],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        found = wait_for(lambda: [each for each in turn.api("/turn/allocations?user=ann")["allocations"] if each["packets_sent"] > 5])[0]
+        found = wait_for(lambda: [each for each in turn.api("/turn/allocations?user=ann")["allocations"]
+                                  if each["id"] not in earlier and each["packets_sent"] > 5])[0]
         assert found["transport"] == "udp" and found["relayed"][0].startswith("127.0.0.1:") and found["channels"] >= 1
         everything = turn.api("/turn/allocations")
         assert everything["users"]["ann"] > 0 and sum(everything["users"].values()) == everything["total"]
@@ -196,6 +309,26 @@ def test_an_allocation_is_listed_counted_and_closed(turn):
     after = turn.metrics()
     for name in ("martlet_turn_allocations_total", 'martlet_turn_relayed_packets_total{direction="sent"}'):
         assert after[name] > before[name]
+
+
+def test_the_dashboard_shows_who_relays_and_closes_it(tmp_path):
+    with martlet_turn(tmp_path) as turn, RawTurn(turn, USER, PASSWORD) as client:
+        found, error = client.ask(raw_turn.ALLOCATE, raw_turn.UDP)
+        assert error == 0
+        browser = Chromium()
+        try:
+            browser.open(turn.server_process.url("/"))
+            row = "document.querySelector('#relays tbody tr')"
+            shown = wait_for(lambda: browser.evaluate(f"{row}?.textContent"))
+            assert all(part in shown for part in [USER, "UDP", f"127.0.0.1:{client.port(found)}"])
+            assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            browser.evaluate(f"{row}.querySelector('button').click()")
+            wait_for(lambda: browser.evaluate("document.querySelector('dialog[open] .danger')?.click() === undefined"))
+            wait_for(lambda: turn.api("/turn/allocations")["total"] == 0)
+            wait_for(lambda: browser.evaluate("document.querySelector('#relays').hidden"))
+            assert not browser.problems
+        finally:
+            browser.close()
 
 
 # Refusals.

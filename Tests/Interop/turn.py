@@ -99,11 +99,11 @@ SECRET = "a shared secret of some length"
 class MartletTurn:
     """`martlet serve` with TURN; the servers' common interface, and more."""
 
-    def __init__(self, folder, host="127.0.0.1", more=""):
+    def __init__(self, folder, host="127.0.0.1", more="", flags=()):
         self.folder, self.host, self.port, self.tls_port = folder, host, free_port(), free_port()
         address = f"[{host}]" if ":" in host else host
         self.server_process = start_server(
-            folder, "--turn", f"{address}:{self.port}", "--turns", f"{address}:{self.tls_port}",
+            folder, "--turn", f"{address}:{self.port}", "--turns", f"{address}:{self.tls_port}", *flags,
             configuration=RELAYING.format(user=USER, password=PASSWORD, secret=SECRET, more=more))
 
     def server(self, transport="udp", password=PASSWORD):
@@ -133,5 +133,7 @@ class MartletTurn:
 @contextlib.contextmanager
 def martlet_turn(folder, **options):
     server = MartletTurn(folder, **options)
-    yield server
-    server.stop()
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -15,8 +15,11 @@ import Testing
     if knows { server.discovery = DiscoveryAddresses(primary: primary, alternate: alternate) }
     let request = STUNMessage(.request, .binding, TransactionID(high: 1, low: 2), attributes).encoded()
     _ = server.receive(request.span.bytes, from: TURNFlow(remote: client, path: path, isStream: path > 3), now: .zero)
-    guard case .transmit(let bytes, let flow)? = server.pollOutput() else { throw NoAnswer() }
-    return (try ReceivedSTUNMessage(parsing: bytes.span.bytes).message, flow)
+    while let output = server.pollOutput() {
+      guard case .transmit(let bytes, let flow) = output else { continue }
+      return (try ReceivedSTUNMessage(parsing: bytes.span.bytes).message, flow)
+    }
+    throw NoAnswer()
   }
 
   private struct NoAnswer: Error {}

@@ -10,9 +10,9 @@ struct RefusalMeter: Sendable {
 
   init(random: inout RandomSource) { key = random.next() | 1 }
 
-  /// Whether one more may leave.
+  /// Whether one more may leave. Nobody outside can forge loopback.
   mutating func admits(_ ip: IPAddress, _ limits: TURNServerConfiguration.Limits, now: Instant) -> Bool {
-    guard limits.refusals > 0 else { return true }
+    guard !ip.isLoopback else { return true }
     if levels.isEmpty { levels = Array(repeating: TokenBucket(capacity: limits.refusalBurst, now: now), count: Self.buckets) }
     return levels[bucket(ip)].take(1, capacity: limits.refusalBurst, rate: limits.refusals, now: now)
   }

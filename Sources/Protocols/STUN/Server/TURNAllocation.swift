@@ -42,6 +42,8 @@ final class TURNAllocation {
   var reservation: UInt64?
   /// The family that was asked for besides, and could not be had (RFC 8656 §7.2).
   var addressError: (AddressFamily, STUNErrorCode)?
+  /// To peers, of a TCP allocation.
+  var connections: Set<UInt32> = []
   private(set) var permissions: [Permission] = []
   private(set) var channels: [Channel] = []
   private var upstream: TokenBucket

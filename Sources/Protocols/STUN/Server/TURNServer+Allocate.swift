@@ -81,8 +81,7 @@ extension TURNServer {
     guard allocation.relays.count > 1 else {
       var request = self.request(answer, allocation)
       request.user = allocation.user
-      allocations[allocation.flow] = nil
-      relays.remove(id)
+      end(allocation, .closed)
       return refuse(request, TURNRefusal(failure.code, reason: failure.reason), now: now)
     }
     // RFC 8656 §7.2: one of two families is enough.

@@ -8,7 +8,7 @@ extension TURNServer {
       throw TURNRefusal(STUNErrorCode.badRequest, reason: "no TCP allocation, or no peer")
     }
     try admit(peer, allocation)
-    guard !connections.values.contains(where: { $0.peer == peer && $0.allocation === allocation }) else {
+    guard !allocation.connections.contains(where: { connections[$0]?.peer == peer }) else {
       throw TURNRefusal(STUNErrorCode.connectionAlreadyExists)
     }
     guard let relay = allocation.relay(AddressFamily(of: peer.ip)) else { throw TURNRefusal(STUNErrorCode.familyMismatch) }
@@ -29,6 +29,7 @@ extension TURNServer {
   /// It never came about, or has ended.
   package mutating func connectionDidClose(_ id: UInt32, now: Instant) {
     guard let connection = connections.removeValue(forKey: id) else { return }
+    connection.allocation.connections.remove(id)
     if case .connecting(let request) = connection.state { refuse(request, STUNErrorCode.connectionFailed, now: now) }
   }
 
@@ -91,23 +92,24 @@ extension TURNServer {
   }
 
   mutating func endConnections(of allocation: TURNAllocation) {
-    for (id, connection) in connections where connection.allocation === allocation {
+    for id in allocation.connections {
       connections[id] = nil
       emit(.disconnect(id))
     }
+    allocation.connections = []
   }
 
   private mutating func add(
     _ allocation: TURNAllocation, _ peer: SocketAddress, _ state: TURNPeerConnection.State, now: Instant
   ) -> UInt32? {
-    let count = connections.values.count { $0.allocation === allocation }
-    guard count < configuration.limits.connections else { return nil }
+    guard allocation.connections.count < configuration.limits.connections else { return nil }
     var id: UInt32
     repeat {
       id = UInt32(configuration.worker) << 24 | UInt32(truncatingIfNeeded: random.next()) & 0xFF_FFFF
     } while connections[id] != nil
     let expires = now + Self.patience
     connections[id] = TURNPeerConnection(allocation: allocation, peer: peer, state: state, expires: expires)
+    allocation.connections.insert(id)
     _ = connectionDeadlines.schedule(at: expires, id)
     return id
   }

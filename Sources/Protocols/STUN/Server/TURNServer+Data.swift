@@ -3,7 +3,7 @@ package import MartletPrimitives
 // The path of packets (RFC 8656 §11, §12): a table is looked up, nothing is allocated.
 extension TURNServer {
   mutating func forwardChannelData(_ bytes: RawSpan, from flow: TURNFlow, now: Instant) -> TURNForward? {
-    guard let message = ChannelData(bytes, in: configuration.channels), let allocation = allocations[flow],
+    guard let message = ChannelData(bytes, in: configuration.channels), let allocation = allocation(of: flow),
       let channel = allocation.channel(message.channel, now: now),
       let relay = allocation.relay(AddressFamily(of: channel.peer.ip))
     else {
@@ -15,7 +15,8 @@ extension TURNServer {
   }
 
   mutating func forward(_ send: SendIndication, _ bytes: RawSpan, from flow: TURNFlow, now: Instant) -> TURNForward? {
-    guard let allocation = allocations[flow], allocation.transport == .udp, let relay = allocation.relay(AddressFamily(of: send.peer.ip)),
+    guard let allocation = allocation(of: flow), allocation.transport == .udp,
+      let relay = allocation.relay(AddressFamily(of: send.peer.ip)),
       relay.address != nil, send.peer.port != 0, allocation.isPermitted(send.peer.ip, now: now),
       // At the server's own addresses some ports alone may be reached.
       rules.verdict(of: send.peer) == .allowed

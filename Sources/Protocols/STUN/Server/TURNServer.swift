@@ -34,6 +34,8 @@ package struct TURNServer: ~Copyable {
   /// Numbers indications, which nothing answers: they need not be secret.
   var indications: RandomSource
   var allocations: [TURNFlow: TURNAllocation] = [:]
+  /// Packets come in batches of one client.
+  private var recent: TURNAllocation?
   var relays = Slab<TURNAllocation>()
   var deadlines = TimerTable<TURNRelayID>()
   /// Of TCP relays to peers.
@@ -66,6 +68,12 @@ package struct TURNServer: ~Copyable {
 
   package var allocationCount: Int { allocations.count }
   package func hasAllocation(_ flow: TURNFlow) -> Bool { allocations[flow] != nil }
+
+  mutating func allocation(of flow: TURNFlow) -> TURNAllocation? {
+    if let recent, recent.flow == flow { return recent }
+    recent = allocations[flow]
+    return recent
+  }
 
   mutating func emit(_ output: TURNOutput) { outputs.append(output) }
 
@@ -102,12 +110,9 @@ package struct TURNServer: ~Copyable {
     return true
   }
 
-  package mutating func closeAll() {
-    for allocation in Array(allocations.values) { end(allocation, .closed) }
-  }
-
   mutating func end(_ allocation: TURNAllocation, _ reason: TURNAllocationEnd) {
     allocations[allocation.flow] = nil
+    recent = nil
     if allocation.transport == .tcp { endConnections(of: allocation) }
     for relay in allocation.relays { close(relay) }
     guard case .open = allocation.state, let first = allocation.relays.first else { return }

@@ -10,7 +10,8 @@ internal struct TURNAddressPlan {
   internal init(_ configuration: TURNConfiguration, listeningAt listening: [IPAddress]) {
     let interfaces = NetworkInterfaces.addresses(v6: true)
     let named = listening.filter { $0 != .anyV4 && $0 != .anyV6 }
-    own = interfaces + named + configuration.addresses + configuration.externalAddresses
+    // Loopback is no peer's address, at whatever port.
+    own = (interfaces + named + configuration.addresses + configuration.externalAddresses).filter { !$0.isLoopback }
     // A server that listens at some addresses alone does not relay at others.
     let places = !configuration.addresses.isEmpty ? configuration.addresses : named.count == listening.count ? named : interfaces
     for family in [AddressFamily.v4, .v6] {
@@ -44,6 +45,13 @@ extension TURNServerConfiguration {
     limits.bandwidth = configuration.limits.bitrate / 8
     limits.refusals = configuration.limits.refusals
     limits.refusalBurst = configuration.limits.refusals * 2
+  }
+}
+
+extension TURNNonces {
+  /// They ask clients to hide their names where hidden names are found.
+  internal init(key: [UInt8], for credentials: TURNCredentials) {
+    self.init(key: key, features: credentials.supportsUserhash ? [.passwordAlgorithms, .usernameAnonymity] : .passwordAlgorithms)
   }
 }
 

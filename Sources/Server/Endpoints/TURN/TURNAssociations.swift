@@ -51,14 +51,6 @@ internal final class TURNAssociations: UDPSocketHandler {
 
   internal var count: Int { members.count }
 
-  internal func close() {
-    if let sweep { listener.context.cancel(sweep) }
-    sweep = nil
-    for association in Array(members.values) { end(association) }
-    socket.flush()
-    socket.close()
-  }
-
   // MARK: In
 
   internal func socket(_ socket: UDPSocket, didReceive datagram: UnsafeMutableRawBufferPointer, from peer: SocketAddress, ecn: UInt8) {

@@ -34,20 +34,22 @@ package final class TURNListener {
   internal var waiting = TURNStreamCensus()
   // TCP relays: their listeners, connections that wait for a client, those that another worker has taken, and those joined here.
   internal let loops: [EventLoop]
-  internal private(set) var streamRelays: [TURNRelayID: TURNStreamRelay] = [:]
+  internal var streamRelays: [TURNRelayID: TURNStreamRelay] = [:]
   internal var links: [UInt32: TURNPeerLink] = [:]
   internal var handedOver: [UInt32: Int] = [:]
   internal var pipes: [UInt32: TURNPipe] = [:]
   package internal(set) var pipeBytesSent = 0, pipeBytesReceived = 0
-  private var census: ConnectionCensus?
+  internal var census: ConnectionCensus?
   /// By slot of the id.
-  private var relays: [TURNRelay?] = []
-  private var relayAddresses: [AddressFamily: (local: IPAddress, announced: IPAddress)] = [:]
+  internal var relays: [TURNRelay?] = []
+  internal var handedOverByClosed = 0
+  internal var relayAddresses: [AddressFamily: (local: IPAddress, announced: IPAddress)] = [:]
   private var timer: (at: Instant, id: SlabID)?
   private var clock: SlabID?
 
   internal static let datagramPath: UInt32 = 0
-  private static let firstStreamPath: UInt32 = 1 << 16
+  /// Below are UDP sockets; from here on each connection and each DTLS association has a number of its own.
+  internal static let firstStreamPath: UInt32 = 1 << 16
 
   /// - Parameter loops: of all workers, by their index.
   package init(_ configuration: TURNConfiguration, _ shared: TURNShared, loops: [EventLoop], in context: LoopContext) {
@@ -56,9 +58,10 @@ package final class TURNListener {
     self.shared = shared
     self.context = context
     userBandwidth = configuration.limits.userBitrate / 8
+    let credentials = TURNCredentials(configuration)
     server = TURNServer(
-      TURNServerConfiguration(configuration), credentials: TURNCredentials(configuration), rules: PeerRules(),
-      nonces: TURNNonces(key: shared.nonceKey), random: .system)
+      TURNServerConfiguration(configuration), credentials: credentials, rules: PeerRules(),
+      nonces: TURNNonces(key: shared.nonceKey, for: credentials), random: .system)
     server.configuration.worker = UInt8(clamping: context.loop.index)
   }
 
@@ -148,6 +151,7 @@ package final class TURNListener {
     server.configuration = TURNServerConfiguration(configuration)
     server.configuration.worker = UInt8(clamping: context.loop.index)
     server.credentials = TURNCredentials(configuration)
+    server.nonces = TURNNonces(key: shared.nonceKey, for: server.credentials)
     shared.quotas.setLimits(configuration.limits)
     start(listeningAt: addresses, mediaPorts: mediaPorts)
   }
@@ -157,21 +161,7 @@ package final class TURNListener {
     for listener in listeners { listener.close() }
     listeners = []
     server.configuration.takesAllocations = false
-    for stream in Array(streams.values) where !stream.isAllocated { stream.connection.closeAfterFlush() }
-  }
-
-  package func close() {
-    drain()
-    server.closeAll()
-    settle()
-    for stream in Array(streams.values) { stream.connection.closeAfterFlush() }
-    if let clock { context.cancel(clock) }
-    associations?.close()
-    for socket in [datagrams].compactMap(\.self) + discoverySockets {
-      socket.flush()
-      socket.close()
-    }
-    paths = [:]
+    for stream in Array(streams.values) where !stream.isInUse { stream.connection.closeAfterFlush() }
   }
 
   // MARK: Time
@@ -217,78 +207,6 @@ package final class TURNListener {
       }
     }
     arm()
-  }
-
-  private func open(_ request: TURNRelayRequest) {
-    let now = context.now
-    do throws(TURNRelayRefusal) {
-      let (port, holder) = try bind(request, now: now)
-      if request.transport == .tcp {
-        streamRelays[request.id] = try streamRelay(request, port, holder)
-        return didOpen(request, at: port.address, now: now)
-      }
-      let slot = Int(request.id.slot)
-      while relays.count <= slot { relays.append(nil) }
-      relays[slot] = TURNRelay(request.id, port, user: request.user, holder, of: self)
-      didOpen(request, at: port.address, now: now)
-    } catch { server.relayDidFail(request.id, error.failure, now: now) }
-  }
-
-  private func didOpen(_ request: TURNRelayRequest, at address: SocketAddress, now: Instant) {
-    let announced = relayAddresses[AddressFamily(of: address.ip)]?.announced ?? address.ip
-    server.relayDidOpen(request.id, at: SocketAddress(ip: announced, port: address.port), now: now)
-  }
-
-  private func streamRelay(
-    _ request: TURNRelayRequest, _ port: UDPPort, _ holder: TURNQuotas.Holder
-  ) throws(TURNRelayRefusal) -> TURNStreamRelay {
-    do throws(SystemError) {
-      guard let census else { throw SystemError("relay TCP", code: 0) }
-      return try TURNStreamRelay(request.id, port, holder, of: self, census: census)
-    } catch {
-      shared.quotas.giveBack(for: holder)
-      throw TURNRelayRefusal(error.isPortTaken ? .portTaken : .unavailable)
-    }
-  }
-
-  private func bind(_ request: TURNRelayRequest, now: Instant) throws(TURNRelayRefusal) -> (UDPPort, TURNQuotas.Holder) {
-    if case .reserved(let token) = request.source {
-      guard let kept = shared.reservations.take(token, user: request.user, now: now) else { throw TURNRelayRefusal(.unavailable) }
-      return kept
-    }
-    guard let ip = relayAddresses[request.family]?.local else { throw TURNRelayRefusal(.noAddress) }
-    let holder = TURNQuotas.Holder(user: request.user, client: request.client)
-    let isPair = if case .pair = request.source { true } else { false }
-    guard shared.quotas.take(isPair ? 2 : 1, for: holder) else { throw TURNRelayRefusal(.quota) }
-    do throws(SystemError) {
-      switch request.source {
-      case .port(let number): return (try port(ip, number), holder)
-      case .pair(let number, let token):
-        let (first, second) = (try port(ip, number), try port(ip, number + 1))
-        shared.reservations.keep(second, for: holder, token: token, now: now)
-        return (first, holder)
-      case .reserved: throw SystemError("reserve a port", code: 0)
-      }
-    } catch {
-      for _ in 0..<(isPair ? 2 : 1) { shared.quotas.giveBack(for: holder) }
-      throw TURNRelayRefusal(error.isPortTaken ? .portTaken : error.isNoAddress ? .noAddress : .unavailable)
-    }
-  }
-
-  private func port(_ ip: IPAddress, _ number: UInt16) throws(SystemError) -> UDPPort {
-    try UDPPort(SocketAddress(ip: ip, port: number), buffer: TURNRelay.buffer, sharedWith: .nobody)
-  }
-
-  private func close(_ id: TURNRelayID) {
-    streamRelays.removeValue(forKey: id)?.close()
-    guard let relay = relay(id) else { return }
-    relays[Int(id.slot)] = nil
-    relay.close()
-  }
-
-  private func relay(_ id: TURNRelayID) -> TURNRelay? {
-    guard Int(id.slot) < relays.count, let relay = relays[Int(id.slot)], relay.id == id else { return nil }
-    return relay
   }
 
   // MARK: Packets
@@ -338,10 +256,4 @@ extension TURNListener: UDPSocketHandler {
   package func socket(_ socket: UDPSocket, didReceive datagram: UnsafeMutableRawBufferPointer, from peer: SocketAddress, ecn: UInt8) {
     receive(UnsafeRawBufferPointer(datagram).bytes, from: TURNFlow(remote: peer, path: path(of: socket), isStream: false))
   }
-}
-
-/// Why a relay was not opened, on its way to the core.
-private struct TURNRelayRefusal: Error {
-  let failure: TURNRelayFailure
-  init(_ failure: TURNRelayFailure) { self.failure = failure }
 }

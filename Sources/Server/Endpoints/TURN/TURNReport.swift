@@ -8,7 +8,7 @@ package struct TURNAllocationReport: Sendable {
   package let id: String
   package let user: String
   package let client: SocketAddress
-  /// How the client comes: udp, tcp or tls.
+  /// How the client comes: udp, dtls, tcp or tls.
   package let transport: String
   /// What is relayed: udp or tcp.
   package let relayTransport: String
@@ -31,6 +31,8 @@ package struct TURNTraffic: Sendable {
   package let streams: Int
   package let streamDrops: Int
   package let overUserRate: Int
+  /// Packets for WebRTC sessions and other relays of the same worker, which pass no kernel.
+  package let handedOver: Int
   package let pipedSent: Int
   package let pipedReceived: Int
 }
@@ -41,7 +43,8 @@ extension TURNListener {
     let tcp = all.count { $0.transport == .tcp }
     return TURNTraffic(
       statistics: server.statistics, usage: server.usage, allocations: ["udp": all.count - tcp, "tcp": tcp], streams: streams.count,
-      streamDrops: streamDrops, overUserRate: overUserRate, pipedSent: pipeBytesSent, pipedReceived: pipeBytesReceived)
+      streamDrops: streamDrops, overUserRate: overUserRate, handedOver: packetsHandedOver, pipedSent: pipeBytesSent,
+      pipedReceived: pipeBytesReceived)
   }
 
   package var reports: [TURNAllocationReport] {
@@ -57,7 +60,7 @@ extension TURNListener {
   }
 
   private func transport(_ flow: TURNFlow) -> String {
-    guard flow.isStream else { return "udp" }
+    guard flow.isStream else { return flow.path < Self.firstStreamPath ? "udp" : "dtls" }
     return stream(flow)?.connection.isSecure == true ? "tls" : "tcp"
   }
 

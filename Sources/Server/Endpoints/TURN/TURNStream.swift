@@ -7,7 +7,6 @@ internal import MartletWebRTC
 internal final class TURNStream: TCPConnectionHandler, OutputSource, DatagramPath {
   internal let connection: TCPConnection
   internal let flow: TURNFlow
-  internal private(set) var isAllocated = false
   private unowned let listener: TURNListener
   /// What the connection became with a ConnectionBind.
   private var pipe: TURNPipe?
@@ -41,11 +40,14 @@ internal final class TURNStream: TCPConnectionHandler, OutputSource, DatagramPat
   internal func expectAllocation() {
     listener.context.schedule(after: Self.patience) { [weak self] in
       guard let self, self.connection.isOpen else { return }
-      self.isAllocated = self.listener.server.hasAllocation(self.flow)
-      if self.isAllocated { self.listener.waiting.remove(self) } else { return self.connection.closeAfterFlush() }
+      guard self.isInUse else { return self.connection.closeAfterFlush() }
+      self.listener.waiting.remove(self)
       self.expectAllocation()
     }
   }
+
+  /// It has an allocation, or is a peer's.
+  internal var isInUse: Bool { pipe != nil || isBinding || listener.server.hasAllocation(flow) }
 
   // MARK: In
 

@@ -52,8 +52,8 @@ package struct StartReport {
   /// Said once: everybody who reaches the machine may publish.
   package var warnings: [String] {
     guard !configuration.auth.guardsPublishing else { return [] }
-    // Nobody gets anything by the media port who was not let in over HTTP.
-    let open = listeners.filter { !$0.1.ip.isLoopback && $0.0 != "WebRTC" }.map { "\($0.0) \($0.1)" }
+    // Nobody gets anything by the media port who was not let in over HTTP, and streams are not to be had by TURN's.
+    let open = listeners.filter { !$0.1.ip.isLoopback && !["WebRTC", "TURN", "TURNS"].contains($0.0) }.map { "\($0.0) \($0.1)" }
     guard !open.isEmpty else { return [] }
     return [
       "everybody who reaches \(open.joined(separator: ", ")) may publish and play: auth.keys or auth.jwt would ask for a key, "

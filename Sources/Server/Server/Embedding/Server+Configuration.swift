@@ -7,7 +7,7 @@ extension Server {
     private var sources = ConfigurationSources()
     package private(set) var values = ServerConfiguration()
 
-    /// Listens on ports 8080, 8443, 1935 and 1936 of every address, and lets everybody publish and play.
+    /// Listens on ports 8080, 8443, 1935, 1936, 8189, 3478 and 5349 of every address, and lets everybody publish and play.
     public init() {}
 
     /// - Parameter yaml: as in a configuration file; docs/configuration.md lists the settings.

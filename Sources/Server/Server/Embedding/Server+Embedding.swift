@@ -30,7 +30,7 @@ extension Server {
 
   /// An open port.
   public struct Listener: Sendable, Equatable, CustomStringConvertible {
-    /// `http`, `https`, `rtmp` or `rtmps`.
+    /// `http`, `https`, `rtmp`, `rtmps`, `webrtc`, `turn` or `turns`.
     public let scheme: String
     /// An address as in URLs, `::` and `0.0.0.0` included.
     public let host: String

@@ -24,6 +24,9 @@ internal enum TURNCollector {
             "bandwidth": report.usage.dropped, "user_bandwidth": report.overUserRate, "permission": report.statistics.unpermitted,
             "slow_client": report.streamDrops, "malformed": report.statistics.malformed,
           ])),
+      Metric(
+        "martlet_turn_handed_over_total", .counter, "Packets for a session or relay of the same worker, which passed no kernel.",
+        report.handedOver),
       Metric("martlet_turn_bindings_total", .counter, "STUN Bindings that were answered.", report.statistics.bindings),
       Metric("martlet_turn_challenges_total", .counter, "Requests that were asked for credentials.", report.statistics.challenges),
       Metric(

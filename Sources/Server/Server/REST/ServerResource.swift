@@ -8,7 +8,7 @@ internal import Synchronization
 /// `/api/v1/server`: what runs here.
 internal enum ServerResource {
   private static let listener = APISchema.object([
-    .always("protocol", .string, "http, https, rtmp, rtmps or webrtc"),
+    .always("protocol", .string, "http, https, rtmp, rtmps, webrtc, turn or turns"),
     .always("address", .string, "Of this machine; 0.0.0.0 and :: are all"),
     .always("port", .integer, "As the kernel chose it where 0 was configured"),
   ])

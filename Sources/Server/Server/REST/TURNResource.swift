@@ -9,7 +9,7 @@ internal import MartletWeb
 internal enum TURNResource {
   private static let allocation = APISchema.object([
     .always("id", .string, "Of this server"), .always("user", .string, "Whom the quotas count it for"),
-    .always("client", .string, "Where the client is seen"), .always("transport", .string, "How it comes: udp, tcp or tls"),
+    .always("client", .string, "Where the client is seen"), .always("transport", .string, "How it comes: udp, dtls, tcp or tls"),
     .always("relay_transport", .string, "What is relayed: udp or tcp"), .always("relayed", .array(.string), "The relayed addresses"),
     .always("age", .number, "Seconds"), .always("expires_in", .number, "Seconds, unless it is refreshed"),
     .always("permissions", .integer, "Peer addresses, also those that have expired lately"), .always("channels", .integer, "Bound"),

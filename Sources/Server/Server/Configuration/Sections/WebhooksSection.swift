@@ -6,7 +6,8 @@ internal enum WebhooksSection {
     "webhooks", "Messages (POST, JSON) to other servers when sessions begin and end, signed with HMAC-SHA256.",
     [
       SettingKey(
-        "targets", \.webhooks.targets, .list(of: target), "Who hears of what. events: publish, unpublish, play, stop, allocate, release; all by default.",
+        "targets", \.webhooks.targets, .list(of: target),
+        "Who hears of what. events: publish, unpublish, play, stop, allocate, release; all by default.",
         example: "[{url: \"https://example.org/hooks\", events: [publish, unpublish], secret: CHANGE-ME}]", reloadable: true,
         structured: true),
       SettingKey(
