@@ -3,7 +3,7 @@ internal import MartletIO
 internal import MartletPrimitives
 
 /// One TCP connection of a peer: datagrams behind their lengths in both directions (RFC 4571).
-final class PeerStream: TCPConnectionHandler, OutputSource {
+final class PeerStream: TCPConnectionHandler {
   let connection: TCPConnection
   /// Whom the first frame named; the connection is theirs for life.
   weak var session: PeerSession?
@@ -12,13 +12,14 @@ final class PeerStream: TCPConnectionHandler, OutputSource {
   /// Gone when the server stops while this still has something to send.
   private weak var streams: PeerStreams?
   private var reader = ICEStreamReader()
-  private var output = FrameRing()
+  private let output: FramedOutput
 
-  init(_ connection: TCPConnection, of streams: PeerStreams) {
+  init(_ connection: TCPConnection, of streams: PeerStreams, outputLimit: Int) {
     self.connection = connection
+    output = FramedOutput(limit: outputLimit)
     self.streams = streams
     connection.handler = self
-    connection.source = self
+    connection.source = output
     connection.boundKernelOutput()
   }
 
@@ -42,18 +43,6 @@ final class PeerStream: TCPConnectionHandler, OutputSource {
 
   // MARK: Out
 
-  /// A peer that does not keep up loses media first: what is left of the room is for checks, DTLS and data, without which it would
-  /// be taken for dead.
   /// - Returns: false when it was dropped.
-  func append(_ datagram: UnsafeRawBufferPointer, limit: Int) -> Bool {
-    let isMedia = datagram.first.map { (128...191).contains($0) } ?? false
-    guard connection.isOpen, output.append(datagram, limit: isMedia ? limit / 4 * 3 : limit) else { return false }
-    connection.setNeedsFlush()
-    return true
-  }
-
-  var isMidMessage: Bool { false }
-  var hasMore: Bool { output.count > 0 }
-  func gather(into vector: IOVector, _ scope: GatherScope) { output.gather(into: vector) }
-  func advance(by count: Int) { output.advance(by: count) }
+  func append(_ datagram: UnsafeRawBufferPointer) -> Bool { output.append(datagram, to: connection) }
 }

@@ -67,11 +67,11 @@ package final class PeerStreams: DatagramPath {
 
   // MARK: Connections
 
-  func accept(_ connection: TCPConnection) { add(PeerStream(connection, of: self)) }
+  func accept(_ connection: TCPConnection) { add(PeerStream(connection, of: self, outputLimit: limits.output)) }
 
   /// One that came in at another worker, and what came over it.
   func accept(_ handover: TCPHandover, _ bytes: Slice) {
-    let stream = PeerStream(TCPConnection(handover, in: context), of: self)
+    let stream = PeerStream(TCPConnection(handover, in: context), of: self, outputLimit: limits.output)
     add(stream)
     if stream.connection.isOpen { stream.receive(bytes.bytes) }
   }
@@ -160,7 +160,7 @@ package final class PeerStreams: DatagramPath {
 
   package func commit(_ size: Int, to peer: SocketAddress) {
     guard let stream = streams[peer], size <= outbox.count else { return }
-    if !stream.append(UnsafeRawBufferPointer(rebasing: outbox[..<size]), limit: limits.output) { statistics.dropped += 1 }
+    if !stream.append(UnsafeRawBufferPointer(rebasing: outbox[..<size])) { statistics.dropped += 1 }
   }
 }
 

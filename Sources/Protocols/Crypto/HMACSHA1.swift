@@ -11,10 +11,13 @@ package final class HMACSHA1 {
     defer { EVP_MAC_free(algorithm) }
     context = EVP_MAC_CTX_new(algorithm)
     var digest = Array("SHA1".utf8CString)
-    let done = digest.withUnsafeMutableBufferPointer {
-      var parameters = [OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, $0.baseAddress, 0), OSSL_PARAM_construct_end()]
-      // OpenSSL takes a null key to mean "the previous one", so an empty key still passes an address.
-      return EVP_MAC_init(context, key.isEmpty ? [0] : key, key.count, &parameters)
+    let done = digest.withUnsafeMutableBufferPointer { digest in
+      // A parameter keeps the address of its name.
+      OSSL_MAC_PARAM_DIGEST.withCString { name in
+        var parameters = [OSSL_PARAM_construct_utf8_string(name, digest.baseAddress, 0), OSSL_PARAM_construct_end()]
+        // OpenSSL takes a null key to mean "the previous one", so an empty key still passes an address.
+        return EVP_MAC_init(context, key.isEmpty ? [0] : key, key.count, &parameters)
+      }
     }
     precondition(done == 1, "OpenSSL provides HMAC-SHA-1")
   }

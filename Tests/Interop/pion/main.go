@@ -9,11 +9,13 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/pion/webrtc/v3"
 	"github.com/pion/webrtc/v3/pkg/media"
+	"github.com/pion/webrtc/v3/pkg/media/h264reader"
 	"github.com/pion/webrtc/v3/pkg/media/ivfreader"
 	"github.com/pion/webrtc/v3/pkg/media/ivfwriter"
 	"github.com/pion/webrtc/v3/pkg/media/oggreader"
@@ -171,6 +173,8 @@ func (a *agent) addMedia(c command) {
 	codec := webrtc.MimeTypeVP8
 	if c.Kind == "audio" {
 		codec = webrtc.MimeTypeOpus
+	} else if strings.HasSuffix(c.File, ".h264") {
+		codec = webrtc.MimeTypeH264
 	}
 	track, err := webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: codec}, c.Kind, "pion")
 	check(err)
@@ -184,9 +188,12 @@ func (a *agent) addMedia(c command) {
 			}
 		}
 	}()
-	if c.Kind == "video" {
+	switch codec {
+	case webrtc.MimeTypeVP8:
 		go a.playVideo(c.File, track)
-	} else {
+	case webrtc.MimeTypeH264:
+		go a.playH264(c.File, track)
+	default:
 		go a.playAudio(c.File, track)
 	}
 }
@@ -214,6 +221,35 @@ func (a *agent) playVideo(path string, track *webrtc.TrackLocalStaticSample) {
 			if track.WriteSample(media.Sample{Data: frame, Duration: 33 * time.Millisecond}) != nil {
 				return
 			}
+		}
+		file.Close()
+	}
+}
+
+// Annex B with one slice a picture, which is what `ffmpeg -threads 1` writes.
+func (a *agent) playH264(path string, track *webrtc.TrackLocalStaticSample) {
+	a.connected()
+	ticker := time.NewTicker(33 * time.Millisecond)
+	for {
+		file, err := os.Open(path)
+		check(err)
+		reader, err := h264reader.NewReader(file)
+		check(err)
+		unit := []byte{}
+		for {
+			nal, err := reader.NextNAL()
+			if err == io.EOF {
+				break
+			}
+			unit = append(append(unit, 0, 0, 0, 1), nal.Data...)
+			if nal.UnitType != h264reader.NalUnitTypeCodedSliceIdr && nal.UnitType != h264reader.NalUnitTypeCodedSliceNonIdr {
+				continue
+			}
+			<-ticker.C
+			if track.WriteSample(media.Sample{Data: unit, Duration: 33 * time.Millisecond}) != nil {
+				return
+			}
+			unit = []byte{}
 		}
 		file.Close()
 	}

@@ -43,9 +43,10 @@ extension ICEAgent {
 
   mutating func select(_ index: Int, now: Instant) {
     let pair = list.pairs[index]
-    // A pair that was named before is not meant any more.
-    for other in list.pairs.indices { list.pairs[other].isNominated = other == index }
+    list.pairs[index].isNominated = true
     guard selection?.pair.id != pair.id || selection?.generation != generation else { return }
+    // A pair that was named before is not meant any more.
+    for other in list.pairs.indices where other != index { list.pairs[other].isNominated = false }
     let selected = ICESelectedPair(
       base: pair.base, remote: pair.remoteAddress, id: pair.id, localType: list.locals[pair.local].candidate.type,
       remoteType: list.remotes[pair.remote].type)

@@ -131,7 +131,8 @@ extension ICEAgent {
     if isNomination { (list.pairs[index].isNominated, list.pairs[index].nominatedAt) = (true, now) }
     guard list.pairs[index].state == .succeeded else { return triggerCheck(index, now: now) }
     // Named once is named until another is: a better pair may have seemed alive then, and be dead now.
-    if role == .controlled, list.pairs[index].isNominated { adoptNomination(index, now: now) }
+    let isPending = list.pairs[index].isNominated && list.pairs[index].id != selection?.pair.id
+    if isNomination || isPending && role == .controlled { adoptNomination(index, now: now) }
   }
 
   private mutating func insertPeerReflexive(_ source: SocketAddress, _ base: ICEBase, _ priority: UInt32?, now: Instant) -> Int? {

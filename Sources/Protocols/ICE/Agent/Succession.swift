@@ -24,9 +24,9 @@ extension ICEAgent {
 
   mutating func seekSuccessor(of lost: Selection, now: Instant) {
     if succession == nil { beginSuccession(lost, now: now) }
-    let patience = hasSuccessor(now: now) ? now + configuration.successionPatience : now
     // Without a transport of ours nobody can reach us either.
     guard list.locals.contains(where: \.isSendable) else { return succession = Succession(since: now, heardAt: lost.heardAt, until: now) }
+    let patience = hasSuccessor(now: now) ? now + configuration.successionPatience : now
     let until = max(consentEnd(lost), patience)
     succession?.until = until
   }

@@ -82,7 +82,7 @@ final class StreamPath: DatagramPath {
 
   func commit(_ size: Int, to peer: SocketAddress) {
     guard size <= scratch.count else { return }
-    links[peer]?.send(UnsafeRawBufferPointer(rebasing: scratch[..<size]).bytes)
+    links[peer]?.send(UnsafeRawBufferPointer(rebasing: scratch[..<size]))
   }
 }
 
@@ -92,6 +92,7 @@ final class StreamLink: TCPConnectionHandler {
   private unowned let path: StreamPath
   private var connection: TCPConnection?
   private var reader = ICEStreamReader()
+  private let output = FramedOutput(limit: maximumBuffered)
   private var isProven = false
   /// A datagram at a time, which is decrypted where it lies.
   private let inbox = UnsafeMutableRawBufferPointer.allocate(byteCount: 2048, alignment: 16)
@@ -106,6 +107,7 @@ final class StreamLink: TCPConnectionHandler {
     self.path = path
     connection = accepted
     accepted.handler = self
+    accepted.source = output
     accepted.boundKernelOutput()
     accepted.context.schedule(after: Self.patience) { [weak self] in self?.closeUnlessProven() }
   }
@@ -125,11 +127,8 @@ final class StreamLink: TCPConnectionHandler {
     connection = nil
   }
 
-  func send(_ datagram: RawSpan) {
-    guard let connection, connection.bufferedBytes < Self.maximumBuffered else { return }
-    var frame: [UInt8] = []
-    frame.reserveCapacity(datagram.byteCount + 2)
-    if ICEStream.write(datagram, into: &frame) { connection.write(frame) }
+  func send(_ datagram: UnsafeRawBufferPointer) {
+    if let connection { _ = output.append(datagram, to: connection) }
   }
 
   private func closeUnlessProven() { if !isProven { connection?.close() } }
@@ -137,6 +136,7 @@ final class StreamLink: TCPConnectionHandler {
   // MARK: TCPConnectionHandler
 
   func connectionDidOpen(_ connection: TCPConnection) {
+    connection.source = output
     connection.boundKernelOutput()
     path.didConnect(to: remote)
   }
