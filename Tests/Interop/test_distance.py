@@ -11,6 +11,8 @@ from test_networks import PORTS, SERVER, internet, server  # noqa: F401
 from test_webrtc import playing
 from webrtc import CHROMIUM, FIREFOX, page
 
+pytestmark = pytest.mark.alone
+
 # Between the backbone and the browsers.
 NEAR, FAR = "10.66.0.1/24", "10.66.0.2/24"
 DELAY, LOSS = 0.05, 0.01

@@ -8,6 +8,8 @@ from conftest import BINARY, wait_for
 from networks import NATS
 from test_networks import internet  # noqa: F401 (a fixture)
 
+pytestmark = pytest.mark.alone
+
 FIRST, SECOND, ROUTER, HOME = "203.0.113.10", "203.0.113.11", "203.0.113.30", "10.77.0.2"
 EXPECTED = {
     "full cone": "full cone NAT: seen as {}, endpoint-independent mapping, endpoint-independent filtering, no hairpinning",

@@ -9,6 +9,8 @@ from conftest import AUDIO, VIDEO, ffmpeg, wait_for
 from peers import Pion
 from webrtc import send
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):

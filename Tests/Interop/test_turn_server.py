@@ -22,6 +22,8 @@ from test_peer_connection import agent, browsers, connect, make_peer, talk  # no
 from turn import PASSWORD, SECRET, USER, martlet_turn
 from webrtc import CHROMIUM, PAGE, Chromium
 
+pytestmark = pytest.mark.alone
+
 UCLIENT = shutil.which("turnutils_uclient")
 CLIENT = pytest.mark.skipif(not UCLIENT, reason="turnutils_uclient is missing: Scripts/bootstrap --interop")
 TRANSPORTS = {"udp": [], "tcp": ["-t"], "tls": ["-t", "-S"]}

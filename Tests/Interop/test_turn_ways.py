@@ -12,6 +12,8 @@ from test_peer_connection import agent, browsers, connect, make_peer, talk  # no
 from test_turn_server import CLIENT, UCLIENT, echo  # noqa: F401
 from turn import CONFIGURATION, PASSWORD, USER, Coturn, martlet_turn
 
+pytestmark = pytest.mark.alone
+
 KEY = "a secret of more than thirty-two letters"
 
 
