@@ -83,6 +83,16 @@ import Testing
     #expect(listeners.rtmp == SocketAddress(":5") && listeners.rtmps == SocketAddress("[::1]:6"))
   }
 
+  // `martlet doctor` looks at one after the other: one that were left out would be called free.
+  @Test func `each listener can be had alone`() {
+    let listeners = ServerConfiguration.Listeners()
+    #expect(listeners.bound.count == 7)
+    for (name, address) in listeners.bound {
+      let alone = listeners.only(name).bound
+      #expect(alone.count == 1 && alone.first?.name == name && alone.first?.address == address)
+    }
+  }
+
   @Test func `io_uring is used where it may be, unless it is switched off`() throws {
     #expect(try load("").configuration.io.uring == .auto)
     #expect(try load("io: {uring: off}").configuration.io.uring == .off)

@@ -47,12 +47,3 @@ extension ServerConfiguration {
     return webrtc.iceServers.first { $0.hasPrefix("stun:") }.map { String($0.prefix { $0 != "?" }) }
   }
 }
-
-extension ServerConfiguration.Listeners {
-  /// The others are off.
-  fileprivate func only(_ name: String) -> Self {
-    let address = bound.first { $0.name == name }?.address
-    let of = { (other: String) in other == name ? address : nil }
-    return Self(http: of("http"), https: of("https"), rtmp: of("rtmp"), rtmps: of("rtmps"), webrtc: of("webrtc"))
-  }
-}

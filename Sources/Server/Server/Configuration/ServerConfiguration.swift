@@ -32,10 +32,21 @@ package struct ServerConfiguration: Sendable {
 
     /// Those that are open, by the names that addresses have: `rtmp`.
     package var bound: [(name: String, address: SocketAddress)] {
-      let all = [
-        ("http", http), ("https", https), ("rtmp", rtmp), ("rtmps", rtmps), ("webrtc", webrtc), ("turn", turn), ("turns", turns),
+      Self.all.compactMap { name, path in self[keyPath: path].map { (name, $0) } }
+    }
+
+    /// The one of this name; the others are off.
+    package func only(_ name: String) -> Self {
+      var one = self
+      for (other, path) in Self.all where other != name { one[keyPath: path] = nil }
+      return one
+    }
+
+    private static var all: [(name: String, path: WritableKeyPath<Self, SocketAddress?>)] {
+      [
+        ("http", \.http), ("https", \.https), ("rtmp", \.rtmp), ("rtmps", \.rtmps), ("webrtc", \.webrtc), ("turn", \.turn),
+        ("turns", \.turns),
       ]
-      return all.compactMap { name, address in address.map { (name, $0) } }
     }
   }
 
