@@ -36,6 +36,14 @@ public enum IPAddress: Hashable, Sendable {
     }
   }
 
+  /// Whom a limit counts together: hosts choose the lower half of an IPv6 address themselves.
+  package var origin: IPAddress {
+    switch self {
+    case .v4: self
+    case .v6(let high, _): isLoopback ? self : .v6(high: high, low: 0)
+    }
+  }
+
   /// Loopback, link-local, private (RFC 1918, RFC 4193), shared (RFC 6598), multicast, unspecified or reserved:
   /// addresses that a request from outside must not make the server connect to.
   public var isSpecialPurpose: Bool {

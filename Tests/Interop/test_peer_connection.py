@@ -108,9 +108,8 @@ def talk(a, b, label, size=200_000):
         assert other.wait("message", label=label, bytes=size)["sum"] == checksum(pattern(size))
 
 
-@pytest.mark.peer("coturn", "relays for PeerConnection over {transport}")
-@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
-def test_two_connections_reach_each_other_by_relays_alone(agent, turn, transport):
+def talk_through_relays(agent, turn, transport):
+    """Two connections that use nothing else; both, once they have talked."""
     configuration = {"iceServers": [turn.server(transport)], "relayOnly": True, "authority": turn.authority}
     a, b = agent(**configuration), agent(**configuration)
     a.tell("channel", label="through the relay")
@@ -119,6 +118,13 @@ def test_two_connections_reach_each_other_by_relays_alone(agent, turn, transport
     for each in (a, b):
         found = each.statistics()
         assert (found["local"], found["remote"]) == ("relay", "relay")
+    return a, b
+
+
+@pytest.mark.peer("coturn", "relays for PeerConnection over {transport}")
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_two_connections_reach_each_other_by_relays_alone(agent, turn, transport):
+    for each in talk_through_relays(agent, turn, transport):
         # Nothing tells where they are.
         candidates = [report["candidate"] for report in each.seen("candidate") if report["candidate"]]
         assert candidates and all(" typ relay raddr 0.0.0.0 rport 0" in candidate for candidate in candidates), candidates

@@ -18,7 +18,7 @@ import raw_turn
 from conftest import free_port, wait_for
 from peers import BrowserPeer
 from raw_turn import RawTurn
-from test_peer_connection import agent, browsers, connect, make_peer, talk  # noqa: F401
+from test_peer_connection import agent, browsers, connect, make_peer, talk, talk_through_relays  # noqa: F401
 from turn import PASSWORD, SECRET, USER, martlet_turn
 from webrtc import CHROMIUM, PAGE, Chromium
 
@@ -166,14 +166,7 @@ def unverified():
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 def test_our_own_connections_reach_each_other_by_relays_alone(agent, turn, transport):  # noqa: F811
-    configuration = {"iceServers": [turn.server(transport)], "relayOnly": True, "authority": turn.authority}
-    a, b = agent(**configuration), agent(**configuration)
-    a.tell("channel", label="through the relay")
-    connect(a, b)
-    talk(a, b, "through the relay")
-    for each in (a, b):
-        found = each.statistics()
-        assert (found["local"], found["remote"]) == ("relay", "relay")
+    talk_through_relays(agent, turn, transport)
 
 
 @pytest.mark.peer("kind", "our TURN server over {transport}")

@@ -1,10 +1,11 @@
+internal import MartletPrimitives
 internal import Synchronization
 
 /// Counts what each user has open, over all workers.
 package final class UserCensus: Sendable {
   /// 0 is no limit.
   package let limit: Int
-  private let counts = Mutex<[String: Int]>([:])
+  private let counts = Mutex(Tally<String>())
 
   package init(limit: Int) { self.limit = limit }
 
@@ -12,17 +13,14 @@ package final class UserCensus: Sendable {
   package func enter(_ user: String) -> Bool {
     guard limit > 0 else { return true }
     return counts.withLock { counts in
-      guard counts[user, default: 0] < limit else { return false }
-      counts[user, default: 0] += 1
+      guard counts[user] < limit else { return false }
+      counts.add(user)
       return true
     }
   }
 
   package func leave(_ user: String) {
     guard limit > 0 else { return }
-    counts.withLock { counts in
-      guard let count = counts[user] else { return }
-      counts[user] = count > 1 ? count - 1 : nil
-    }
+    counts.withLock { $0.remove(user) }
   }
 }

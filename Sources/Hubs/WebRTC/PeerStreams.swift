@@ -163,13 +163,3 @@ package final class PeerStreams: DatagramPath {
     if !stream.append(UnsafeRawBufferPointer(rebasing: outbox[..<size])) { statistics.dropped += 1 }
   }
 }
-
-extension IPAddress {
-  /// Whom a limit counts together: hosts choose the lower half of an IPv6 address themselves.
-  fileprivate var origin: IPAddress {
-    switch self {
-    case .v4: self
-    case .v6(let high, _): .v6(high: high, low: 0)
-    }
-  }
-}

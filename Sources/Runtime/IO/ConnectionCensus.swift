@@ -28,7 +28,7 @@ package final class ConnectionCensus: Sendable {
 
   private struct State {
     var total = 0
-    var byAddress: [IPAddress: Int] = [:]
+    var byAddress = Tally<IPAddress>()
     var refused = 0
     var reserve: Int32
   }
@@ -51,13 +51,12 @@ package final class ConnectionCensus: Sendable {
         state.refused += 1
         return "\(limits.total) connections are open (limits.connections)"
       }
-      let fromHere = state.byAddress[address, default: 0]
-      if limits.perAddress > 0, fromHere >= limits.perAddress, !address.isLoopback {
+      if limits.perAddress > 0, state.byAddress[address] >= limits.perAddress, !address.isLoopback {
         state.refused += 1
         return "\(limits.perAddress) connections from this address (limits.connections_per_address)"
       }
       state.total += 1
-      state.byAddress[address] = fromHere + 1
+      state.byAddress.add(address)
       return nil
     }
   }
@@ -65,7 +64,7 @@ package final class ConnectionCensus: Sendable {
   internal func leave(_ address: IPAddress) {
     state.withLock { state in
       state.total -= 1
-      if let count = state.byAddress[address] { state.byAddress[address] = count > 1 ? count - 1 : nil }
+      state.byAddress.remove(address)
     }
   }
 

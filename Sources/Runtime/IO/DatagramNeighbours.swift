@@ -13,23 +13,27 @@ internal struct DatagramNeighbours {
   private static let limit = 1 << 20
 
   private var sockets: [SocketAddress: UDPSocket] = [:]
+  /// One alone has nobody to send to, and does not look.
+  private var members: Set<ObjectIdentifier> = []
   private var last: (peer: SocketAddress, target: UDPSocket?)?
   private var entries: [Entry] = []
   private var bytes: [UInt8] = []
 
   internal mutating func add(_ socket: UDPSocket, at address: SocketAddress) {
     sockets[address] = socket
+    members.insert(ObjectIdentifier(socket))
     last = nil
   }
 
   internal mutating func remove(_ socket: UDPSocket, at address: SocketAddress) {
     if sockets[address] === socket { sockets[address] = nil }
+    members.remove(ObjectIdentifier(socket))
     last = nil
   }
 
   /// Asked for each datagram, mostly for the same peer again.
   internal mutating func target(at peer: SocketAddress) -> UDPSocket? {
-    if sockets.isEmpty { return nil }
+    guard members.count > 1 else { return nil }
     if let last, last.peer == peer { return last.target }
     let found = sockets[peer]
     last = (peer, found)

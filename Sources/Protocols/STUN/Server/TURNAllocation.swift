@@ -106,23 +106,23 @@ final class TURNAllocation {
   // MARK: What passes
 
   func sends(_ count: Int, bandwidth: Int, now: Instant) -> Bool {
-    guard bandwidth == 0 || upstream.take(count, capacity: bandwidth, rate: bandwidth, now: now) else {
-      usage.dropped &+= 1
-      return false
-    }
+    guard admits(count, to: &upstream, bandwidth, now) else { return false }
     usage.packetsSent &+= 1
     usage.bytesSent &+= count
     return true
   }
 
   func receives(_ count: Int, bandwidth: Int, now: Instant) -> Bool {
-    guard bandwidth == 0 || downstream.take(count, capacity: bandwidth, rate: bandwidth, now: now) else {
-      usage.dropped &+= 1
-      return false
-    }
+    guard admits(count, to: &downstream, bandwidth, now) else { return false }
     usage.packetsReceived &+= 1
     usage.bytesReceived &+= count
     return true
+  }
+
+  private func admits(_ count: Int, to direction: inout TokenBucket, _ bandwidth: Int, _ now: Instant) -> Bool {
+    if bandwidth == 0 || direction.take(count, capacity: bandwidth, rate: bandwidth, now: now) { return true }
+    usage.dropped &+= 1
+    return false
   }
 }
 

@@ -16,7 +16,7 @@ internal final class TURNAssociations: UDPSocketHandler {
   private var door: DTLSListener
   private var context: TLSContext
   private var members: [SocketAddress: TURNAssociation] = [:]
-  private var origins: [IPAddress: Int] = [:]
+  private var origins = Tally<IPAddress>()
   private var buffer: UnsafeMutableRawBufferPointer
   private var output = DatagramBatch()
   private var records = DatagramBatch()
@@ -91,14 +91,14 @@ internal final class TURNAssociations: UDPSocketHandler {
   }
 
   private func hasRoom(for origin: IPAddress) -> Bool {
-    members.count < Self.total && (origin.isLoopback || origins[origin, default: 0] < Self.perOrigin)
+    members.count < Self.total && (origin.isLoopback || origins[origin] < Self.perOrigin)
   }
 
   private func admit(_ engine: DTLSEngine, _ peer: SocketAddress, now: Instant) {
     let flow = TURNFlow(remote: peer, path: listener.takePath(), isStream: false)
     let association = TURNAssociation(engine, flow, of: self, now: now)
     members[peer] = association
-    origins[peer.ip.origin, default: 0] += 1
+    origins.add(peer.ip.origin)
     listener.attach(association, as: flow)
     flush(engine, to: peer)
     guard !isHandshaking else { return }
@@ -110,8 +110,7 @@ internal final class TURNAssociations: UDPSocketHandler {
     let flow = association.flow
     guard members[flow.remote] === association else { return }
     members[flow.remote] = nil
-    let origin = flow.remote.ip.origin
-    if let count = origins[origin] { origins[origin] = count > 1 ? count - 1 : nil }
+    origins.remove(flow.remote.ip.origin)
     association.engine.close()
     flush(association.engine, to: flow.remote)
     listener.detach(flow)

@@ -16,8 +16,8 @@ package final class TURNQuotas: Sendable {
 
   private struct Counts {
     var total = 0
-    var users: [String: Int] = [:]
-    var origins: [IPAddress: Int] = [:]
+    var users = Tally<String>()
+    var origins = Tally<IPAddress>()
     var limits: TURNConfiguration.Limits
   }
 
@@ -32,13 +32,12 @@ package final class TURNQuotas: Sendable {
   /// Counts so many in; false when one limit is reached.
   package func take(_ count: Int = 1, for holder: Holder) -> Bool {
     counts.withLock { counts in
-      let (users, origins) = (counts.users[holder.user, default: 0], counts.origins[holder.origin, default: 0])
-      guard counts.total + count <= counts.limits.total, users + count <= counts.limits.perUser,
-        holder.origin.isLoopback || origins + count <= counts.limits.perAddress
+      guard counts.total + count <= counts.limits.total, counts.users[holder.user] + count <= counts.limits.perUser,
+        holder.origin.isLoopback || counts.origins[holder.origin] + count <= counts.limits.perAddress
       else { return false }
       counts.total += count
-      counts.users[holder.user] = users + count
-      counts.origins[holder.origin] = origins + count
+      counts.users.add(holder.user, count)
+      counts.origins.add(holder.origin, count)
       return true
     }
   }
@@ -46,18 +45,8 @@ package final class TURNQuotas: Sendable {
   package func giveBack(for holder: Holder) {
     counts.withLock { counts in
       counts.total -= 1
-      if let users = counts.users[holder.user] { counts.users[holder.user] = users > 1 ? users - 1 : nil }
-      if let origins = counts.origins[holder.origin] { counts.origins[holder.origin] = origins > 1 ? origins - 1 : nil }
-    }
-  }
-}
-
-extension IPAddress {
-  /// Whom a limit counts together: hosts choose the lower half of an IPv6 address themselves.
-  internal var origin: IPAddress {
-    switch self {
-    case .v4: self
-    case .v6(let high, _): isLoopback ? self : .v6(high: high, low: 0)
+      counts.users.remove(holder.user)
+      counts.origins.remove(holder.origin)
     }
   }
 }

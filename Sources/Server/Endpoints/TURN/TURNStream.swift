@@ -154,20 +154,19 @@ internal struct TURNStreamCensus {
   private static let perAddress = 64
 
   private var members: Set<ObjectIdentifier> = []
-  private var origins: [IPAddress: Int] = [:]
+  private var origins = Tally<IPAddress>()
 
   /// False when there are too many of this address, or of all.
   internal mutating func add(_ stream: TURNStream) -> Bool {
     let origin = stream.connection.remote.ip.origin
-    guard members.count < Self.total, origins[origin, default: 0] < Self.perAddress else { return false }
+    guard members.count < Self.total, origins[origin] < Self.perAddress else { return false }
     members.insert(ObjectIdentifier(stream))
-    origins[origin, default: 0] += 1
+    origins.add(origin)
     return true
   }
 
   internal mutating func remove(_ stream: TURNStream) {
     guard members.remove(ObjectIdentifier(stream)) != nil else { return }
-    let origin = stream.connection.remote.ip.origin
-    if let count = origins[origin] { origins[origin] = count > 1 ? count - 1 : nil }
+    origins.remove(stream.connection.remote.ip.origin)
   }
 }
