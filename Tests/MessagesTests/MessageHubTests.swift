@@ -149,6 +149,11 @@ import Testing
         subscription.watchesPresence = true
         try? hub.join(subscription, as: .test("c\(worker)"))
       }
+      // The home may be the other worker.
+      try await workers.until(on: 0) { hub, box in
+        hub.presence(of: .test()) { result in box.answers = (try? result.get())?.map(\.id) ?? [] }
+        return box.answers.contains("c\(worker)")
+      }
     }
     try await workers.until(on: 0) { $1.subscribers["s"]?.heard == ["subscribed", "+c1"] }
     await workers.run(on: 0) { hub, box in
@@ -157,6 +162,24 @@ import Testing
     try await workers.until(on: 0) { $1.answers == ["c0", "c1"] }
     await workers.run(on: 1) { hub, box in if let reader = box.subscribers["s"]?.reader { hub.close(reader) } }
     try await workers.until(on: 0) { $1.subscribers["s"]?.heard == ["subscribed", "+c1", "-c1"] }
+  }
+
+  @Test func `of those who came in the same millisecond, who joined first is told first`() async throws {
+    var configuration = ChannelConfiguration()
+    configuration.defaults.presence = true
+    let workers = TestWorkers(1, configuration)
+    defer { workers.stop() }
+    let names = ["c", "a", "b"]
+    await workers.run { hub, box in
+      for name in names {
+        let subscriber = TestSubscriber()
+        box.subscribers[name] = subscriber
+        subscriber.subscribe(hub)
+        if let subscription = subscriber.subscription { try? hub.join(subscription, as: .test(name)) }
+      }
+      hub.presence(of: .test()) { result in box.answers = (try? result.get())?.map(\.id) ?? [] }
+    }
+    try await workers.until(on: 0) { $1.answers == names }
   }
 
   @Test func `a connection has so many subscriptions and no more`() async {

@@ -5,7 +5,9 @@ internal final class Channel {
   internal let log: ChannelLog
   /// Replicas on other workers, by worker: the offset each gets next.
   internal var replicas: [Int: Int] = [:]
-  private(set) var members: [String: Member] = [:]
+  /// With the place of each among all that ever came.
+  private var members: [String: (place: Int, member: Member)] = [:]
+  private var joins = 0
   private var keys = RecentKeys()
   /// Where its messages are kept, if it is durable.
   internal var commits: ChannelCommits?
@@ -41,10 +43,19 @@ internal final class Channel {
   /// - Returns: whether the member is new.
   internal func join(_ member: Member) -> Bool {
     guard members[member.id] != nil || members.count < Self.maximumMembers else { return false }
-    return members.updateValue(member, forKey: member.id) == nil
+    let place = members[member.id]?.place ?? joins
+    joins = max(joins, place + 1)
+    return members.updateValue((place, member), forKey: member.id) == nil
   }
 
-  internal func leave(_ id: String) -> Member? { members.removeValue(forKey: id) }
+  internal func leave(_ id: String) -> Member? { members.removeValue(forKey: id)?.member }
+
+  internal var memberCount: Int { members.count }
+
+  /// The longest connected first; of one millisecond, who joined first.
+  internal var sortedMembers: [Member] {
+    members.values.sorted { ($0.member.since, $0.place) < ($1.member.since, $1.place) }.map(\.member)
+  }
 }
 
 /// The idempotency keys of the newest publications.

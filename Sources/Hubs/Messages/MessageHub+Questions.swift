@@ -34,7 +34,7 @@ extension MessageHub {
   package func presence(of name: ChannelName, then: @escaping Answer<[Member]>) {
     guard configuration.options(of: name).presence else { return then(.failure(.noPresence)) }
     ask(name) { channel in
-      channel.members.values.sorted { ($0.since, $0.id) < ($1.since, $1.id) }
+      channel.sortedMembers
     } then: {
       then($0)
     }
@@ -65,6 +65,6 @@ extension MessageHub {
 extension Channel {
   fileprivate var summary: ChannelSummary {
     ChannelSummary(
-      name: log.name, cursor: log.cursor, messages: log.head - log.base + 1, bytes: log.bytes, published: published, members: members.count)
+      name: log.name, cursor: log.cursor, messages: log.head - log.base + 1, bytes: log.bytes, published: published, members: memberCount)
   }
 }

@@ -299,7 +299,7 @@ package final class MessageHub {
       for (name, channel) in self.channels {
         channel.log.trim(now: now)
         let isUsed =
-          !channel.log.subscriptions.isEmpty || !channel.replicas.isEmpty || !channel.members.isEmpty
+          !channel.log.subscriptions.isEmpty || !channel.replicas.isEmpty || channel.memberCount > 0
           || channel.commits?.isIdle == false
         if !isUsed, channel.log.isEmpty, now - channel.lastUsed > self.configuration.idle { self.channels[name] = nil }
       }
