@@ -263,3 +263,68 @@ def test_media_goes_through_the_server_to_those_who_ask_for_it(chromium, server)
     # Who leaves takes its stream along.
     chromium.evaluate("post('sfu', { do: 'leave', key: ada.key })")
     wait_for(lambda: not server.live(path), 30)
+
+
+class SkyRTC:
+    """What SkyRTC's client sends and hears, as it is on the wire."""
+
+    def __init__(self, server, key="eventName"):
+        self.key = key
+        self.socket = connect(f"ws://127.0.0.1:{server.http}/skyrtc", open_timeout=20)
+
+    def say(self, name, **data):
+        self.socket.send(json.dumps({self.key: name, "data": data}))
+
+    def hear(self):
+        frame = json.loads(self.socket.recv(timeout=20))
+        return frame[self.key], frame["data"]
+
+    def close(self):
+        self.socket.close()
+
+
+@pytest.mark.parametrize("key, out, back, ids", [("eventName", "__", "_", "connections"), ("event", "", "", "socketIds")])
+def test_skyrtc_clients_find_each_other_unchanged(server, key, out, back, ids):
+    room = f"sky-{key}"
+    first, second = SkyRTC(server, key), SkyRTC(server, key)
+    first.say(out + "join", room=room)
+    name, data = first.hear()
+    assert (name, data[ids]) == (back + "peers", [])
+    me = data["you"]
+    second.say(out + "join", room=room)
+    name, data = second.hear()
+    assert (name, data[ids]) == (back + "peers", [me])
+    other = data["you"]
+    assert first.hear() == (back + "new_peer", {"socketId": other})
+    second.say(out + "offer", socketId=me, sdp={"type": "offer", "sdp": "v=0"})
+    assert first.hear() == (back + "offer", {"sdp": {"type": "offer", "sdp": "v=0"}, "socketId": other})
+    first.say(out + "answer", socketId=other, sdp={"type": "answer", "sdp": "v=0"})
+    assert second.hear() == (back + "answer", {"sdp": {"type": "answer", "sdp": "v=0"}, "socketId": me})
+    first.say(out + "ice_candidate", socketId=other, label=0, id="audio", candidate="candidate:1 1 udp 1 192.0.2.1 9 typ host")
+    name, data = second.hear()
+    assert name == back + "ice_candidate" and data["socketId"] == me
+    candidate = data["candidate"] if key == "event" else data
+    assert candidate["candidate"].startswith("candidate:1")
+    first.close()
+    assert second.hear() == (back + "remove_peer", {"socketId": me})
+    second.close()
+
+
+def test_a_skyrtc_client_and_a_page_of_today_meet_in_one_room(server, member):
+    old = SkyRTC(server)
+    old.say("__join", room="ages")
+    _, data = old.hear()
+    ada = member("ages", "Ada")
+    assert old.hear() == ("_new_peer", {"socketId": ada.id})
+    assert ada.do("offer", to=data["you"], sdp="v=0 today")["ok"]
+    name, offer = old.hear()
+    assert (name, offer["sdp"]["sdp"], offer["socketId"]) == ("_offer", "v=0 today", ada.id)
+    old.say("__answer", socketId=ada.id, sdp={"type": "answer", "sdp": "v=0 then"})
+    assert ada.hear("answer")["sdp"] == "v=0 then"
+    # It knows nothing but a mesh, so the room stays one.
+    assert ada.do("topology", topology="sfu")["ok"]
+    assert ada.do("resume")["room"]["topology"] == "mesh"
+    old.say("__join", room="ages")
+    assert old.hear()[0] == "_error"
+    old.close()
+    assert ada.hear("left")["reason"] == "left"
