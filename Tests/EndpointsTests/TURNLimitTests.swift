@@ -57,15 +57,6 @@ import Testing
     #expect(rate.take(1 << 20, .up, rate: 0, now: start))
   }
 
-  @Test func `one direction of a pipe rests once it is a second ahead of its rate`() {
-    var (pace, now) = (TURNPace(), Instant.zero + .seconds(10))
-    #expect(pace.take(1000, rate: 1000, now: now) == nil)
-    #expect(pace.take(500, rate: 1000, now: now) == .milliseconds(500))
-    now = now + .milliseconds(600)
-    #expect(pace.take(100, rate: 1000, now: now) == nil)
-    #expect(pace.take(1 << 30, rate: 0, now: now) == nil)
-  }
-
   @Test func `of a flood of refusals ten a second are told, and the next says how many were not`() {
     var log = LogThrottle()
     let start = Instant.zero + .seconds(10)

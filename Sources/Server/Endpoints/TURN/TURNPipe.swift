@@ -9,8 +9,8 @@ internal final class TURNPipe: TCPConnectionHandler {
   private let id: UInt32
   private let worker: Int
   private unowned let listener: TURNListener
-  private var upstream = TURNPace()
-  private var downstream = TURNPace()
+  private var upstream = RateMeter()
+  private var downstream = RateMeter()
 
   /// - Parameter worker: which has the allocation and is told of the end.
   internal init(_ handover: TCPHandover, _ id: UInt32, worker: Int, of stream: TURNStream, in listener: TURNListener) {
@@ -27,7 +27,7 @@ internal final class TURNPipe: TCPConnectionHandler {
     guard let stream else { return }
     listener.pipeBytesSent += bytes.byteCount
     if !peer.write(Slice(copying: bytes)) { stream.connection.pauseReading() }
-    rest(stream.connection, upstream.take(bytes.byteCount, rate: listener.bandwidth, now: listener.context.now)) { [weak self] in
+    rest(stream.connection, charge(&upstream, bytes.byteCount)) { [weak self] in
       self.map { $0.peer.bufferedBytes < TCPConnection.highWater } ?? false
     }
   }
@@ -40,7 +40,7 @@ internal final class TURNPipe: TCPConnectionHandler {
     guard let stream else { return connection.close() }
     listener.pipeBytesReceived += bytes.byteCount
     if !stream.append(bytes) { connection.pauseReading() }
-    rest(connection, downstream.take(bytes.byteCount, rate: listener.bandwidth, now: listener.context.now)) { [weak self] in
+    rest(connection, charge(&downstream, bytes.byteCount)) { [weak self] in
       self?.stream?.takesMore ?? false
     }
   }
@@ -52,6 +52,11 @@ internal final class TURNPipe: TCPConnectionHandler {
     listener.pipeDidEnd(id, worker: worker)
   }
 
+  /// How long to read no more, since what has come cannot be refused.
+  private func charge(_ meter: inout RateMeter, _ count: Int) -> TimeSpan? {
+    listener.bandwidth > 0 ? meter.charge(count, rate: listener.bandwidth, now: listener.context.now) : nil
+  }
+
   /// Reads on after a while, if the other side still takes more by then.
   private func rest(_ connection: TCPConnection, _ pause: TimeSpan?, unless isFree: @escaping () -> Bool) {
     guard let pause else { return }
@@ -59,20 +64,5 @@ internal final class TURNPipe: TCPConnectionHandler {
     listener.context.schedule(after: pause) { [weak connection] in
       if isFree() { connection?.resumeReading() }
     }
-  }
-}
-
-/// How fast one direction may be read: what has come counts as busy time, of which a second may lie ahead.
-internal struct TURNPace {
-  private static let burst = TimeSpan.seconds(1)
-  private var busyUntil = Instant.zero
-
-  /// - Parameter rate: bytes a second; 0 is no limit.
-  /// - Returns: how long to rest.
-  internal mutating func take(_ count: Int, rate: Int, now: Instant) -> TimeSpan? {
-    guard rate > 0 else { return nil }
-    busyUntil = max(busyUntil, now) + TimeSpan(nanoseconds: Int64(count) * 1_000_000_000 / Int64(rate))
-    let ahead = busyUntil - now - Self.burst
-    return ahead > .zero ? ahead : nil
   }
 }

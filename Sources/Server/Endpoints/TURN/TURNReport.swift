@@ -39,10 +39,9 @@ package struct TURNTraffic: Sendable {
 
 extension TURNListener {
   package var traffic: TURNTraffic {
-    let all = server.reports
-    let tcp = all.count { $0.transport == .tcp }
-    return TURNTraffic(
-      statistics: server.statistics, usage: server.usage, allocations: ["udp": all.count - tcp, "tcp": tcp], streams: streams.count,
+    TURNTraffic(
+      statistics: server.statistics, usage: server.usage,
+      allocations: ["udp": server.allocationCount(.udp), "tcp": server.allocationCount(.tcp)], streams: streams.count,
       streamDrops: streamDrops, overUserRate: overUserRate, handedOver: packetsHandedOver, pipedSent: pipeBytesSent,
       pipedReceived: pipeBytesReceived)
   }
