@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 from conftest import BINARY, free_port
-from test_peer_connection import agent, browsers, connect, make_peer, talk  # noqa: F401
+from test_peer_connection import agent, connect, talk  # noqa: F401
 from test_turn_server import CLIENT, UCLIENT, echo  # noqa: F401
 from turn import CONFIGURATION, PASSWORD, USER, Coturn, martlet_turn
 
@@ -96,18 +96,6 @@ def test_a_client_is_served_on_the_port_of_http(turn, echo, secure):  # noqa: F8
                      "-r", echo)
     assert "tot_send_msgs=40, tot_recv_msgs=40" in output, output[-2000:]
     assert server.get("/healthz")[0] == 200
-
-
-@pytest.mark.parametrize("kind", ["chromium", "martlet"])
-def test_relays_are_reached_through_the_port_of_https(make_peer, turn, kind):  # noqa: F811
-    server = {"urls": [f"turns:localhost:{turn.server_process.https}?transport=tcp"], "username": USER, "credential": PASSWORD}
-    ours = make_peer("martlet", iceServers=[server], relayOnly=True, authority=turn.authority)
-    # Browsers believe the certificates of the system alone; Chromium's tests run without looking.
-    other = make_peer(kind, iceServers=[server if kind == "martlet" else turn.server("tcp")], relayOnly=True, authority=turn.authority)
-    ours.tell("channel", label="chat")
-    connect(ours, other)
-    talk(ours, other, "chat", 60_000)
-    assert ours.statistics()["local"] == "relay"
 
 
 # Behaviour discovery.

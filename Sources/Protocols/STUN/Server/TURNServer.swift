@@ -67,7 +67,10 @@ package struct TURNServer: ~Copyable {
   package mutating func pollOutput() -> TURNOutput? { outputs.popFirst() }
 
   package var allocationCount: Int { allocations.count }
-  package func allocationCount(_ transport: TURNRelayTransport) -> Int { allocations.values.count { $0.isOpen && $0.transport == transport } }
+  package func allocationCount(_ transport: TURNRelayTransport) -> Int {
+    allocations.values.count { $0.isOpen && $0.transport == transport }
+  }
+
   package func hasAllocation(_ flow: TURNFlow) -> Bool { allocations[flow] != nil }
 
   mutating func allocation(of flow: TURNFlow) -> TURNAllocation? {
