@@ -55,6 +55,9 @@ import Testing
     #expect(passes(.up, at: start + .milliseconds(500)) == 5)
     #expect(passes(.up, at: start + .seconds(60)) == 10)
     #expect(rate.take(1 << 20, .up, rate: 0, now: start))
+    // What a TCP connection has carried already is waited for, and counts against packets.
+    #expect(rate.charge(1500, .up, rate: 1000, now: start + .seconds(120)) == .milliseconds(500))
+    #expect(passes(.up, at: start + .seconds(121)) == 5)
   }
 
   @Test func `of a flood of refusals ten a second are told, and the next says how many were not`() {

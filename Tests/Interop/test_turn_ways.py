@@ -3,12 +3,15 @@ credentials that an application asks for."""
 import json
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
+import jwt
 import pytest
 from conftest import BINARY, free_port
 from test_peer_connection import agent, connect, talk  # noqa: F401
+from raw_turn import ALLOCATE, REFRESH, UDP, RawTurn
 from test_turn_server import CLIENT, UCLIENT, echo  # noqa: F401
 from turn import CONFIGURATION, PASSWORD, USER, Coturn, martlet_turn
 
@@ -139,10 +142,11 @@ def test_an_application_gets_credentials_that_end_with_its_token(turn, echo):  #
     headers, answer = ask(turn, token("--sub", "ann", "--can", "relay:turn", "--expires", "90s"))
     assert headers["Access-Control-Allow-Origin"] and headers["Cache-Control"] == "no-store"
     (server,) = answer["iceServers"]
-    assert 80 < answer["ttl"] <= 90 and server["username"].endswith(":ann")
+    assert 80 < answer["ttl"] <= 90 and server["username"].split(":")[1].startswith("ann;")
     assert f"turn:127.0.0.1:{turn.port}?transport=udp" in server["urls"]
     output = uclient(turn.port, "-u", server["username"], "-w", server["credential"], "-e", "127.0.0.1", "-r", echo)
     assert "tot_send_msgs=40, tot_recv_msgs=40" in output, output[-2000:]
+    assert " user=ann\n" in turn.log
 
 
 @pytest.mark.parametrize("can", [None, "play:**"])
@@ -150,3 +154,28 @@ def test_who_may_not_relay_gets_none(turn, can):
     with pytest.raises(urllib.error.HTTPError) as refused:
         ask(turn, can and token("--can", can))
     assert refused.value.code == (403 if can else 401)
+
+
+def revoke(turn, **what):
+    request = urllib.request.Request(turn.server_process.url("/api/v1/auth/revoke"), json.dumps(what).encode(), method="POST")
+    return json.load(urllib.request.urlopen(request))["closed"]
+
+
+def test_what_was_got_for_a_token_ends_when_it_is_revoked(turn):
+    def client(sub, jti):
+        claims = {"sub": sub, "jti": jti, "iat": int(time.time()), "exp": int(time.time()) + 600, "can": [{"do": "relay", "on": "turn"}]}
+        (server,) = ask(turn, jwt.encode(claims, KEY, "HS256"))[1]["iceServers"]
+        return RawTurn(turn, server["username"], server["credential"])
+
+    lost, kept, static = client("eve", "eve-1"), client("eve", "eve-2"), RawTurn(turn, USER, PASSWORD)
+    for each in (lost, kept, static):
+        assert each.ask(ALLOCATE, UDP)[1] == 0
+    assert turn.api("/turn/allocations?user=eve")["total"] == 2
+    assert revoke(turn, token_id="eve-1") == 1
+    assert turn.api("/turn/allocations?user=eve")["total"] == 1
+    assert lost.ask(REFRESH)[1] == lost.ask(ALLOCATE, UDP)[1] == 401
+    assert kept.ask(REFRESH)[1] == 0
+    assert "the token that eve got the credential for has been revoked" in turn.log
+    assert revoke(turn, user="eve") == 1 and kept.ask(REFRESH)[1] == 401 and static.ask(REFRESH)[1] == 0
+    for each in (lost, kept, static):
+        each.socket.close()

@@ -32,6 +32,7 @@ final class TURNAllocation {
   let flow: TURNFlow
   let username: String
   let user: String
+  let grant: TURNGrant?
   let transport: TURNRelayTransport
   /// Of the Allocate, which may come again (RFC 8656 §7.2).
   let transaction: TransactionID
@@ -54,6 +55,7 @@ final class TURNAllocation {
     self.flow = flow
     username = account.username
     user = account.user
+    grant = account.grant
     self.transport = transport
     transaction = answer.transaction
     state = .opening(answer)

@@ -14,6 +14,13 @@ internal final class TURNUserRate: Sendable {
     return change(direction) { $0.take(count, rate: rate, now: now) }
   }
 
+  /// Counts what has come already.
+  /// - Returns: how long to rest.
+  internal func charge(_ count: Int, _ direction: Direction, rate: Int, now: Instant) -> TimeSpan? {
+    guard rate > 0 else { return nil }
+    return change(direction) { $0.charge(count, rate: rate, now: now) }
+  }
+
   private func change<Answer>(_ direction: Direction, _ change: (inout RateMeter) -> Answer) -> Answer {
     direction == .up ? Self.change(up, change) : Self.change(down, change)
   }
