@@ -72,9 +72,9 @@ def make(turn, trusting, elsewhere, monkeypatch):
         peer.close()
 
 
-def over_tls(turn, port):
+def over_tls(turn, port, transport="tcp"):
     """The one server of a connection that uses relays alone."""
-    server = {"urls": [f"turns:localhost:{port}?transport=tcp"], "username": USER, "credential": PASSWORD}
+    server = {"urls": [f"turns:localhost:{port}?transport={transport}"], "username": USER, "credential": PASSWORD}
     return {"iceServers": [server], "relayOnly": True}
 
 
@@ -91,6 +91,17 @@ def test_relays_over_tls_carry_what_is_said(make, turn, kind, port):
     allocations = turn.api("/turn/allocations")["allocations"]
     carrying = [each for each in allocations if each["bytes_sent"] > 60_000]
     assert len(carrying) == 2 and all(each["transport"] == "tls" for each in allocations), allocations
+
+
+@pytest.mark.peer("pion", "our TURN server over DTLS")
+def test_pion_reaches_us_over_dtls(make, turn):
+    configuration = over_tls(turn, turn.tls_port, "udp")
+    ours, other = make("martlet", **configuration), make("pion", **configuration)
+    ours.tell("channel", label="chat")
+    connect(ours, other)
+    talk(ours, other, "chat", 60_000)
+    assert ours.statistics()["local"] == other.statistics()["local"] == "relay"
+    assert {each["transport"] for each in turn.api("/turn/allocations")["allocations"] if each["bytes_sent"] > 60_000} == {"dtls"}
 
 
 @pytest.mark.parametrize("kind", ["chromium", "firefox"])

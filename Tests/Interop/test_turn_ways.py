@@ -44,11 +44,12 @@ def test_an_echo_comes_back_over_dtls(turn, echo):  # noqa: F811
     assert "tot_send_msgs=40, tot_recv_msgs=40" in output, output[-2000:]
 
 
-def test_openssl_is_told_a_cookie_first(turn):
-    """What a stranger's datagram costs us: an answer that is shorter, and nothing kept."""
+@pytest.mark.parametrize("more", [[], ["-mtu", "256", "-servername", "a-long-label-of-some-host." * 7 + "example"]], ids=["whole", "in fragments"])
+def test_openssl_is_told_a_cookie_first(turn, more):
+    """What a stranger's datagram costs us: an answer that is shorter, and nothing kept, even of a ClientHello that spans datagrams."""
     result = subprocess.run(
         ["openssl", "s_client", "-dtls1_2", "-connect", f"127.0.0.1:{turn.tls_port}", "-CAfile", turn.authority, "-verify_return_error",
-         "-verify_hostname", "localhost", "-state"], input="", capture_output=True, text=True, timeout=30)
+         "-verify_hostname", "localhost", "-state", *more], input="", capture_output=True, text=True, timeout=30)
     output = result.stdout + result.stderr
     assert "read hello verify request" in output and "Verify return code: 0 (ok)" in output, output[-3000:]
 

@@ -99,6 +99,6 @@ package struct TURNCredentials: Sendable {
     guard let mark = parts[1].lastIndex(of: ";"), let grant = TURNGrant(parts[1][parts[1].index(after: mark)...]) else {
       return (expires, String(parts[1]), nil)
     }
-    return (expires, String(parts[1][..<mark]), grant)
+    return (expires, mark == parts[1].startIndex ? username : String(parts[1][..<mark]), grant)
   }
 }
