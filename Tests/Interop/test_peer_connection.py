@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 import pytest
-from conftest import AUDIO, VIDEO, ffmpeg
+from conftest import AUDIO, VIDEO, ffmpeg, loudest, wait_for
 from peers import Agent, Aiortc, BrowserPeer, Pion, checksum, pattern
 from turn import coturn
 from webrtc import HIDING_BROWSERS, WEBRTC_BROWSERS
@@ -323,6 +323,40 @@ def test_data_and_media_go_both_ways(make_peer, clips, tmp_path, kind, role):
     connect(offerer, answerer)
     talk(ours, other, "chat", LARGEST.get(kind, 200_000))
     watch(ours, other, recordings)
+
+
+# What sounds loudest of that which a page plays, in hertz.
+PITCH = """(() => {
+  const context = new AudioContext(), analyser = context.createAnalyser();
+  analyser.fftSize = 4096;
+  context.createMediaStreamSource(document.querySelector("video").srcObject).connect(analyser);
+  const bins = new Float32Array(analyser.frequencyBinCount);
+  window.pitch = () => {
+    analyser.getFloatFrequencyData(bins);
+    const place = bins.indexOf(bins.reduce((a, b) => Math.max(a, b)));
+    return bins[place] > -60 ? place * context.sampleRate / analyser.fftSize : 0;
+  };
+})()"""
+
+
+@pytest.mark.peer("chromium", "PeerConnection: G.722 both ways")
+@pytest.mark.parametrize("role", ROLES)
+def test_g722_sounds_both_ways(make_peer, tmp_path, role):
+    """Ours is a tone that G.711 would not carry."""
+    tone, received = str(tmp_path / "tone.g722"), str(tmp_path / "received.g722")
+    ffmpeg("-f", "lavfi", "-i", "sine=frequency=5000:sample_rate=16000", "-t", "4", "-af", "volume=4", "-c:a", "g722", tone)
+    ours, other = make_peer("martlet"), make_peer("chromium")
+    ours.tell("media", kind="audio", direction="sendrecv", codec="G722", file=tone, record=received)
+    other.tell("media", kind="audio", direction="sendrecv", codec="G722")
+    connect(*((ours, other) if role == "as offerer" else (other, ours)))
+    assert "a=rtpmap:9 G722/8000" in ours.seen("description")[-1]["sdp"]
+    other.frames("audio", 50)
+    other.browser.evaluate(PITCH)
+    wait_for(lambda: abs(other.browser.evaluate("pitch()") - 5000) < 50)
+    ours.frames("audio", 100)
+    ours.close()
+    # The beep of a second.
+    assert loudest("-f", "g722", "-i", received) > -30
 
 
 @pytest.mark.peer("kind", "PeerConnection: media added later")

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from aiortc_peer import exchange, open_echo
 from browsers import BrowserError
-from conftest import AUDIO, H264, VIDEO, ffmpeg, wait_for
+from conftest import AUDIO, H264, VIDEO, ffmpeg, loudest, wait_for
 from webrtc import WEBRTC_BROWSERS, page, send
 
 pytestmark = pytest.mark.alone
@@ -91,6 +91,23 @@ def test_a_browser_s_stream_plays_in_every_other_output(publisher, server):
     result = ffmpeg("-t", "3", "-i", server.url(f"/{path}.flv"), "-vsync", "vfr", "-f", "null", "-")
     assert result.stderr == ""
     publisher.evaluate("window.publisher.close()")
+
+
+@pytest.mark.peer("publisher", "publishes G.722 and G.711")
+@pytest.mark.parametrize("sound", ["g722", "pcmu"])
+def test_telephone_sound_is_aac_in_every_other_output(publisher, server, sound):
+    path = f"live/{publisher.name}-{sound}"
+    start(publisher, server, f"publish('/{path}/whip', {{ video: false, sound: '{sound}' }})")
+    wait_for(lambda: server.live(path))
+    assert server.api(f"/webrtc?path={path}")["sessions"][0]["tracks"][0]["codec"] == sound.upper()
+    for url in [server.url(f"/{path}.flv"), server.rtmp_url(path), server.url(f"/{path}.m3u8")]:
+        assert probe(url) == {"aac"}, url
+    # The tone of a fake microphone.
+    assert loudest("-t", "3", "-i", server.url(f"/{path}.flv")) > -40
+    # Others hear it as it is.
+    publisher.evaluate(f"watch('/{path}/whep', {{ video: false }}).then(() => 'done')")
+    wait_for(lambda: publisher.evaluate("received()").get("audio", {}).get("packets", 0) > 50)
+    publisher.evaluate("(() => { window.publisher.close(); viewer.close(); return true; })()")
 
 
 @pytest.mark.peer("ffmpeg", "publishes by RTMP")
