@@ -216,7 +216,7 @@ def test_a_server_behind_a_nat_learns_its_address(internet, browsers, home, rela
 
 @pytest.mark.peer("chromium", "UDP cut in the middle")
 def test_where_udp_is_cut_in_the_middle_tcp_takes_over(browsers, server, home):
-    """Chromium keeps its TCP candidates in use for that; Firefox forgets them with the first pair, and needs a restart."""
+    """Chromium keeps its TCP candidates in use for that."""
     browser, path = browsers[0], "live/cut"
     home[0].rules(NATS["restricted"](HOME))
 
@@ -237,3 +237,31 @@ def test_where_udp_is_cut_in_the_middle_tcp_takes_over(browsers, server, home):
         assert browser.evaluate("[publisher.connectionState, viewer.connectionState]") == ["connected"] * 2
     finally:
         browser.evaluate("(() => { window.publisher?.close(); window.viewer?.close(); return true; })()")
+
+
+@pytest.mark.peer("firefox", "UDP cut in the middle, ICE restart")
+@pytest.mark.peer("chromium", "UDP cut in the middle")
+def test_where_udp_is_cut_in_the_middle_firefox_moves_with_a_restart(browsers, server, home):
+    """It cancels the checks of all other pairs when it has one, says `disconnected` when that is silent for 8 s, and never moves by
+    itself."""
+    (viewer, publisher), path = browsers, "live/cut-firefox"
+    home[0].rules(NATS["restricted"](HOME))
+
+    def kinds(role):
+        return [s["pair"]["kind"] for s in server.api(f"/webrtc?path={path}")["sessions"] if s["role"] == role and s.get("pair")]
+
+    try:
+        start(publisher, server, f"publish('/{path}/whip', {{ codec: 'vp8' }})")
+        wait_for(lambda: server.live(path))
+        start(viewer, server, f"watch('/{path}/whep')")
+        playing(viewer, frames=30)
+        home[0].rules(NATS["UDP blocked"](HOME))
+        wait_for(lambda: publisher.evaluate("window.publisher.iceConnectionState") == "disconnected", 45)
+        assert kinds("publisher") in ([], ["prflx-udp"])
+        publisher.evaluate("restart(window.publisher)")
+        wait_for(lambda: kinds("publisher") == ["prflx-tcp"], 30)
+        playing(viewer, frames=60, seconds=45)
+        assert publisher.evaluate("window.publisher.connectionState") == "connected"
+    finally:
+        for browser in browsers:
+            browser.evaluate("(() => { window.publisher?.close(); window.viewer?.close(); return true; })()")
