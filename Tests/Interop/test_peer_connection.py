@@ -121,7 +121,7 @@ def talk_through_relays(agent, turn, transport):
     return a, b
 
 
-@pytest.mark.peer("coturn", "relays for PeerConnection over {transport}")
+@pytest.mark.peer("coturn", "relay only: with PeerConnection, over {transport}")
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 def test_two_connections_reach_each_other_by_relays_alone(agent, turn, transport):
     for each in talk_through_relays(agent, turn, transport):
@@ -130,7 +130,7 @@ def test_two_connections_reach_each_other_by_relays_alone(agent, turn, transport
         assert candidates and all(" typ relay raddr 0.0.0.0 rport 0" in candidate for candidate in candidates), candidates
 
 
-@pytest.mark.peer("coturn", "IPv6 relays for PeerConnection over {transport}")
+@pytest.mark.peer("coturn", "relay only: with PeerConnection, IPv6, over {transport}")
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_relayed_addresses_are_of_ipv6_where_the_server_is(agent, turn, transport):
     if not os.path.exists("/proc/net/if_inet6"):
@@ -146,7 +146,7 @@ def test_relayed_addresses_are_of_ipv6_where_the_server_is(agent, turn, transpor
         assert each.statistics()["address"].startswith("[::1]:")
 
 
-@pytest.mark.peer("coturn", "sends on to another server ({transport})")
+@pytest.mark.peer("coturn", "TURN server: sends on to another ({transport})")
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_turn_server_that_names_another_is_followed(agent, turn, tmp_path, transport):
     """RFC 8489 §10: 300 with ALTERNATE-SERVER."""
@@ -384,7 +384,7 @@ def test_media_come_later_over_the_same_transport(make_peer, clips, tmp_path, ki
     watch(ours, other, recordings)
 
 
-@pytest.mark.peer("kind", "PeerConnection: ICE restart")
+@pytest.mark.peer("kind", "restart: with PeerConnection")
 @pytest.mark.parametrize("kind", ["chromium", "firefox", "pion"])
 @pytest.mark.parametrize("role", ROLES)
 def test_ice_restarts_while_messages_flow(make_peer, kind, role):
@@ -405,7 +405,7 @@ def test_ice_restarts_while_messages_flow(make_peer, kind, role):
     assert "failed" not in [report["text"] for report in ours.seen("state")]
 
 
-@pytest.mark.peer("kind", "PeerConnection: relays over {transport}")
+@pytest.mark.peer("kind", "relay only: with PeerConnection, over {transport}")
 @pytest.mark.parametrize("kind", ["chromium", "firefox", "aiortc", "pion"])
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_only_relays_stand_between_us_and_others(make_peer, turn, clips, tmp_path, kind, transport):
@@ -442,7 +442,7 @@ def test_a_browser_that_hides_its_addresses_is_found_by_multicast_dns(agent, els
         talk(ours, other, "chat")
 
 
-@pytest.mark.peer("chromium", "PeerConnection: ICE-TCP")
+@pytest.mark.peer("chromium", "TCP only: with PeerConnection")
 def test_a_browser_connects_to_our_tcp_candidate(make_peer, clips, tmp_path):
     ours, other = make_peer("martlet", udp=False, tcp="passive"), make_peer("chromium")
     recordings = add_media(ours, other, clips, tmp_path)
@@ -453,7 +453,7 @@ def test_a_browser_connects_to_our_tcp_candidate(make_peer, clips, tmp_path):
     watch(ours, other, recordings)
 
 
-@pytest.mark.peer("pion", "PeerConnection: ICE-TCP")
+@pytest.mark.peer("pion", "TCP only: with PeerConnection")
 def test_we_connect_to_the_tcp_candidate_of_pion(make_peer, clips, tmp_path):
     ours, other = make_peer("martlet", udp=False), make_peer("pion", udp=False)
     recordings = add_media(ours, other, clips, tmp_path)

@@ -48,8 +48,8 @@ def publishing(server, clips, codec, path):
         yield pion
 
 
-@pytest.mark.peer("pion", "publishes by WHIP")
-@pytest.mark.peer("pion", "plays in all other outputs")
+@pytest.mark.peer("pion", "publish: by WHIP")
+@pytest.mark.peer("pion", "publish: for all other outputs")
 def test_vp8_that_pion_publishes_is_decoded_as_it_is_and_as_h264(server, chromium, clips):
     path = "live/pion-vp8"
     with publishing(server, clips, "VP8", path):
@@ -64,8 +64,8 @@ def test_vp8_that_pion_publishes_is_decoded_as_it_is_and_as_h264(server, chromiu
         chromium.evaluate("viewer.close()")
 
 
-@pytest.mark.peer("pion", "publishes by WHIP")
-@pytest.mark.peer("pion", "plays in all other outputs")
+@pytest.mark.peer("pion", "publish: by WHIP")
+@pytest.mark.peer("pion", "publish: for all other outputs")
 def test_pictures_that_pion_publishes_are_decoded_live_and_from_the_recording(make_server, clips, tmp_path):
     server = make_server(configuration=f"record: {{path: {tmp_path / 'recordings'}}}\n")
     path = "live/pion"
