@@ -88,9 +88,10 @@ class PeerTable:
         self.scenarios = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
 
     def pytest_collection_modifyitems(self, items):
-        """A mark that is wrong is told before anything runs."""
+        """A mark that is wrong is told before anything runs. What runs beside others runs in processes that have no table."""
         for item in items:
-            list(subjects(item))
+            if list(subjects(item)) and not item.get_closest_marker("alone"):
+                raise pytest.UsageError(f"{item.nodeid} is with a peer and is not marked alone")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
