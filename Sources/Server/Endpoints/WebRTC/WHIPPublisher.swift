@@ -48,6 +48,8 @@ internal final class WHIPPublisher: WebRTCMediaSession, PeerSessionHandler, Publ
   private var pending: [StreamPacket] = []
   private var outputs: [TrackIngest.Output] = []
   private var frameTracks = 0
+  private var areFramesRead = true
+  private var unread = UnreadFrames()
   private var announced: [PacketTrack] = []
   private let since: Instant
   /// From the publisher's wall clock to ours, fixed by its first report, so that all tracks keep step.
@@ -122,6 +124,7 @@ internal final class WHIPPublisher: WebRTCMediaSession, PeerSessionHandler, Publ
       publication?.send(pending)
       pending.removeAll(keepingCapacity: true)
     }
+    if !unread.isEmpty { publication?.send(exchange(&unread, with: UnreadFrames())) }
     if listener.context.now >= nextChoice { chooseLayers() }
     session.ownDeadline = tracks.compactMap { $0.ingest?.deadline }.min()
   }
@@ -139,6 +142,10 @@ internal final class WHIPPublisher: WebRTCMediaSession, PeerSessionHandler, Publ
   private func ingest(_ packet: IncomingMedia.Packet, _ payload: Slice, _ index: Int, _ stream: IncomingStream) {
     guard let codec = stream.media else { return }
     if tracks[index].ingest?.codec != codec { tracks[index].ingest = TrackIngest(codec, clockRate: stream.codec.clockRate) }
+    tracks[index].ingest?.isRead = areFramesRead
+    guard tracks[index].ingest?.wants(packet.header, startsKeyFrame: packet.startsKeyFrame) ?? false else {
+      return unread.count(packet.header, payload, codec.kind)
+    }
     let now = listener.context.now
     tracks[index].ingest?.receive(packet.header, payload, now: now, into: &outputs)
     publish(index, now)
@@ -155,7 +162,8 @@ internal final class WHIPPublisher: WebRTCMediaSession, PeerSessionHandler, Publ
         frame.dts = clock.place(frame.dts, of: index, rate: announced[index].clockRate, now: now)
         frame.pts = frame.dts
         publication?.send(frame)
-      case .lost: requestKeyFrame(track: index, layer: tracks[index].framed)
+      // A key frame that comes by itself is one that nobody waits for.
+      case .lost: if areFramesRead { requestKeyFrame(track: index, layer: tracks[index].framed) }
       }
     }
   }
@@ -207,6 +215,8 @@ internal final class WHIPPublisher: WebRTCMediaSession, PeerSessionHandler, Publ
     peer.settle()
   }
 
+  internal func publication(_ publication: Publication, framesAreRead areRead: Bool) { areFramesRead = areRead }
+
   private func requestKeyFrame(track: Int, layer: UInt8) {
     guard tracks.indices.contains(track) else { return }
     let layer = layer == StreamPacket.framedLayer ? tracks[track].framed : layer
@@ -241,5 +251,14 @@ internal final class WHIPPublisher: WebRTCMediaSession, PeerSessionHandler, Publ
     peer.close()
     listener.didEnd(self)
     admission.access.sessionDidEnd(client)
+  }
+}
+
+extension UnreadFrames {
+  /// A picture ends with its marker (RFC 3551 §5); a packet of sound is a frame.
+  fileprivate mutating func count(_ header: RTPHeader, _ payload: Slice, _ kind: MediaKind) {
+    guard !payload.isEmpty else { return }
+    bytes += payload.count
+    if kind == .audio { sounds += 1 } else if header.marker { pictures += 1 }
   }
 }
