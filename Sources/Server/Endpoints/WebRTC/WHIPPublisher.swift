@@ -162,8 +162,9 @@ internal final class WHIPPublisher: WebRTCMediaSession, PeerSessionHandler, Publ
         frame.dts = clock.place(frame.dts, of: index, rate: announced[index].clockRate, now: now)
         frame.pts = frame.dts
         publication?.send(frame)
-      // A key frame that comes by itself is one that nobody waits for.
-      case .lost: if areFramesRead { requestKeyFrame(track: index, layer: tracks[index].framed) }
+      // For the looks of a stream that nobody reads the next one will do, but the first tells what the track is.
+      case .lost where areFramesRead || tracks[index].frames == nil: requestKeyFrame(track: index, layer: tracks[index].framed)
+      case .lost: continue
       }
     }
   }
