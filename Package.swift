@@ -114,18 +114,19 @@ let layers: [[Target]] = [
   hub("Media", ["Codecs"]),
   hub("Web", ["Crypto", "HTTP"]),
   hub("Messages", ["Storage"]),
+  hub("Rooms", ["Messages"]),
   hub("WebRTC", ["PeerEngine", "ICE", "STUN", "RTP", "SDP", "SCTP", "Crypto", "Codecs"]),
   client(),
   server(
     "Endpoints",
     [
-      "Client", "IO", "Web", "Media", "Messages", "WebRTC", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "SocketIO",
+      "Client", "IO", "Web", "Media", "Messages", "Rooms", "WebRTC", "Codecs", "Containers", "HLS", "Crypto", "HTTP", "RTMP", "SocketIO",
       "PeerEngine", "ICE", "STUN", "RTP", "SDP", "SCTP", "Transcode", "CDashboard",
     ]),
   server(
     "Server",
     [
-      "Client", "Endpoints", "IO", "Storage", "Web", "Media", "Messages", "WebRTC", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP",
+      "Client", "Endpoints", "IO", "Storage", "Web", "Media", "Messages", "Rooms", "WebRTC", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP",
       "SocketIO", "STUN", "CYAML",
     ]),
 ]

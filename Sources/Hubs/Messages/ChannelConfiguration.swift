@@ -39,5 +39,7 @@ package struct ChannelConfiguration: Equatable, Sendable {
 
   package var hasDurable: Bool { defaults.durable || namespaces.values.contains(where: \.durable) }
 
-  package func options(of name: ChannelName) -> ChannelOptions { namespaces[String(name.namespace)] ?? defaults }
+  package func options(of name: ChannelName) -> ChannelOptions {
+    name.isOfRoom ? .room : namespaces[String(name.namespace)] ?? defaults
+  }
 }

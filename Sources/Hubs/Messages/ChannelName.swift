@@ -26,9 +26,9 @@ package struct ChannelName: Hashable, Sendable, CustomStringConvertible {
     return text[..<slash]
   }
 
-  /// Only the server itself publishes there: how uploads go.
-  package var isServerOnly: Bool { namespace == "files" }
+  /// Only the server itself publishes there: how uploads go, and what happens in rooms.
+  package var isServerOnly: Bool { namespace == "files" || isOfRoom }
 
-  /// The worker that assigns its offsets: depends on the name alone.
-  internal func home(among count: Int) -> Int { Int(StableHash.of(text) % UInt64(max(1, count))) }
+  /// The worker that assigns its offsets: depends on the name alone. All channels of a room have one.
+  internal func home(among count: Int) -> Int { Int(StableHash.of((room ?? self).text) % UInt64(max(1, count))) }
 }

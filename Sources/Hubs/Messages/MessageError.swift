@@ -10,6 +10,8 @@ package enum MessageError: Error, Equatable, Sendable, CustomStringConvertible {
   case alreadySubscribed
   case notSubscribed
   case noPresence
+  /// A channel of a room, or of a participant, that is not there.
+  case noRoom
 
   package var description: String {
     switch self {
@@ -19,6 +21,7 @@ package enum MessageError: Error, Equatable, Sendable, CustomStringConvertible {
     case .tooManySubscriptions(let maximum): "a connection may have \(maximum) subscriptions (channels.subscriptions)"
     case .alreadySubscribed: "this connection is subscribed to the channel already"
     case .notSubscribed: "this connection is not subscribed to the channel"
+    case .noRoom: "there is no such room, or no such participant in it"
     case .noPresence: "the channel keeps no presence (presence of its namespace)"
     }
   }
@@ -27,7 +30,7 @@ package enum MessageError: Error, Equatable, Sendable, CustomStringConvertible {
   package var isTemporary: Bool {
     switch self {
     case .busy, .storage: true
-    case .tooManyChannels, .tooManySubscriptions, .alreadySubscribed, .notSubscribed, .noPresence: false
+    case .tooManyChannels, .tooManySubscriptions, .alreadySubscribed, .notSubscribed, .noPresence, .noRoom: false
     }
   }
 }

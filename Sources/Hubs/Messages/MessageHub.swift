@@ -17,6 +17,8 @@ package final class MessageHub {
   internal private(set) var links: [Int: ChannelLink] = [:]
 
   internal private(set) var channels: [ChannelName: Channel] = [:]
+  /// Those of rooms that go when nobody listens any more.
+  internal var discarded: Set<ChannelName> = []
   /// Who waits for a durable channel to be read.
   private var opening: [ChannelName: [Answer<Channel>]] = [:]
   private var replicas: [ChannelName: ChannelLog] = [:]
@@ -65,7 +67,7 @@ package final class MessageHub {
     return requestCount
   }
 
-  internal func homeLoop(of name: ChannelName) -> EventLoop { mesh.loops[name.home(among: mesh.loops.count)] }
+  package func homeLoop(of name: ChannelName) -> EventLoop { mesh.loops[name.home(among: mesh.loops.count)] }
 
   // MARK: Publishing
 
@@ -125,13 +127,22 @@ package final class MessageHub {
       channel.lastUsed = context.now
       return then(.success(channel))
     }
-    guard channels.count + opening.count < max(1, configuration.maximum / mesh.loops.count) else { return then(.failure(.tooManyChannels)) }
+    guard !name.isOfRoom else { return then(.failure(.noRoom)) }
+    guard hasSpace else { return then(.failure(.tooManyChannels)) }
     let options = configuration.options(of: name)
     if options.durable, let store { return open(name, options, store, then: then) }
+    then(.success(make(name, options)))
+  }
+
+  internal var hasSpace: Bool { channels.count + opening.count < max(1, configuration.maximum / mesh.loops.count) }
+
+  @discardableResult internal func make(_ name: ChannelName, _ options: ChannelOptions) -> Channel {
     let channel = Channel(ChannelLog(name, options, epoch: Cursor.newEpoch()), now: context.now)
     channels[name] = channel
-    then(.success(channel))
+    return channel
   }
+
+  internal func forget(_ name: ChannelName) { channels[name] = nil }
 
   private func open(_ name: ChannelName, _ options: ChannelOptions, _ store: MessageStore, then: @escaping Answer<Channel>) {
     opening[name, default: []].append(then)
@@ -256,7 +267,8 @@ package final class MessageHub {
 
   /// A replica without subscribers is kept a few seconds for the next one.
   private func dropLater(_ log: ChannelLog) {
-    context.schedule(after: .seconds(10)) { [weak self, weak log] in
+    // The home of an inbox takes its replica for a sign of life.
+    context.schedule(after: .seconds(log.name.isInbox ? 2 : 10)) { [weak self, weak log] in
       guard let self, let log, log.subscriptions.isEmpty, self.replicas[log.name] === log else { return }
       self.replicas[log.name] = nil
       self.links[self.homeLoop(of: log.name).index]?.send(.detach(log.name))

@@ -5,6 +5,7 @@ internal import MartletIO
 internal import MartletMedia
 internal import MartletMessages
 internal import MartletPrimitives
+internal import MartletRooms
 internal import MartletStorage
 internal import MartletWeb
 internal import MartletWebRTC
@@ -22,6 +23,7 @@ internal final class WorkerServices {
   private let live: LiveEndpoint
   private let outputs: OutputServices
   private let channels: ChannelsEndpoint
+  private let rooms: RoomsEndpoint
   private let socketIO: SocketIOServices
   private let files: FilesEndpoint
   private let relay: RTMPRelay
@@ -56,6 +58,11 @@ internal final class WorkerServices {
     context.register(turn)
     turn.allocationDidChange = { [notifier] in notifier.notify($0, $1) }
     channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
+    let roomHub = RoomHub(
+      configuration.rooms, messages: messages, loops: shared.loops, hasServer: configuration.listeners.webrtc != nil,
+      addresses: shared.roomAddresses, in: context)
+    context.register(roomHub)
+    rooms = RoomsEndpoint(roomHub, messages: messages, access: access, webSocket: configuration.http.webSocket)
     socketIO = SocketIOServices(shared, hub: messages, access: access, in: context)
     files = FilesEndpoint(shared.files, hub: messages, access: access, in: context)
     context.register(files)
@@ -65,6 +72,7 @@ internal final class WorkerServices {
     MetricsEndpoint.add(to: router, rest)
     outputs.add(to: router)
     channels.add(to: router)
+    rooms.add(to: router)
     socketIO.add(to: router)
     files.add(to: router)
     router.fallback(whip.handle)
@@ -206,6 +214,8 @@ internal struct SharedServices: Sendable {
   let files: FileStore?
   /// Who takes part in channels, by user.
   let users: UserCensus
+  /// Who is in rooms, by address.
+  let roomAddresses: UserCensus
   /// Durable channels.
   let store: MessageStore?
 
@@ -233,6 +243,7 @@ internal struct SharedServices: Sendable {
     hls = HLSCatalog(loops: loops, start: started, random: UInt32.random(in: 0...UInt32.max))
     hlsDisk = configuration.hls.path.isEmpty ? nil : HLSDisk(configuration.hls.path, log: log)
     users = UserCensus(limit: configuration.channels.userConnections)
+    roomAddresses = UserCensus(limit: configuration.rooms.perAddress)
     store = try configuration.messageStore(log)
     files = configuration.fileStore(log)
     recordings = configuration.record.path.isEmpty ? nil : RecordingStore(configuration.record.path, log: log)

@@ -61,8 +61,10 @@ internal final class ChannelAdmission {
   /// Calls `then` at once, or later where a webhook is asked.
   internal func ask(_ action: AccessAction, on channel: ChannelName, then: @escaping (Verdict) -> Void) {
     if action == .publish, channel.isServerOnly {
-      return refuse(action, channel, "only the server publishes below files/", isFinal: true, then)
+      return refuse(action, channel, "only the server publishes there", isFinal: true, then)
     }
+    // Its name is its key.
+    if channel.isInbox { return then(.allowed) }
     let permission = Permission(action: action, channel: channel)
     if granted.contains(permission), !isExpired { return then(.allowed) }
     var question = question
@@ -70,22 +72,32 @@ internal final class ChannelAdmission {
     question.resource = channel.text
     access.decide(question) { [weak self] decision in
       guard let self else { return }
-      switch decision {
-      case .denied(let reason, let isFinal): self.refuse(action, channel, reason, isFinal: isFinal, then)
-      case .allowed(_, .some(let expires), _) where expires <= self.context.wallTime:
-        self.refuse(action, channel, "the permission has expired", isFinal: false, then)
-      case .allowed(let user, let expires, let tokenID):
-        if let user, !self.count(user) {
-          let reason = "\(user) has \(self.users.limit) connections already (channels.user_connections)"
-          return self.refuse(action, channel, reason, isFinal: true, then)
-        }
-        if let user { self.user = user }
-        if let tokenID { self.tokenID = tokenID }
-        if let expires { self.expires = min(expires, self.expires ?? expires) }
-        if self.granted.count >= Self.remembered { self.granted = [] }
-        self.granted.insert(permission)
-        then(.allowed)
+      // Who may join a room may also read and write what is said in it.
+      if case .denied = decision, let room = channel.room {
+        (question.action, question.resource) = (.join, room.text)
+        return self.access.decide(question) { self.take($0, permission, then) }
       }
+      self.take(decision, permission, then)
+    }
+  }
+
+  private func take(_ decision: AccessDecision, _ permission: Permission, _ then: (Verdict) -> Void) {
+    let (action, channel) = (permission.action, permission.channel)
+    switch decision {
+    case .denied(let reason, let isFinal): refuse(action, channel, reason, isFinal: isFinal, then)
+    case .allowed(_, .some(let expires), _) where expires <= context.wallTime:
+      refuse(action, channel, "the permission has expired", isFinal: false, then)
+    case .allowed(let user, let expires, let tokenID):
+      if let user, !count(user) {
+        let reason = "\(user) has \(users.limit) connections already (channels.user_connections)"
+        return refuse(action, channel, reason, isFinal: true, then)
+      }
+      if let user { self.user = user }
+      if let tokenID { self.tokenID = tokenID }
+      if let expires { self.expires = min(expires, self.expires ?? expires) }
+      if granted.count >= Self.remembered { granted = [] }
+      granted.insert(permission)
+      then(.allowed)
     }
   }
 

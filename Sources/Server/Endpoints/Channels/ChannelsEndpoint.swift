@@ -83,7 +83,7 @@ package final class ChannelsEndpoint {
     switch result {
     case .success(let value): exchange.respond(.ok, json: json(value))
     case .failure(.busy): exchange.refuse(503, "\(MessageError.busy)")
-    case .failure(.noPresence): exchange.refuse(.notFound, "\(MessageError.noPresence)")
+    case .failure(let error) where error == .noPresence || error == .noRoom: exchange.refuse(.notFound, "\(error)")
     case .failure(let error): exchange.refuse(507, "\(error)")
     }
   }

@@ -3,6 +3,7 @@ package import MartletIO
 package import MartletMedia
 package import MartletMessages
 package import MartletPrimitives
+package import MartletRooms
 package import MartletWeb
 
 /// Everything an operator may set, as values; the defaults are those of a server without a configuration file. How each is
@@ -75,6 +76,7 @@ package struct ServerConfiguration: Sendable {
   package var files = FilesConfiguration()
   package var channels = ChannelConfiguration()
   package var channelTransports = ChannelsEndpoint.Configuration()
+  package var rooms = RoomConfiguration()
   package var socketIO = SocketIOConfiguration()
   package var auth = AuthConfiguration()
   package var webhooks = WebhookConfiguration()

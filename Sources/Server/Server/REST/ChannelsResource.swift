@@ -154,7 +154,7 @@ internal enum ChannelsResource {
     let draft = try MessageContent.draft(of: message)
     guard draft.payload.count <= limit else { throw .limit("bytes of message \(index)", maximum: limit) }
     let name = try ChannelName(channel)
-    guard !name.isServerOnly else { throw .invalid("only the server publishes below files/", at: 0) }
+    guard !name.isServerOnly else { throw .invalid("only the server publishes there", at: 0) }
     return (name, draft)
   }
 

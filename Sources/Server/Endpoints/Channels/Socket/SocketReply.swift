@@ -12,6 +12,7 @@ internal enum SocketErrorCode: Int {
   case notSubscribed = 106
   case limit = 107
   case noPresence = 108
+  case noRoom = 109
   case busy = 200
   case storage = 201
 
@@ -23,6 +24,7 @@ internal enum SocketErrorCode: Int {
     case .alreadySubscribed: self = .alreadySubscribed
     case .notSubscribed: self = .notSubscribed
     case .noPresence: self = .noPresence
+    case .noRoom: self = .noRoom
     }
   }
 

@@ -1,0 +1,63 @@
+package import MartletPrimitives
+
+/// Somebody in a room, whatever it is connected by.
+package struct Participant: Sendable {
+  package let id: ParticipantID
+  package let key: ParticipantKey
+  package internal(set) var name: String
+  /// What it says of itself.
+  package internal(set) var info: JSON?
+  /// Of its token, which may be renewed.
+  package internal(set) var user: String?
+  package internal(set) var tokenID: String?
+  package internal(set) var expires: WallTime?
+  package let remote: SocketAddress
+  package let joined: WallTime
+  package internal(set) var muted: Set<TrackSource> = []
+  /// What it publishes through the server.
+  package internal(set) var tracks: [RoomTrack] = []
+  package internal(set) var mayPublish: Bool
+  /// What it was last heard of.
+  var seen: Instant
+  var uplink: Int?
+  var unreachable: Set<ParticipantID> = []
+  /// It has shown that it is one.
+  var isModerator = false
+  /// Commands in this second.
+  var commands = 0
+
+  /// As everybody sees it.
+  package var json: JSON {
+    var object = JSON.Object()
+    object["id"] = .string(id.text)
+    object["name"] = .string(name)
+    if let info { object["info"] = info }
+    if let user { object["user"] = .string(user) }
+    object["joined"] = .int(joined.milliseconds)
+    object["muted"] = .array(muted.map(\.rawValue).sorted().map { .string($0) })
+    object["tracks"] = .array(tracks.map(\.json))
+    return .object(object)
+  }
+}
+
+/// What a track shows or lets hear.
+package enum TrackSource: String, Sendable, CaseIterable {
+  case microphone, camera, screen
+  case screenAudio = "screen-audio"
+}
+
+/// A track that is passed on by the server.
+package struct RoomTrack: Equatable, Sendable {
+  package let source: TrackSource
+  /// Names of its simulcast layers, best first; empty without.
+  package let layers: [String]
+
+  package init(_ source: TrackSource, layers: [String] = []) {
+    self.source = source
+    self.layers = layers
+  }
+
+  package var json: JSON {
+    ["source": .string(source.rawValue), "layers": .array(layers.map { .string($0) })]
+  }
+}

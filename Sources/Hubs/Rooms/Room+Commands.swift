@@ -1,0 +1,83 @@
+package import MartletPrimitives
+
+// What participants ask for.
+extension Room {
+  /// - Parameter isModerator: it has the permission that a moderation takes.
+  package mutating func perform(_ command: RoomCommand, by key: ParticipantKey, isModerator: Bool, now: Instant) throws(RoomError) {
+    if case .leave = command, lobby.contains(where: { $0.key == key }) { return turnAway(key) }
+    let index = try enter(key, now: now)
+    participants[index].commands += 1
+    guard participants[index].commands <= RoomLimits.commandsPerSecond else {
+      throw .busy("more than \(RoomLimits.commandsPerSecond) commands in a second")
+    }
+    switch command {
+    case .signal(let signal):
+      let other = participants[try self.index(signal.to)].key
+      raise(.to(other, .relayed(signal, from: participants[index].id)))
+    case .set(let change): set(change, of: index)
+    case .say(let data):
+      guard data.serialized.count <= RoomLimits.chat else { throw .limit("bytes of \"data\"", maximum: RoomLimits.chat) }
+      raise(.say(participants[index].id, data))
+    case .report(let uplink, let unreachable):
+      participants[index].uplink = uplink ?? participants[index].uplink
+      participants[index].unreachable = unreachable.intersection(participants.map(\.id))
+      choose()
+    case .leave: leave(participants[index].id, .left)
+    case .moderation(let moderation):
+      guard isModerator else { throw .forbidden("moderation takes the permission admin on \(name.chat)") }
+      participants[index].isModerator = true
+      try moderate(moderation)
+    }
+  }
+
+  private mutating func set(_ change: RoomCommand.Change, of index: Int) {
+    let before = participants[index].json
+    if let name = change.name { participants[index].name = name }
+    if let info = change.info { participants[index].info = info }
+    if let muted = change.muted { participants[index].muted = muted }
+    if participants[index].json != before { raise(.toAll(.changed(participants[index]))) }
+  }
+
+  /// What moderators, and the administrator over REST, do.
+  package mutating func moderate(_ moderation: RoomCommand.Moderation) throws(RoomError) {
+    switch moderation {
+    case .kick(let id, let reason):
+      raise(.to(participants[try index(id)].key, .kicked(reason)))
+      leave(id, .kicked)
+    case .mute(let id, let sources):
+      raise(.to(participants[try index(id)].key, .mute(sources)))
+    case .lock(let locks):
+      guard locks != isLocked else { return }
+      isLocked = locks
+      raise(.toAll(.locked(locks)))
+    case .admit(let id, let isWelcome):
+      guard let place = lobby.firstIndex(where: { $0.id == id }) else { throw .noParticipant(id.text) }
+      let participant = lobby[place]
+      raise(.to(participant.key, isWelcome ? .admitted : .refused))
+      guard isWelcome else { return turnAway(participant.key) }
+      lobby.remove(at: place)
+      admit(participant)
+    case .move(let id, let room):
+      raise(.to(participants[try index(id)].key, .moved(to: room)))
+      leave(id, .moved)
+    case .topology(let mode, let supernode):
+      if let supernode { _ = try index(supernode) }
+      self.mode = mode
+      named = supernode
+      choose()
+    }
+  }
+
+  /// What a participant publishes through the server, as its media session says.
+  package mutating func setTracks(_ tracks: [RoomTrack], of id: ParticipantID) {
+    guard let index = participants.firstIndex(where: { $0.id == id }), participants[index].tracks != tracks else { return }
+    participants[index].tracks = tracks
+    raise(.toAll(.tracks(participants[index])))
+  }
+
+  /// A new token: who it is and until when.
+  package mutating func refresh(_ key: ParticipantKey, user: String?, tokenID: String?, expires: WallTime?, now: Instant) throws(RoomError) {
+    let index = try enter(key, now: now)
+    (participants[index].user, participants[index].tokenID, participants[index].expires) = (user, tokenID, expires)
+  }
+}

@@ -1,0 +1,190 @@
+internal import MartletMessages
+package import MartletPrimitives
+
+/// A room as it stands at its home: who is in it, and what they may do. A state machine without I/O: calls go in, then `pollOutput` is
+/// drained.
+package struct Room {
+  /// What others are told.
+  package enum Output: Sendable {
+    case toAll(RoomEvent)
+    /// Into the inbox of one, who may be out already.
+    case to(ParticipantKey, RoomEvent)
+    /// A message of the chat.
+    case say(ParticipantID, JSON)
+    case joined(Participant)
+    /// Its media ends too.
+    case departed(Participant, DepartureReason)
+    /// It was in the lobby, and never came in.
+    case turnedAway(Participant)
+  }
+
+  /// Somebody who wants in.
+  package struct Entry: Sendable {
+    package let id: ParticipantID
+    package let key: ParticipantKey
+    package var name = ""
+    package var info: JSON?
+    package var user: String?
+    package var tokenID: String?
+    package var expires: WallTime?
+    package var remote: SocketAddress
+    package var mayPublish = true
+    /// Moderators need nobody's leave to come in.
+    package var isModerator = false
+
+    package init(id: ParticipantID, key: ParticipantKey, remote: SocketAddress) {
+      (self.id, self.key, self.remote) = (id, key, remote)
+    }
+  }
+
+  package let name: RoomName
+  package internal(set) var isLocked = false
+  package internal(set) var mode: RoomTopology.Mode
+  package internal(set) var topology = RoomTopology.mesh
+  /// Counts the changes of topology.
+  package internal(set) var generation = 0
+  package let created: WallTime
+  /// In the order in which they came.
+  package internal(set) var participants: [Participant] = []
+  package internal(set) var lobby: [Participant] = []
+  let configuration: RoomConfiguration
+  let choice: TopologyChoice
+  var named: ParticipantID?
+  private var outputs = Deque<Output>()
+
+  package init(_ name: RoomName, _ configuration: RoomConfiguration, hasServer: Bool, created: WallTime) {
+    self.name = name
+    self.configuration = configuration
+    self.created = created
+    choice = TopologyChoice(meshLimit: configuration.meshLimit, hasServer: hasServer)
+    mode = configuration.topology
+    topology = choice.topology(mode, [], present: .mesh, named: nil)
+  }
+
+  package var isEmpty: Bool { participants.isEmpty && lobby.isEmpty }
+
+  package mutating func pollOutput() -> Output? {
+    let next = outputs.popFirst()
+    if next == nil { outputs.removeAll() }
+    return next
+  }
+
+  mutating func raise(_ output: Output) { outputs.append(output) }
+
+  // MARK: Who is there
+
+  package func participant(_ key: ParticipantKey) -> Participant? { participants.first { $0.key == key } }
+
+  func index(_ id: ParticipantID) throws(RoomError) -> Int {
+    guard let index = participants.firstIndex(where: { $0.id == id }) else { throw .noParticipant(id.text) }
+    return index
+  }
+
+  /// Whoever has the key: its place, and a sign of life.
+  mutating func enter(_ key: ParticipantKey, now: Instant) throws(RoomError) -> Int {
+    guard let index = participants.firstIndex(where: { $0.key == key }) else {
+      guard let index = lobby.firstIndex(where: { $0.key == key }) else { throw .gone }
+      lobby[index].seen = now
+      throw .waiting
+    }
+    participants[index].seen = now
+    return index
+  }
+
+  // MARK: Coming and going
+
+  /// - Returns: whether it is in; otherwise it waits in the lobby.
+  package mutating func join(_ entry: Entry, now: Instant, at time: WallTime) throws(RoomError) -> Bool {
+    guard !isLocked || entry.isModerator else { throw .locked }
+    guard participants.count < configuration.capacity else { throw .full(configuration.capacity) }
+    let participant = Participant(
+      id: entry.id, key: entry.key, name: entry.name, info: entry.info, user: entry.user, tokenID: entry.tokenID, expires: entry.expires,
+      remote: entry.remote, joined: time, mayPublish: entry.mayPublish, seen: now)
+    guard !configuration.hasLobby || entry.isModerator else {
+      guard lobby.count < RoomLimits.lobby else { throw .full(RoomLimits.lobby) }
+      lobby.append(participant)
+      for other in participants where other.isModerator { raise(.to(other.key, .waiting(participant))) }
+      return false
+    }
+    admit(participant, isModerator: entry.isModerator)
+    return true
+  }
+
+  mutating func admit(_ participant: Participant, isModerator: Bool = false) {
+    var participant = participant
+    participant.isModerator = isModerator
+    participants.append(participant)
+    raise(.joined(participant))
+    raise(.toAll(.joined(participant)))
+    if isModerator { for waiting in lobby { raise(.to(participant.key, .waiting(waiting))) } }
+    choose()
+  }
+
+  mutating func turnAway(_ key: ParticipantKey) {
+    guard let index = lobby.firstIndex(where: { $0.key == key }) else { return }
+    raise(.turnedAway(lobby.remove(at: index)))
+  }
+
+  package mutating func leave(_ id: ParticipantID, _ reason: DepartureReason) {
+    guard let index = participants.firstIndex(where: { $0.id == id }) else { return }
+    let participant = participants.remove(at: index)
+    for other in participants.indices { participants[other].unreachable.remove(id) }
+    if named == id { named = nil }
+    raise(.departed(participant, reason))
+    raise(.toAll(.left(id, reason)))
+    choose()
+  }
+
+  /// Comes about once a second.
+  /// - Parameter isWatched: whether somebody listens at the inbox of this key.
+  package mutating func sweep(now: Instant, at time: WallTime, isWatched: (ParticipantKey) -> Bool) {
+    for index in participants.indices {
+      participants[index].commands = 0
+      if isWatched(participants[index].key) { participants[index].seen = now }
+    }
+    for participant in participants {
+      if let expires = participant.expires, expires <= time {
+        raise(.to(participant.key, .expired))
+        leave(participant.id, .expired)
+      } else if now - participant.seen > configuration.grace {
+        leave(participant.id, .timeout)
+      }
+    }
+    for index in lobby.indices where isWatched(lobby[index].key) { lobby[index].seen = now }
+    for waiting in lobby where now - waiting.seen > configuration.grace { turnAway(waiting.key) }
+  }
+
+  /// Those of a user, or of a token that was revoked.
+  package mutating func remove(_ reason: DepartureReason, where isMeant: (Participant) -> Bool) -> Int {
+    let meant = participants.filter(isMeant)
+    for participant in meant {
+      raise(.to(participant.key, reason == .expired ? .expired : .kicked(nil)))
+      leave(participant.id, reason)
+    }
+    return meant.count
+  }
+
+  // MARK: Topology
+
+  mutating func choose() {
+    let members = participants.map {
+      TopologyChoice.Member(id: $0.id, uplink: $0.uplink, failures: $0.unreachable.count)
+    }
+    let next = choice.topology(mode, members, present: topology, named: named)
+    guard next != topology else { return }
+    topology = next
+    generation += 1
+    raise(.toAll(.topology(topology, mode, generation: generation)))
+  }
+
+  package var json: JSON {
+    var object = JSON.Object()
+    object["name"] = .string(name.text)
+    object["topology"] = .string(topology.name)
+    if let supernode = topology.supernode { object["supernode"] = .string(supernode.text) }
+    object["mode"] = .string(mode.rawValue)
+    object["generation"] = .int(Int64(generation))
+    object["locked"] = .bool(isLocked)
+    return .object(object)
+  }
+}

@@ -1,0 +1,247 @@
+package import MartletIO
+package import MartletMessages
+package import MartletPrimitives
+
+/// The rooms of one worker: those whose home it is, and the way to the others.
+///
+/// A room is a state machine whose outputs are messages of channels: `events` for all, an inbox for each participant. Its channels have
+/// the same home as the room itself, so what a participant is told when it joins and what the channels say from then on fit together
+/// without a gap. Whatever transport channels have, rooms have.
+package final class RoomHub {
+  package typealias Answer = (Result<JSON, RoomError>) -> Void
+
+  /// What a worker asks of a room's home.
+  package enum Request: Sendable {
+    case join(Room.Entry)
+    case resume(ParticipantKey)
+    case command(ParticipantKey, RoomCommand, isModerator: Bool)
+    case refresh(ParticipantKey, user: String?, tokenID: String?, expires: WallTime?)
+    /// By an administrator.
+    case moderate(RoomCommand.Moderation)
+  }
+
+  package let configuration: RoomConfiguration
+  private let messages: MessageHub
+  private let loops: [EventLoop]
+  private let context: LoopContext
+  /// The server passes media.
+  private let hasServer: Bool
+  private let addresses: UserCensus
+  private var rooms: [RoomName: Room] = [:]
+  /// Answers from other workers' rooms.
+  private var pending: [UInt64: Answer] = [:]
+  private var requests: UInt64 = 0
+  /// Over the life of the worker.
+  package private(set) var joins = 0, refusals = 0
+  /// Somebody came or left: webhooks, and the ends of media.
+  package var didChange: ((RoomName, Participant, DepartureReason?) -> Void)?
+
+  /// - Parameter addresses: counts participants by address, over all workers.
+  package init(
+    _ configuration: RoomConfiguration, messages: MessageHub, loops: [EventLoop], hasServer: Bool, addresses: UserCensus,
+    in context: LoopContext
+  ) {
+    self.configuration = configuration
+    self.messages = messages
+    self.loops = loops
+    self.hasServer = hasServer
+    self.addresses = addresses
+    self.context = context
+    sweepLater()
+  }
+
+  /// Those whose home is here.
+  package var localRooms: [Room] { Array(rooms.values) }
+
+  // MARK: The way to a room
+
+  /// Calls `then` at once where the room is of this worker.
+  package func perform(_ request: Request, in room: RoomName, then: @escaping Answer) {
+    let home = messages.homeLoop(of: room.chat)
+    guard home !== context.loop else { return then(performHere(request, in: room)) }
+    requests += 1
+    let (id, asker) = (requests, context.loop)
+    pending[id] = then
+    home.post { context in
+      let result = context.service(RoomHub.self).performHere(request, in: room)
+      asker.post { $0.service(RoomHub.self).pending.removeValue(forKey: id)?(result) }
+    }
+  }
+
+  private func performHere(_ request: Request, in name: RoomName) -> Result<JSON, RoomError> {
+    do throws(RoomError) {
+      let answer = try decide(request, in: name)
+      drain(name)
+      return .success(answer)
+    } catch {
+      refusals += 1
+      drain(name)
+      return .failure(error)
+    }
+  }
+
+  private func decide(_ request: Request, in name: RoomName) throws(RoomError) -> JSON {
+    let now = context.now
+    switch request {
+    case .join(let entry): return try join(entry, in: name, now)
+    case .resume(let key):
+      let index = try change(name) { room throws(RoomError) in try room.enter(key, now: now) }
+      guard let room = rooms[name] else { throw .gone }
+      return try greeting(room.participants[index], room)
+    case .command(let key, let command, let isModerator):
+      try change(name) { room throws(RoomError) in try room.perform(command, by: key, isModerator: isModerator, now: now) }
+    case .refresh(let key, let user, let tokenID, let expires):
+      try change(name) { room throws(RoomError) in
+        try room.refresh(key, user: user, tokenID: tokenID, expires: expires, now: now)
+      }
+    case .moderate(let moderation): try change(name) { room throws(RoomError) in try room.moderate(moderation) }
+    }
+    return ["ok": true]
+  }
+
+  private func change<Value>(_ name: RoomName, _ body: (inout Room) throws(RoomError) -> Value) throws(RoomError) -> Value {
+    guard var room = rooms.removeValue(forKey: name) else { throw .gone }
+    defer { rooms[name] = room }
+    return try body(&room)
+  }
+
+  // MARK: Joining
+
+  private func join(_ entry: Room.Entry, in name: RoomName, _ now: Instant) throws(RoomError) -> JSON {
+    guard rooms[name] != nil || rooms.count < max(1, configuration.maximum / loops.count) else {
+      throw .busy("there are \(configuration.maximum) rooms already (rooms.maximum)")
+    }
+    let address = "\(entry.remote.ip.origin)"
+    guard entry.remote.ip.isLoopback || addresses.enter(address) else {
+      throw .busy("\(address) has \(configuration.perAddress) participants already (rooms.per_address)")
+    }
+    var room = rooms[name] ?? Room(name, configuration, hasServer: hasServer, created: context.wallTime)
+    let isIn: Bool
+    do throws(RoomError) {
+      try open(entry.key, in: name)
+      isIn = try room.join(entry, now: now, at: context.wallTime)
+    } catch {
+      release(entry.key, entry.remote, in: name)
+      throw error
+    }
+    rooms[name] = room
+    joins += 1
+    drain(name)
+    guard isIn else { return try waiting(entry, in: name) }
+    guard let room = rooms[name], let participant = room.participant(entry.key) else { throw .gone }
+    return try greeting(participant, room)
+  }
+
+  /// For the lobby: the inbox will say `admitted`.
+  private func waiting(_ entry: Room.Entry, in name: RoomName) throws(RoomError) -> JSON {
+    guard let inbox = name.inbox(entry.key), let cursor = messages.cursor(of: inbox) else { throw .gone }
+    return [
+      "ok": false, "code": .string(RoomError.waiting.code), "error": .string("\(RoomError.waiting)"),
+      "participant": .string(entry.id.text), "key": .string(entry.key.text),
+      "channels": ["inbox": ["name": .string(inbox.text), "cursor": .string(cursor.description)]],
+    ]
+  }
+
+  /// The channels that it will hear; those of events stay as long as the room.
+  private func open(_ key: ParticipantKey, in name: RoomName) throws(RoomError) {
+    for channel in [name.events, name.inbox(key)] {
+      guard let channel, messages.open(channel) else { throw .busy("there are too many channels (channels.maximum)") }
+    }
+  }
+
+  private func release(_ key: ParticipantKey, _ remote: SocketAddress, in name: RoomName) {
+    if !remote.ip.isLoopback { addresses.leave("\(remote.ip.origin)") }
+    if let inbox = name.inbox(key) { messages.discard(inbox) }
+  }
+
+  /// What somebody is told who comes in, or comes back.
+  private func greeting(_ participant: Participant, _ room: Room) throws(RoomError) -> JSON {
+    guard let inbox = room.name.inbox(participant.key), let own = messages.cursor(of: inbox),
+      let events = messages.cursor(of: room.name.events)
+    else { throw .gone }
+    var chat = JSON.Object()
+    chat["name"] = .string(room.name.chat.text)
+    // Where it is in memory already: nothing is behind the beginning of one that is not.
+    if let cursor = messages.cursor(of: room.name.chat) { chat["cursor"] = .string(cursor.description) }
+    var object = JSON.Object()
+    object["ok"] = true
+    object["participant"] = .string(participant.id.text)
+    object["key"] = .string(participant.key.text)
+    object["room"] = room.json
+    object["participants"] = .array(room.participants.filter { $0.id != participant.id }.map(\.json))
+    object["channels"] = [
+      "events": ["name": .string(room.name.events.text), "cursor": .string(events.description)],
+      "inbox": ["name": .string(inbox.text), "cursor": .string(own.description)],
+      "chat": .object(chat),
+    ]
+    object["media"] = .bool(hasServer && participant.mayPublish)
+    return .object(object)
+  }
+
+  // MARK: What becomes of it
+
+  private func drain(_ name: RoomName) {
+    while let output = rooms[name]?.pollOutput() { deliver(output, of: name) }
+    if rooms[name]?.isEmpty == true {
+      rooms[name] = nil
+      messages.discard(name.events)
+    }
+  }
+
+  private func deliver(_ output: Room.Output, of name: RoomName) {
+    switch output {
+    case .toAll(let event): publish(event, to: name.events)
+    case .to(let key, let event): if let inbox = name.inbox(key) { publish(event, to: inbox) }
+    case .say(let id, let data): say(data, by: id, in: name)
+    case .joined(let participant):
+      context.log(
+        .info, "rooms", "\(name): \(participant.id) joins\(participant.name.isEmpty ? "" : " as \(participant.name)")",
+        ["peer": "\(participant.remote)"])
+      didChange?(name, participant, nil)
+    case .departed(let participant, let reason):
+      context.log(.info, "rooms", "\(name): \(participant.id) is gone: \(reason.rawValue)", ["peer": "\(participant.remote)"])
+      // The last words are read before the inbox goes.
+      release(participant.key, participant.remote, in: name)
+      didChange?(name, participant, reason)
+    case .turnedAway(let participant): release(participant.key, participant.remote, in: name)
+    }
+  }
+
+  private func publish(_ event: RoomEvent, to channel: ChannelName) {
+    let draft = Draft(.text, Slice(event.json.serialized), contentType: "application/json", event: event.name)
+    messages.publish(draft, to: channel) { _ in }
+  }
+
+  private func say(_ data: JSON, by id: ParticipantID, in name: RoomName) {
+    guard let participant = rooms[name]?.participants.first(where: { $0.id == id }) else { return }
+    let content: JSON = ["from": .string(id.text), "name": .string(participant.name), "data": data]
+    var draft = Draft(.text, Slice(content.serialized), contentType: "application/json", event: "message")
+    draft.user = participant.user
+    messages.publish(draft, to: name.chat) { _ in }
+  }
+
+  private func sweepLater() {
+    context.schedule(after: .seconds(1)) { [weak self] in
+      guard let self else { return }
+      let (now, time) = (self.context.now, self.context.wallTime)
+      for name in Array(self.rooms.keys) {
+        self.rooms[name]?.sweep(now: now, at: time) { [messages = self.messages] key in
+          name.inbox(key).map(messages.isWatched) ?? false
+        }
+        self.drain(name)
+      }
+      self.sweepLater()
+    }
+  }
+
+  /// Those of a user, or with a token that was revoked, on this worker.
+  /// - Returns: how many.
+  @discardableResult package func remove(_ reason: DepartureReason, where isMeant: (Participant) -> Bool) -> Int {
+    var count = 0
+    for name in Array(rooms.keys) {
+      count += rooms[name]?.remove(reason, where: isMeant) ?? 0
+      drain(name)
+    }
+    return count
+  }
+}

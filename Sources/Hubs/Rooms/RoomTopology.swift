@@ -1,0 +1,77 @@
+/// Who is connected to whom.
+package enum RoomTopology: Equatable, Sendable {
+  /// Each to each.
+  case mesh
+  /// Each to one of them, who passes everything on.
+  case supernode(ParticipantID)
+  /// Each to the server.
+  case sfu
+
+  /// What a room is asked to be.
+  package enum Mode: String, Sendable, CaseIterable { case auto, mesh, supernode, sfu }
+
+  package var name: String {
+    switch self {
+    case .mesh: "mesh"
+    case .supernode: "supernode"
+    case .sfu: "sfu"
+    }
+  }
+
+  package var supernode: ParticipantID? { if case .supernode(let id) = self { id } else { nil } }
+}
+
+/// What `auto` decides by: how many there are, what they can send, and who cannot reach whom.
+package struct TopologyChoice: Sendable {
+  package struct Member: Sendable {
+    package let id: ParticipantID
+    /// Bits a second that it said it can send; `nil` while it has not.
+    package let uplink: Int?
+    /// How many of the others it could not reach.
+    package let failures: Int
+
+    package init(id: ParticipantID, uplink: Int?, failures: Int) {
+      self.id = id
+      self.uplink = uplink
+      self.failures = failures
+    }
+  }
+
+  package let meshLimit: Int
+  /// The server passes media.
+  package let hasServer: Bool
+
+  /// What one participant sends to another: a picture of a grid, and sound.
+  package static let bitsPerStream = 600_000
+
+  package init(meshLimit: Int, hasServer: Bool) {
+    self.meshLimit = meshLimit
+    self.hasServer = hasServer
+  }
+
+  /// - Parameters:
+  ///   - present: a room does not go back to a mesh for one who left: only below the limit by one.
+  ///   - named: the supernode that a moderator chose.
+  package func topology(_ mode: RoomTopology.Mode, _ members: [Member], present: RoomTopology, named: ParticipantID?) -> RoomTopology {
+    switch mode {
+    case .mesh: return .mesh
+    case .sfu: return hasServer ? .sfu : supernode(members, present, named) ?? .mesh
+    case .supernode: return supernode(members, present, named) ?? .mesh
+    case .auto: break
+    }
+    let limit = present == .mesh ? meshLimit : meshLimit - 1
+    let isReachable = !members.contains { $0.failures > 0 }
+    let canSend = !members.contains { member in member.uplink.map { $0 < (members.count - 1) * Self.bitsPerStream } ?? false }
+    if members.count <= limit, isReachable, canSend || members.count <= 2 { return .mesh }
+    if hasServer { return .sfu }
+    return supernode(members, present, named) ?? .mesh
+  }
+
+  /// The one that was named, the one that is, or the one with the best uplink that reaches everybody.
+  private func supernode(_ members: [Member], _ present: RoomTopology, _ named: ParticipantID?) -> RoomTopology? {
+    if let named, members.contains(where: { $0.id == named }) { return .supernode(named) }
+    if let id = present.supernode, members.contains(where: { $0.id == id && $0.failures == 0 }) { return present }
+    let best = members.max { a, b in (-a.failures, a.uplink ?? 0) < (-b.failures, b.uplink ?? 0) }
+    return members.count > 1 ? best.map { .supernode($0.id) } : nil
+  }
+}

@@ -1,0 +1,154 @@
+internal import MartletHTTP
+internal import MartletIO
+internal import MartletMessages
+internal import MartletPrimitives
+internal import MartletRooms
+internal import MartletWeb
+
+/// Who sends commands, by a request or over a connection: asks for the permissions that they take, and hands them to the room.
+internal final class RoomAsker {
+  private var question: AccessRequest
+  private unowned let endpoint: RoomsEndpoint
+  private let context: LoopContext
+  /// The host that was asked, which the TURN server's URLs have too.
+  private let authority: String?
+
+  internal init(_ exchange: HTTPExchange, _ transport: String, _ endpoint: RoomsEndpoint) {
+    question = exchange.accessRequest(.join, on: "", transport: transport)
+    self.endpoint = endpoint
+    context = exchange.context
+    authority = exchange.request.authority
+  }
+
+  internal var remote: SocketAddress { question.remote }
+  internal var userAgent: String? { question.userAgent }
+
+  /// - Parameter key: of the participant that a connection is; otherwise the command has it.
+  internal func perform(_ json: JSON, in room: RoomName, as key: ParticipantKey? = nil, then: @escaping RoomHub.Answer) {
+    let fields = CommandFields(json)
+    do throws(RoomError) {
+      switch try fields.word("do") {
+      case "join": try join(fields, room, then)
+      case "resume": resume(try Self.key(fields, key), room, then)
+      case "refresh": refresh(try Self.key(fields, key), try fields.word("token"), room, then)
+      case "ice": ice(try Self.key(fields, key), room, then)
+      default:
+        let key = try Self.key(fields, key)
+        command(try RoomCommand(json), key, room, then)
+      }
+    } catch { then(.failure(error)) }
+  }
+
+  private static func key(_ fields: CommandFields, _ known: ParticipantKey?) throws(RoomError) -> ParticipantKey {
+    if let known { return known }
+    return ParticipantKey(try fields.word("key"))
+  }
+
+  // MARK: Permissions
+
+  private struct Grant {
+    let user: String?
+    let expires: WallTime?
+    let tokenID: String?
+  }
+
+  private func ask(_ action: AccessAction, on resource: String, then: @escaping (Result<Grant, RoomError>) -> Void) {
+    question.action = action
+    question.resource = resource
+    endpoint.access.decide(question) { [context, question] decision in
+      switch decision {
+      case .denied(let reason, let isFinal):
+        then(.failure(!isFinal && question.isAnonymous ? .noCredentials(reason) : .forbidden(reason)))
+      case .allowed(_, .some(let expires), _) where expires <= context.wallTime:
+        then(.failure(.forbidden("the permission has expired")))
+      case .allowed(let user, let expires, let tokenID): then(.success(Grant(user: user, expires: expires, tokenID: tokenID)))
+      }
+    }
+  }
+
+  private func log(_ what: String, _ room: RoomName, _ error: RoomError) {
+    context.log(.info, "rooms", "\(room): \(what) refused: \(error)", ["peer": "\(remote)"])
+  }
+
+  // MARK: Coming in
+
+  private func join(_ fields: CommandFields, _ room: RoomName, _ then: @escaping RoomHub.Answer) throws(RoomError) {
+    var entry = Room.Entry(
+      id: ParticipantID(random: &endpoint.random), key: ParticipantKey(random: &endpoint.random), remote: remote)
+    entry.name = try fields.name() ?? ""
+    entry.info = try fields.info()
+    if let token = try fields.text("token", limit: 16 << 10) { question.token = token }
+    ask(.join, on: room.chat.text) { [self] result in
+      switch result {
+      case .failure(let error):
+        log("join", room, error)
+        then(.failure(error))
+      case .success(let grant):
+        (entry.user, entry.expires, entry.tokenID) = (grant.user, grant.expires, grant.tokenID)
+        admit(entry, room, then)
+      }
+    }
+  }
+
+  private func admit(_ entry: Room.Entry, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
+    ask(.publish, on: "\(room.chat)/\(entry.id)") { [self] result in
+      var entry = entry
+      if case .failure = result { entry.mayPublish = false }
+      guard endpoint.hub.configuration.hasLobby else { return enter(entry, room, then) }
+      ask(.admin, on: room.chat.text) { [self] result in
+        if case .success = result { entry.isModerator = true }
+        enter(entry, room, then)
+      }
+    }
+  }
+
+  private func enter(_ entry: Room.Entry, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
+    endpoint.hub.perform(.join(entry), in: room) { [self] result in
+      if case .failure(let error) = result { log("join", room, error) }
+      then(result.map { equip($0, entry.user, entry.expires) })
+    }
+  }
+
+  private func resume(_ key: ParticipantKey, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
+    endpoint.hub.perform(.resume(key), in: room) { [self] result in then(result.map { equip($0, nil, nil) }) }
+  }
+
+  /// With the servers to reach the others by.
+  private func equip(_ greeting: JSON, _ user: String?, _ expires: WallTime?) -> JSON {
+    guard greeting["ok"] == .bool(true), case .object(var object) = greeting, case .string(let id)? = greeting["participant"] else {
+      return greeting
+    }
+    object["iceServers"] = endpoint.iceServers(authority, user ?? id, expires) ?? []
+    return .object(object)
+  }
+
+  private func ice(_ key: ParticipantKey, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
+    endpoint.hub.perform(.resume(key), in: room) { [self] result in
+      then(result.map { ["ok": true, "iceServers": equip($0, nil, nil)["iceServers"] ?? []] })
+    }
+  }
+
+  private func refresh(_ key: ParticipantKey, _ token: String, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
+    question.token = token
+    ask(.join, on: room.chat.text) { [endpoint] result in
+      switch result {
+      case .failure(let error): then(.failure(error))
+      case .success(let grant):
+        endpoint.hub.perform(
+          .refresh(key, user: grant.user, tokenID: grant.tokenID, expires: grant.expires), in: room, then: then)
+      }
+    }
+  }
+
+  // MARK: Commands
+
+  private func command(_ command: RoomCommand, _ key: ParticipantKey, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
+    guard case .moderation = command else {
+      return endpoint.hub.perform(.command(key, command, isModerator: false), in: room, then: then)
+    }
+    ask(.admin, on: room.chat.text) { [endpoint] result in
+      if case .failure(let error) = result { return then(.failure(error)) }
+      endpoint.hub.perform(.command(key, command, isModerator: true), in: room, then: then)
+    }
+  }
+}
