@@ -283,7 +283,7 @@ export class Room extends EventTarget {
         if (event.participant.id !== this.me.id) this.#add(event.participant, false);
         break;
       case "left":
-        if (event.participant === this.me.id) this.#signaling.check();
+        if (event.participant === this.me.id) this.#followOwnEnd(event.reason);
         else this.#remove(event.participant, event.reason);
         break;
       case "changed":
@@ -307,6 +307,12 @@ export class Room extends EventTarget {
         this.#close("The room was closed.");
         break;
     }
+  }
+
+  /** Of one that was meant the inbox says more, which may come later. */
+  #followOwnEnd(reason) {
+    if (reason === "timeout") this.#signaling.check();
+    else if (reason !== "left") setTimeout(() => this.#close("Your part in the room was ended."), 1000);
   }
 
   #changeParticipant(description) {

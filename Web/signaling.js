@@ -26,6 +26,7 @@ export class Signaling {
   #expiry;
   #key = null;
   #channels = [];
+  #chat = null;
   /** Commands to one participant, in their order: by its id. */
   #queues = new Map();
   #events;
@@ -64,14 +65,25 @@ export class Signaling {
     for (const channel of this.#channels) channel.unsubscribe();
     this.#channels = [];
     const { events, inbox, chat } = answer.channels;
-    this.#listen(events, {}, ({ data }) => this.#events.event(data));
-    this.#listen(inbox, {}, ({ data }) => this.#events.inbox(data));
-    this.#listen(chat, { last: HISTORY }, (message) => this.#events.message(messageOf(message)));
+    this.#channels = [
+      this.#listen(events, ({ data }) => this.#events.event(data)), this.#listen(inbox, ({ data }) => this.#events.inbox(data)),
+    ];
+    this.#listenToChat(chat.name);
     this.#watchToken();
     this.#events.state("connected", "Connected");
   }
 
-  #listen({ name, cursor }, options, act) {
+  /** Whoever we are by then, it goes on where it was. */
+  #listenToChat(name) {
+    const channel = this.martlet.channel(name);
+    if (channel.state !== "idle" && channel.state !== "failed") return;
+    this.#chat?.abort();
+    this.#chat = new AbortController();
+    channel.addEventListener("message", (message) => this.#isOver || this.#events.message(messageOf(message)), { signal: this.#chat.signal });
+    channel.subscribe({ last: HISTORY });
+  }
+
+  #listen({ name, cursor }, act) {
     const channel = this.martlet.channel(name);
     const listening = new AbortController();
     const on = (type, listener) => channel.addEventListener(type, (event) => this.#isOver || listener(event), { signal: listening.signal });
@@ -79,15 +91,16 @@ export class Signaling {
     // What is lost is in the answer to `resume`; a channel that is no more is one of a server that was restarted.
     on("lost", () => this.check());
     on("state", ({ state }) => state === "failed" && this.check());
-    channel.subscribe(cursor ? { since: cursor } : options);
-    this.#channels.push({ unsubscribe: () => (listening.abort(), channel.unsubscribe()) });
+    channel.subscribe({ since: cursor });
+    return { unsubscribe: () => (listening.abort(), channel.unsubscribe()) };
   }
 
   /** In the lobby, until a moderator decides. */
   #waitAtTheDoor({ channels: { inbox }, error }) {
     this.#events.onwaiting(error);
     return new Promise((resolve, reject) => {
-      this.#listen(inbox, {}, ({ data }) => {
+      const door = this.#listen(inbox, ({ data }) => {
+        if (data.event === "admitted" || data.event === "refused") door.unsubscribe();
         if (data.event === "admitted") resolve(this.#post({ do: "resume" }));
         if (data.event === "refused") reject(new RoomError("refused", data.reason ? `you were not let in: ${data.reason}` : "you were not let in"));
       });
