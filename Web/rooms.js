@@ -205,8 +205,13 @@ export class Room extends EventTarget {
 
   /** The server's answer to a join, the first or another one. */
   #enter({ participant, name, room, participants }) {
-    for (const id of [...this.participants.keys()]) this.#remove(id, "rejoined");
+    const ids = new Set(participants.map(({ id }) => id));
+    for (const id of [...this.participants.keys()]) {
+      if (ids.has(id)) this.#disconnect(id);
+      else this.#remove(id, "left");
+    }
     this.#sfu?.close();
+    clearTimeout(this.#handover?.timer);
     this.#sfu = this.#handover = null;
     const old = this.me;
     this.me = new Participant({ id: participant, joined: Infinity });
@@ -239,10 +244,10 @@ export class Room extends EventTarget {
     if (!known) {
       this.participants.set(id, participant);
       this.#incoming.set(id, { mesh: new Map(), sfu: new Map() });
-      if (this.topology !== "sfu") this.#meet(id, isLater);
-      else participant.wasHereBefore = isLater;
       this.#emit("joined", { participant });
     }
+    if (this.topology === "sfu") participant.wasHereBefore ??= isLater;
+    else if (!this.#mesh.link(id)) this.#meet(id, isLater);
     if (description.tracks) this.#sfu?.setTracks(id, description.tracks);
     participant.serverTracks = description.tracks ?? participant.serverTracks ?? [];
     const early = this.#early.filter(({ from }) => from === id);
@@ -257,21 +262,24 @@ export class Room extends EventTarget {
     if (isLater) this.#mesh.connect(id);
   }
 
-  #remove(id, reason) {
-    const participant = this.participants.get(id);
-    if (!participant) return;
-    this.participants.delete(id);
-    this.#incoming.delete(id);
+  /** We are somebody else to a participant who is the same to us. */
+  #disconnect(id) {
     clearTimeout(this.#lost.get(id));
     this.#lost.delete(id);
     this.#mesh.remove(id);
-    this.#sfu?.setTracks(id, []);
     this.#transfers.gone(id);
+    this.#incoming.set(id, { mesh: new Map(), sfu: new Map() });
+    this.#show(id);
+  }
+
+  #remove(id, reason) {
+    const participant = this.participants.get(id);
+    if (!participant) return;
+    this.#disconnect(id);
+    this.participants.delete(id);
+    this.#incoming.delete(id);
+    this.#sfu?.setTracks(id, []);
     this.#handover?.pending.delete(id);
-    for (const [source, track] of [...participant.tracks]) {
-      participant.setTrack(source, null);
-      this.#emit("trackended", { participant, source, track });
-    }
     this.#emit("left", { participant, reason });
     this.#finishHandover();
   }
@@ -441,7 +449,7 @@ export class Room extends EventTarget {
   /** Once all that came the old way comes the new way, the other one is told. */
   #handOver(id) {
     const step = this.#handover?.pending.get(id);
-    if (!step || step.isMine) return;
+    if (!step || step.isMine || !this.#incoming.has(id)) return;
     const { mesh, sfu } = this.#incoming.get(id);
     const [now, before] = this.topology === "sfu" ? [sfu, mesh] : [mesh, sfu];
     if (this.topology === "sfu" ? !this.#sfu.isConnected : this.#mesh.link(id)?.peer.connectionState !== "connected") return;
