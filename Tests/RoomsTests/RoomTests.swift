@@ -53,7 +53,9 @@ struct RoomProbe {
 
   /// What a command is refused with.
   mutating func refusal(_ text: String, by entry: Room.Entry, isModerator: Bool = false) -> String? {
-    do { try perform(text, by: entry, isModerator: isModerator) } catch let error as RoomError { return error.code } catch { return "\(error)" }
+    do { try perform(text, by: entry, isModerator: isModerator) } catch let error as RoomError { return error.code } catch {
+      return "\(error)"
+    }
     return nil
   }
 }
@@ -148,7 +150,8 @@ struct RoomProbe {
     _ = try probe.room.join(entry, now: probe.now, at: probe.time)
     probe.wait(.seconds(1), watched: [entry.key])
     #expect(probe.room.participants.count == 1)
-    try probe.room.refresh(entry.key, user: "ada", tokenID: nil, expires: WallTime(milliseconds: probe.time.milliseconds + 9000), now: probe.now)
+    try probe.room.refresh(
+      entry.key, user: "ada", tokenID: nil, expires: WallTime(milliseconds: probe.time.milliseconds + 9000), now: probe.now)
     probe.time = WallTime(milliseconds: probe.time.milliseconds + 6000)
     probe.wait(.seconds(1), watched: [entry.key])
     #expect(probe.room.participants.count == 1)

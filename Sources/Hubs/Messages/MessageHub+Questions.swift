@@ -51,13 +51,10 @@ extension MessageHub {
   ) {
     let home = homeLoop(of: name)
     guard home !== context.loop else { return withChannel(name) { then($0.map(question)) } }
-    let (id, asker) = (nextRequest(), context.loop)
-    questions[id] = { answer in if let answer = answer as? Result<Value, MessageError> { then(answer) } }
-    home.post { context in
-      context.service(MessageHub.self).withChannel(name) { result in
-        let answer = result.map(question)
-        asker.post { context in context.service(MessageHub.self).questions.removeValue(forKey: id)?(answer) }
-      }
+    context.ask(home) { context, answer in
+      context.service(MessageHub.self).withChannel(name) { answer($0.map(question)) }
+    } then: { answer in
+      then(answer)
     }
   }
 }

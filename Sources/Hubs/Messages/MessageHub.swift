@@ -25,7 +25,6 @@ package final class MessageHub {
   /// Who waits for a replica to begin.
   private var attaching: [ChannelName: [Answer<ChannelLog>]] = [:]
   private var publications: [UInt64: Answer<Cursor>] = [:]
-  internal var questions: [UInt64: (any Sendable) -> Void] = [:]
   private var sessions: [ObjectIdentifier: any ChannelSession] = [:]
   private var clientCount = 0
   internal private(set) var requestCount: UInt64 = 0

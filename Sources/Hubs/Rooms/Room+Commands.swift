@@ -76,7 +76,8 @@ extension Room {
   }
 
   /// A new token: who it is and until when.
-  package mutating func refresh(_ key: ParticipantKey, user: String?, tokenID: String?, expires: WallTime?, now: Instant) throws(RoomError) {
+  package mutating func refresh(_ key: ParticipantKey, user: String?, tokenID: String?, expires: WallTime?, now: Instant) throws(RoomError)
+  {
     let index = try enter(key, now: now)
     (participants[index].user, participants[index].tokenID, participants[index].expires) = (user, tokenID, expires)
   }

@@ -15,6 +15,10 @@ package final class RoomHub {
     case join(Room.Entry)
     case resume(ParticipantKey)
     case command(ParticipantKey, RoomCommand, isModerator: Bool)
+    /// Who has this key: `{"participant": ID, "publish": BOOL}`.
+    case identify(ParticipantKey)
+    /// What it publishes through the server now.
+    case tracks(ParticipantID, [RoomTrack])
     case refresh(ParticipantKey, user: String?, tokenID: String?, expires: WallTime?)
     /// By an administrator.
     case moderate(RoomCommand.Moderation)
@@ -28,9 +32,6 @@ package final class RoomHub {
   private let hasServer: Bool
   private let addresses: UserCensus
   private var rooms: [RoomName: Room] = [:]
-  /// Answers from other workers' rooms.
-  private var pending: [UInt64: Answer] = [:]
-  private var requests: UInt64 = 0
   /// Over the life of the worker.
   package private(set) var joins = 0, refusals = 0
   /// Somebody came or left: webhooks, and the ends of media.
@@ -59,12 +60,10 @@ package final class RoomHub {
   package func perform(_ request: Request, in room: RoomName, then: @escaping Answer) {
     let home = messages.homeLoop(of: room.chat)
     guard home !== context.loop else { return then(performHere(request, in: room)) }
-    requests += 1
-    let (id, asker) = (requests, context.loop)
-    pending[id] = then
-    home.post { context in
-      let result = context.service(RoomHub.self).performHere(request, in: room)
-      asker.post { $0.service(RoomHub.self).pending.removeValue(forKey: id)?(result) }
+    context.ask(home) { context, answer in
+      answer(context.service(RoomHub.self).performHere(request, in: room))
+    } then: {
+      then($0)
     }
   }
 
@@ -90,6 +89,11 @@ package final class RoomHub {
       return try greeting(room.participants[index], room)
     case .command(let key, let command, let isModerator):
       try change(name) { room throws(RoomError) in try room.perform(command, by: key, isModerator: isModerator, now: now) }
+    case .identify(let key):
+      let index = try change(name) { room throws(RoomError) in try room.enter(key, now: now) }
+      guard let participant = rooms[name]?.participants[index] else { throw .gone }
+      return ["participant": .string(participant.id.text), "publish": .bool(participant.mayPublish)]
+    case .tracks(let id, let tracks): try change(name) { room throws(RoomError) in room.setTracks(tracks, of: id) }
     case .refresh(let key, let user, let tokenID, let expires):
       try change(name) { room throws(RoomError) in
         try room.refresh(key, user: user, tokenID: tokenID, expires: expires, now: now)

@@ -18,6 +18,7 @@ package final class LoopContext {
   private var flushing: [TCPConnection] = []
   private var batch: SendBatch?
   private var services: [ObjectIdentifier: AnyObject] = [:]
+  internal var inquiries = Inquiries()
   /// Over all connections of this loop since its start.
   package internal(set) var bytesReceived = 0, bytesSent = 0
 

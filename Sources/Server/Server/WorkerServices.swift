@@ -62,6 +62,12 @@ internal final class WorkerServices {
       configuration.rooms, messages: messages, loops: shared.loops, hasServer: configuration.listeners.webrtc != nil,
       addresses: shared.roomAddresses, in: context)
     context.register(roomHub)
+    let media = RoomMedia(webrtc, admission, loops: shared.loops)
+    context.register(media)
+    roomHub.didChange = { [loops = shared.loops] _, participant, reason in
+      guard let reason else { return }
+      for loop in loops { loop.post { $0.service(RoomMedia.self).end(participant.key, reason) } }
+    }
     rooms = RoomsEndpoint(roomHub, messages: messages, access: access, webSocket: configuration.http.webSocket)
     socketIO = SocketIOServices(shared, hub: messages, access: access, in: context)
     files = FilesEndpoint(shared.files, hub: messages, access: access, in: context)

@@ -31,6 +31,8 @@ internal final class RoomAsker {
       case "join": try join(fields, room, then)
       case "resume": resume(try Self.key(fields, key), room, then)
       case "refresh": refresh(try Self.key(fields, key), try fields.word("token"), room, then)
+      case "offer" where fields.json["to"] == nil:
+        offer(try RoomOffer(fields), try Self.key(fields, key), room, then)
       case "ice": ice(try Self.key(fields, key), room, then)
       default:
         let key = try Self.key(fields, key)
@@ -137,6 +139,18 @@ internal final class RoomAsker {
         endpoint.hub.perform(
           .refresh(key, user: grant.user, tokenID: grant.tokenID, expires: grant.expires), in: room, then: then)
       }
+    }
+  }
+
+  // MARK: Media
+
+  private func offer(_ offer: RoomOffer, _ key: ParticipantKey, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
+    endpoint.hub.perform(.identify(key), in: room) { [context, remote, userAgent] result in
+      guard case .success(let json) = result, case .string(let id)? = json["participant"] else { return then(result) }
+      let identity = RoomPeer.Identity(
+        room: room, participant: ParticipantID(id), key: key, mayPublish: json["publish"] == .bool(true))
+      let asker = RoomMedia.Asker(identity: identity, remote: remote, userAgent: userAgent)
+      context.service(RoomMedia.self).answer(offer, by: asker, then: then)
     }
   }
 

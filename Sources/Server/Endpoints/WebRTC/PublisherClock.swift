@@ -28,6 +28,9 @@ internal struct PublisherClock {
     self.start = start
   }
 
+  /// There are that many from now on.
+  internal mutating func expect(tracks count: Int) { while tracks.count < count { tracks.append(nil) } }
+
   /// - Parameter report: as the track's ticks count: the nearest to its last frame.
   internal mutating func receive(_ report: MediaClock, of index: Int, now: Instant) {
     guard var track = tracks[index] else { return }

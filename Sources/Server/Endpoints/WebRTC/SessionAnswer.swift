@@ -22,13 +22,7 @@ internal struct SessionAnswer {
     let codecs: [RTPCodec]
     let extensions: HeaderExtensions
 
-    /// The payload types for a codec and its retransmissions.
-    func payloadTypes(_ codec: Codec) -> (media: RTPCodec, rtx: UInt8?)? {
-      let matching = codecs.filter { $0.media == codec }
-      // RFC 6184 §6.3: fragments need mode 1.
-      guard let media = matching.first(where: { codec != .h264 || $0.parameters["packetization-mode"] == "1" }) else { return nil }
-      return (media, codecs.first { $0.associatedPayloadType == media.payloadType }?.payloadType)
-    }
+    var forwarded: ForwardedSection { ForwardedSection(kind: kind, codecs: codecs) }
   }
 
   private(set) var description: SessionDescription

@@ -4,56 +4,22 @@ internal import MartletIO
 internal import MartletMedia
 internal import MartletPeerEngine
 internal import MartletPrimitives
-internal import MartletRTP
-internal import MartletSDP
 internal import MartletWebRTC
 
-/// A viewer by WebRTC: a cursor into the stream's packets, which are given its own numbers and encrypted for it.
-internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketReaderOwner {
-  /// A section that is sent in.
-  internal struct Sender {
-    let section: SessionAnswer.Outgoing
-    /// Of the stream; `nil` while it has none of the kind.
-    var track: UInt8?
-    /// The layer that is sent, and the one that takes over with its next key frame.
-    var layer: UInt8 = 0
-    var wantedLayer: UInt8 = 0
-    var awaitsKey = true
-    /// Whose packets went out last.
-    var source: UInt32 = 0
-    /// Of the key frame that was begun last: one that is begun is finished, however late it is.
-    var keyTimestamp: UInt32?
-  }
-
+/// A viewer by WebRTC: one stream, forwarded to one peer.
+internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, StreamForwardingOwner {
   internal let id: String
   internal let peer: PeerSession
   internal let resource: String
   internal var client: ClientInfo { reader.client }
-  internal var outgoingCodecs: [Codec?] {
-    senders.map { sender in sender.track.flatMap { Int($0) < ring.tracks.count ? ring.tracks[Int($0)].codec : nil } }
-  }
+  internal var outgoingCodecs: [Codec?] { forwarding?.codecs ?? [] }
+  internal var leftOut: Int { forwarding?.leftOut ?? 0 }
   internal var etag: String { "\"\(peer.transport.localCredentials.fragment)\"" }
-  internal let reader: PacketReader
-  internal let listener: WebRTCListener
-  internal let admission: Admission
-  internal var senders: [Sender]
-  internal var cursor: Int?
-  internal var isCatchingUp = false
-  /// The first packet of pictures that has to wait for the path; sound goes on before it.
-  internal var held: Int?
-  /// How old what is sent may be without having waited: who joins at a key frame begins in the past, until it has caught up.
-  internal var lag = TimeSpan.zero
-  internal var keyFrames = KeyFrameDemand()
-  internal var wakeup: (timer: SlabID, at: Instant)?
-  internal var leftOut = 0
-  /// The layer that the viewer asked for by name.
-  private let pinned: String?
+  private let reader: PacketReader
+  private let listener: WebRTCListener
+  private let admission: Admission
+  private var forwarding: StreamForwarding?
   private var isEnded = false
-
-  /// Packets at once to a viewer that is behind; more would overflow sockets on the way.
-  private static let burst = 64
-  internal static let burstPause = TimeSpan.milliseconds(5)
-  private static let freshness = TimeSpan.seconds(1)
 
   internal init(
     _ id: String, resource: String, peer: PeerSession, answer: SessionAnswer, reader: PacketReader, layer: String?,
@@ -65,181 +31,31 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
     self.reader = reader
     self.listener = listener
     self.admission = admission
-    pinned = layer
-    senders = answer.outgoing.map { Sender(section: $0) }
-    peer.publisherClocks = Array(repeating: nil, count: senders.count)
+    peer.publisherClocks = Array(repeating: nil, count: answer.outgoing.count)
     peer.handler = self
-    reader.owner = self
-    assignTracks()
+    let senders = answer.outgoing.enumerated().map { StreamForwarding.Sender($1.forwarded, outgoing: $0) }
+    forwarding = StreamForwarding(reader, to: peer, senders, layer: layer, hub: admission.hub, in: listener.context, owner: self)
   }
 
-  internal var ring: PacketRing { reader.ring }
-
-  // MARK: The stream
-
-  internal func readerDidConfigure(_ reader: PacketReader) { assignTracks() }
-
-  /// Which track of the stream goes to which section, in which of the codecs that were agreed on.
-  private func assignTracks() {
-    for index in senders.indices {
-      let section = senders[index].section
-      let track = ring.tracks.firstIndex { $0.kind == section.kind && section.payloadTypes($0.codec) != nil }
-      senders[index].track = track.map { UInt8($0) }
-      guard let track, let types = section.payloadTypes(ring.tracks[track].codec) else { continue }
-      peer.media.outgoing[index].change(
-        payloadType: types.media.payloadType, rtxPayloadType: types.rtx, clockRate: types.media.clockRate)
-      let layers = ring.tracks[track].layers
-      let layer = pinned.flatMap { layers.firstIndex(of: $0) } ?? ring.busiestLayer(track: UInt8(track), of: layers.count)
-      senders[index].wantedLayer = UInt8(layer)
-      if senders[index].awaitsKey { senders[index].layer = UInt8(layer) }
-    }
-  }
-
-  internal func readerHasPackets(_ reader: PacketReader) { forward() }
-
-  internal func readerDidEnd(_ reader: PacketReader, _ reason: EndReason) { end("the stream ended") }
-
-  internal func readerWasKicked(_ reader: PacketReader, _ reason: KickReason) { end("\(reason)") }
-
-  // MARK: Sending
-
-  internal func forward() {
-    guard peer.canSend, !isCatchingUp, !isEnded, let start = position() else { return }
-    let now = listener.context.now
-    var (next, sent) = (start, 0)
-    while next < ring.head, sent < Self.burst {
-      if forward(next, now) { sent += 1 }
-      next += 1
-    }
-    cursor = next
-    release(now)
-    askForKeyFrame(now)
-    isCatchingUp = next < ring.head
-    if held == nil, !isCatchingUp { lag = .zero }
-    comeBack(now)
-  }
-
-  /// Where to go on: where it stopped, or for who just came at the newest key frame.
-  private func position() -> Int? {
-    if let cursor {
-      if cursor >= ring.base { return cursor }
-      reader.skips += 1
-      held = nil
-      for index in senders.indices { senders[index].awaitsKey = true }
-    }
-    guard let video = senders.first(where: { $0.section.kind == .video && $0.track != nil }), let track = video.track else {
-      return ring.head
-    }
-    // A key frame of long ago would be followed by all that came since; who can be asked for a new one is asked.
-    let isPatient = ring.tracks[Int(track)].answersRequests
-    if let join = ring.joinPoint(track: track, layer: video.wantedLayer), !isPatient || ring.age(of: join) < Self.freshness {
-      lag = ring.age(of: join)
-      return join
-    }
-    admission.hub.requestKeyFrame(ring.path, track: track, layer: video.wantedLayer)
-    return ring.head
-  }
-
-  private func forward(_ offset: Int, _ now: Instant) -> Bool {
-    let packet = ring.packet(at: offset)
-    guard let index = senders.firstIndex(where: { $0.track == packet.track }) else { return false }
-    if senders[index].section.kind == .video {
-      // Behind what waits already.
-      if held != nil { return false }
-      guard admits(packet, index) else {
-        leaveOut(packet, index, now)
-        return false
-      }
-      if !isOpen(now) {
-        held = offset
-        return false
-      }
-    }
-    return send(packet, index, now)
-  }
-
-  internal func send(_ packet: StreamPacket, _ index: Int, _ now: Instant) -> Bool {
-    // The publisher's number carried nothing.
-    guard !packet.payload.isEmpty else {
-      peer.media.outgoing[index].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
-      return false
-    }
-    let isNew = senders[index].source != packet.source
-    if isNew { senders[index].source = packet.source }
-    let payload = packet.payload
-    guard
-      var fields = peer.media.outgoing[index].forward(
-        sequenceNumber: packet.sequence, timestamp: packet.timestamp, marker: packet.marker,
-        payloadBytes: payload.count - Int(packet.padding), source: packet.source, now: now)
-    else { return false }
-    fields.hasPadding = packet.padding > 0
-    peer.send(fields, payload: payload.bytes, now: now)
-    reader.bytesSent += payload.count
-    if isNew { updateClock(index, packet) }
-    return true
-  }
-
-  /// Whether a packet of pictures is of the layer that is sent; a change of layer waits for its key frame.
-  internal func admits(_ packet: StreamPacket, _ index: Int) -> Bool {
-    let sender = senders[index]
-    if packet.startsKeyFrame, packet.layer == sender.wantedLayer, sender.awaitsKey || sender.layer != sender.wantedLayer {
-      senders[index].layer = packet.layer
-      senders[index].awaitsKey = false
-      senders[index].keyTimestamp = packet.timestamp
-      keyFrames.didBegin()
-    }
-    return !senders[index].awaitsKey && packet.layer == senders[index].layer
-  }
-
-  private func updateClock(_ index: Int, _ packet: StreamPacket) {
-    let rate = peer.media.outgoing[index].parameters.clockRate
-    peer.publisherClocks[index] = ring.clocks.first { $0.source == packet.source }.map {
-      MediaClock(ntp: NTPTime(value: $0.ntp), timestamp: $0.timestamp, rate: rate)
-    }
-  }
+  internal func forwarding(_ forwarding: StreamForwarding, didEnd reason: String) { end(reason) }
 
   // MARK: The peer
 
   internal func session(_ session: PeerSession, didReceive event: PeerMedia.Event) {
     switch event {
-    case .missing(let index, let lost): retransmit(index, lost)
-    case .keyFrameRequested(let index):
-      // One that is skipping gets the next key frame that the path takes.
-      guard index < senders.count, let track = senders[index].track, !keyFrames.isWaiting else { return }
-      admission.hub.requestKeyFrame(ring.path, track: track, layer: senders[index].layer)
+    case .missing(let index, let lost): forwarding?.retransmit(index, lost)
+    case .keyFrameRequested(let index): forwarding?.needsKeyFrame(index)
     case .goodbye: break
     }
   }
 
-  private func retransmit(_ index: Int, _ lost: [UInt16]) {
-    guard peer.canSend, index < senders.count else { return }
-    let now = listener.context.now
-    for number in lost.prefix(Self.burst) where peer.media.congestion?.isOpenForRepair(now) ?? true {
-      guard let origin = peer.media.outgoing[index].origin(of: number),
-        let packet = ring.packet(source: origin.source, sequence: origin.sequenceNumber),
-        var fields = peer.media.outgoing[index].retransmit(
-          number, timestamp: packet.timestamp, marker: packet.marker, source: packet.source)
-      else { continue }
-      fields.hasPadding = packet.padding > 0
-      peer.resend(fields, number: number, of: index, payload: packet.payload.bytes, now: now)
-    }
-  }
-
-  internal func sessionDidReceiveBatch(_ session: PeerSession) {
-    // Feedback may have opened the path, or begun a probe of it.
-    if held != nil || session.media.congestion?.isProbing(listener.context.now) == true { forward() }
-    for index in senders.indices {
-      guard let clock = ring.clocks.first(where: { $0.source == senders[index].source }) else { continue }
-      peer.publisherClocks[index] = MediaClock(
-        ntp: NTPTime(value: clock.ntp), timestamp: clock.timestamp, rate: peer.media.outgoing[index].parameters.clockRate)
-    }
-  }
+  internal func sessionDidReceiveBatch(_ session: PeerSession) { forwarding?.peerDidReceiveBatch() }
 
   internal func session(_ session: PeerSession, didChange state: PeerTransport.State) {
     switch state {
     case .connected:
       listener.didConnect(self)
-      forward()
+      forwarding?.forward()
     case .failed:
       listener.didFail(self)
       end(session.transport.failure ?? "failed")
@@ -251,10 +67,10 @@ internal final class WHEPViewer: WebRTCMediaSession, PeerSessionHandler, PacketR
   internal func end(_ reason: String) {
     guard !isEnded else { return }
     isEnded = true
-    listener.context.log(.info, "whep", "\(ring.path): viewer left: \(reason)", ["client": reader.client.id])
-    ring.remove(reader)
+    listener.context.log(.info, "whep", "\(reader.ring.path): viewer left: \(reason)", ["client": client.id])
+    forwarding?.end()
     peer.close()
     listener.didEnd(self)
-    admission.access.sessionDidEnd(reader.client)
+    admission.access.sessionDidEnd(client)
   }
 }

@@ -167,7 +167,7 @@ package final class WHIPEndpoint {
   }
 
   private static func takes(_ codec: Codec, _ answer: SessionAnswer) -> Bool {
-    answer.outgoing.contains { $0.kind == codec.kind && $0.payloadTypes(codec) != nil }
+    answer.outgoing.contains { $0.kind == codec.kind && $0.forwarded.payloadTypes(codec) != nil }
   }
 
   /// Few browsers decode HEVC, and nearly all H.264.

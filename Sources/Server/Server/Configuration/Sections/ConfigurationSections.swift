@@ -6,7 +6,8 @@ package enum ConfigurationSections {
       ListenersSection.section, TLSSection.section, LogSection.section, LimitsSection.section, IOSection.section, StreamsSection.section,
       RTMPSection.section, WebRTCSection.section, TURNSection.section, STUNSection.section, TranscodeSection.section, HTTPSection.section,
       HLSSection.section, RecordSection.section,
-      FilesSection.section, ChannelsSection.section, RoomsSection.section, SocketIOSection.section, AuthSection.section, WebhooksSection.section,
+      FilesSection.section, ChannelsSection.section, RoomsSection.section, SocketIOSection.section, AuthSection.section,
+      WebhooksSection.section,
     ])
 
   package static let located = root.located()

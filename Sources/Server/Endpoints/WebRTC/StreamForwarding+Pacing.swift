@@ -7,7 +7,7 @@ internal import MartletRTP
 internal import MartletWebRTC
 
 // Pictures that have to wait, since the path takes no more now.
-extension WHEPViewer {
+extension StreamForwarding {
   /// How long. Beyond, the next key frame is better than growing delay.
   private static let patience = TimeSpan.milliseconds(500)
 
@@ -48,7 +48,7 @@ extension WHEPViewer {
   internal func leaveOut(_ packet: StreamPacket, _ index: Int, _ now: Instant) {
     guard keyFrames.isWaiting, packet.layer == senders[index].layer else { return }
     leftOut += 1
-    peer.media.outgoing[index].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
+    peer.media.outgoing[senders[index].outgoing].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
     peer.media.congestion?.leftOut(bytes: packet.payload.count, now: now)
   }
 
@@ -57,7 +57,7 @@ extension WHEPViewer {
     guard keyFrames.isWaiting, isOpen(now), let video = senders.first(where: { $0.section.kind == .video }), let track = video.track,
       Int(track) < ring.tracks.count, ring.tracks[Int(track)].answersRequests, keyFrames.mayAsk(now)
     else { return }
-    admission.hub.requestKeyFrame(ring.path, track: track, layer: video.wantedLayer)
+    hub.requestKeyFrame(ring.path, track: track, layer: video.wantedLayer)
   }
 
   internal func isOpen(_ now: Instant) -> Bool { peer.media.congestion?.isOpen(now) ?? true }
@@ -70,9 +70,9 @@ extension WHEPViewer {
     guard next < .distantFuture else { return }
     if let wakeup {
       guard next < wakeup.at else { return }
-      listener.context.cancel(wakeup.timer)
+      context.cancel(wakeup.timer)
     }
-    let timer = listener.context.schedule(at: next) { [weak self] in
+    let timer = context.schedule(at: next) { [weak self] in
       self?.wakeup = nil
       self?.isCatchingUp = false
       self?.forward()

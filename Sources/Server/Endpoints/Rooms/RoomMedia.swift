@@ -1,0 +1,81 @@
+package import MartletIO
+internal import MartletMedia
+internal import MartletPeerEngine
+internal import MartletPrimitives
+package import MartletRooms
+internal import MartletWebRTC
+
+/// The media of rooms' participants on one worker. A connection lives on the worker that took its first offer; later ones find it by the
+/// worker's number in its id.
+package final class RoomMedia {
+  private let listener: WebRTCListener
+  private let admission: Admission
+  private let loops: [EventLoop]
+  private var peers: [ParticipantKey: RoomPeer] = [:]
+
+  package init(_ listener: WebRTCListener, _ admission: Admission, loops: [EventLoop]) {
+    self.listener = listener
+    self.admission = admission
+    self.loops = loops
+  }
+
+  internal var isAvailable: Bool { listener.socket != nil }
+
+  /// Who offers, and what it says of itself.
+  internal struct Asker: Sendable {
+    let identity: RoomPeer.Identity
+    let remote: SocketAddress
+    let userAgent: String?
+  }
+
+  /// Answers an offer: `{"ok": true, "sdp", "session"}`.
+  internal func answer(_ offer: RoomOffer, by asker: Asker, then: @escaping RoomHub.Answer) {
+    guard isAvailable else { return then(.failure(.noMedia("the server passes no media (listeners.webrtc)"))) }
+    guard let session = offer.session else { return then(begin(offer, asker)) }
+    guard let worker = WebRTCListener.worker(of: session), loops.indices.contains(worker) else { return then(.failure(Self.ended)) }
+    let loop = loops[worker]
+    guard loop !== admission.context.loop else { return then(goOn(offer, asker)) }
+    admission.context.ask(loop) { context, answer in
+      answer(context.service(RoomMedia.self).goOn(offer, asker))
+    } then: {
+      then($0)
+    }
+  }
+
+  private static let ended = RoomError.noMedia("this media connection has ended; make a new one, without \"session\"")
+
+  private func begin(_ offer: RoomOffer, _ asker: Asker) -> Result<JSON, RoomError> {
+    // One that lost its connection makes another.
+    peers[asker.identity.key]?.end("replaced by another connection")
+    guard let path = try? StreamPath("\(asker.identity.room.chat)/\(asker.identity.participant)") else { return .failure(.gone) }
+    let client = ClientInfo(
+      id: admission.hub.nextClientID(), role: .publisher, transport: "room", path: path, remote: asker.remote,
+      since: admission.context.wallTime, userAgent: asker.userAgent)
+    guard let peer = RoomPeer(asker.identity, client: client, listener: listener, admission: admission) else {
+      return .failure(.noMedia("the server passes no media (listeners.webrtc)"))
+    }
+    peers[asker.identity.key] = peer
+    listener.sessions[peer.id] = peer
+    listener.begun += 1
+    return answer(offer, by: peer)
+  }
+
+  private func goOn(_ offer: RoomOffer, _ asker: Asker) -> Result<JSON, RoomError> {
+    guard let peer = peers[asker.identity.key], peer.id == offer.session else { return .failure(Self.ended) }
+    return answer(offer, by: peer)
+  }
+
+  private func answer(_ offer: RoomOffer, by peer: RoomPeer) -> Result<JSON, RoomError> {
+    do throws(RoomError) {
+      return .success(["ok": true, "sdp": .string(try peer.answer(offer)), "session": .string(peer.id)])
+    } catch {
+      if peer.peer.state == .new { peer.end("\(error)") }
+      return .failure(error)
+    }
+  }
+
+  internal func didEnd(_ peer: RoomPeer) { if peers[peer.key] === peer { peers[peer.key] = nil } }
+
+  /// Somebody left the room. On every worker: its home does not know where its media is.
+  package func end(_ key: ParticipantKey, _ reason: DepartureReason) { peers[key]?.end(reason.rawValue) }
+}

@@ -1,0 +1,53 @@
+internal import MartletPrimitives
+internal import MartletRooms
+
+/// An offer to the server: `{"do": "offer", "sdp", "tracks": [{"mid", "source"}], "subscribe": [{"mid", "participant", "source"}]}`.
+/// Each one says everything: what it does not name is not sent any more.
+internal struct RoomOffer: Sendable {
+  internal struct Subscription: Hashable, Sendable {
+    let participant: ParticipantID
+    let source: TrackSource
+  }
+
+  internal let sdp: String
+  /// The media connection that this goes on with; a new one otherwise.
+  internal let session: String?
+  /// By `mid`.
+  internal let tracks: [String: TrackSource]
+  internal let subscriptions: [String: Subscription]
+
+  /// Sections of an offer; browsers take no more.
+  internal static let maximumSections = 256
+
+  internal init(_ fields: CommandFields) throws(RoomError) {
+    sdp = try fields.word("sdp")
+    session = try fields.text("session", limit: 64)
+    var tracks: [String: TrackSource] = [:]
+    for entry in try Self.entries(fields, "tracks", limit: RoomLimits.tracks) { tracks[try entry.word("mid")] = try Self.source(entry) }
+    var subscriptions: [String: Subscription] = [:]
+    for entry in try Self.entries(fields, "subscribe", limit: Self.maximumSections) {
+      subscriptions[try entry.word("mid")] = Subscription(participant: try entry.participant("participant"), source: try Self.source(entry))
+    }
+    self.tracks = tracks
+    self.subscriptions = subscriptions
+  }
+
+  private static func entries(_ fields: CommandFields, _ name: String, limit: Int) throws(RoomError) -> [CommandFields] {
+    guard let value = fields.json[name], value != .null else { return [] }
+    guard case .array(let entries) = value else { throw .badCommand("\"\(name)\" is a list") }
+    guard entries.count <= limit else { throw .limit("entries of \"\(name)\"", maximum: limit) }
+    return entries.map { CommandFields($0) }
+  }
+
+  private static func source(_ entry: CommandFields) throws(RoomError) -> TrackSource {
+    guard let source = TrackSource(rawValue: try entry.word("source")) else {
+      throw .badCommand("\"source\" is one of \(TrackSource.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    return source
+  }
+}
+
+extension TrackSource {
+  /// What is shared from a screen is a stream of its own, beside camera and microphone.
+  internal var isOfScreen: Bool { self == .screen || self == .screenAudio }
+}

@@ -1,0 +1,298 @@
+internal import MartletCodecs
+internal import MartletCrypto
+internal import MartletICE
+internal import MartletIO
+internal import MartletMedia
+internal import MartletPeerEngine
+internal import MartletPrimitives
+internal import MartletRooms
+internal import MartletRTP
+internal import MartletSDP
+internal import MartletWebRTC
+
+/// A participant's media at the server: one connection, which carries what it publishes and what it watches.
+///
+/// The participant makes all offers, so offers never meet. What it publishes are the streams `rooms/ROOM/PARTICIPANT` and, of its screen,
+/// `rooms/ROOM/PARTICIPANT/screen`, as any other publisher's; what it watches is forwarded from such streams, packet by packet.
+internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamForwardingOwner, PacketPublishingOwner {
+  internal let id: String
+  internal let peer: PeerSession
+  internal let resource: String
+  internal let client: ClientInfo
+  internal let room: RoomName
+  internal let participant: ParticipantID
+  internal let key: ParticipantKey
+  internal var etag: String { "\"\(peer.transport.localCredentials.fragment)\"" }
+  internal var outgoingCodecs: [Codec?] { peer.media.outgoing.indices.map { forwarding(of: $0).flatMap { $0.0.codecs[$0.1] } } }
+  internal var leftOut: Int { forwardings.values.reduce(0) { $0 + $1.leftOut } }
+  private let mayPublish: Bool
+  private let listener: WebRTCListener
+  private let admission: Admission
+  private var negotiation: PeerNegotiation
+  private var offer: RoomOffer?
+  private var sections: [IncomingSection] = []
+  private var publishings: [StreamPath: PacketPublishing] = [:]
+  /// Sections that a publication has already, by their index.
+  private var published: Set<Int> = []
+  private var forwardings: [StreamPath: StreamForwarding] = [:]
+  /// Places among `PeerMedia.outgoing`, by `mid`.
+  private var outgoing: [String: Int] = [:]
+  private var isEnded = false
+
+  /// Who it is, as the room's home knows.
+  internal struct Identity: Sendable {
+    let room: RoomName
+    let participant: ParticipantID
+    let key: ParticipantKey
+    let mayPublish: Bool
+  }
+
+  internal init?(_ identity: Identity, client: ClientInfo, listener: WebRTCListener, admission: Admission) {
+    guard let socket = listener.socket, let transport = listener.makeTransport() else { return nil }
+    id = listener.makeID()
+    (room, participant, key, mayPublish) = (identity.room, identity.participant, identity.key, identity.mayPublish)
+    self.client = client
+    self.listener = listener
+    self.admission = admission
+    resource = "/\(client.path)/\(id)"
+    let local = LocalTransport(
+      credentials: transport.localCredentials, fingerprints: [listener.identity.fingerprint], isLite: true)
+    negotiation = PeerNegotiation(Self.configuration, local: local, random: listener.random)
+    for candidate in transport.localCandidates { negotiation.addLocalCandidate(candidate) }
+    negotiation.endOfLocalCandidates()
+    let media = PeerMedia([], [], reporter: UInt32.random(in: 1...UInt32.max, using: &listener.random), cname: SessionAnswer.cname)
+    peer = PeerSession(transport, media, clock: listener.clock, in: listener.context)
+    peer.attach(to: socket)
+    peer.handler = self
+  }
+
+  /// VP8 first: all browsers send and show it, in layers too.
+  private static let configuration: NegotiationConfiguration = {
+    var configuration = NegotiationConfiguration()
+    configuration.audioCodecs = CodecPreferences.incomingAudio
+    let isVP8 = { (codec: RTPCodec) in codec.isNamed("VP8") }
+    let video = CodecPreferences.incomingVideo.filter { !$0.isNamed("red") && !$0.isNamed("ulpfec") && $0.associatedPayloadType != 116 }
+    let first = video.first(where: isVP8)?.payloadType
+    let isFirst = { (codec: RTPCodec) in codec.payloadType == first || codec.associatedPayloadType == first }
+    configuration.videoCodecs = video.filter(isFirst) + video.filter { !isFirst($0) }
+    configuration.codecOrder = .answerer
+    configuration.answeredSetup = .passive
+    configuration.cname = SessionAnswer.cname
+    configuration.limits.sections = RoomOffer.maximumSections
+    return configuration
+  }()
+
+  private var context: LoopContext { listener.context }
+
+  // MARK: Negotiation
+
+  /// What is sent and watched from now on.
+  internal func answer(_ offer: RoomOffer) throws(RoomError) -> String {
+    let description: SessionDescription
+    do throws(SDPError) { description = try SessionDescription(offer.sdp) } catch { throw .badCommand("the offer: \(error)") }
+    let before = self.offer
+    self.offer = offer
+    do throws(NegotiationError) { try negotiate(description, offer) } catch {
+      self.offer = before
+      if negotiation.signalingState == .haveRemoteOffer { try? negotiation.setRemoteDescription(.rollback) }
+      while negotiation.pollEvent() != nil {}
+      throw .badCommand("the offer: \(error)")
+    }
+    while let event = negotiation.pollEvent() { act(on: event) }
+    peer.settle()
+    guard let text = negotiation.localDescription?.write(), !isEnded else { throw .noMedia("the connection could not be made") }
+    return text
+  }
+
+  private func negotiate(_ description: SessionDescription, _ offer: RoomOffer) throws(NegotiationError) {
+    try negotiation.setRemoteDescription(.offer, description)
+    for transceiver in negotiation.transceivers {
+      guard let mid = transceiver.mid else { continue }
+      let direction = MediaDirection(
+        sends: offer.subscriptions[mid] != nil, receives: mayPublish && offer.tracks[mid] != nil && offer.subscriptions[mid] == nil)
+      try negotiation.setDirection(transceiver.id, direction)
+    }
+    try negotiation.setLocalDescription(.answer, try negotiation.createAnswer())
+  }
+
+  private func act(on event: NegotiationEvent) {
+    let now = context.now
+    switch event {
+    case .restartICE(let credentials): peer.transport.restartICE(with: credentials, now: now)
+    case .connect(let remote):
+      do throws(ICEError) {
+        if peer.state == .new {
+          try peer.transport.connect(
+            to: remote.credentials, isLite: remote.isLite, fingerprints: remote.fingerprints, role: remote.role, iceRole: remote.iceRole,
+            now: now)
+        } else {
+          try peer.transport.reconnect(to: remote.credentials, isLite: remote.isLite, now: now)
+        }
+      } catch { end("\(error)") }
+    // A lite agent does not look for a way to them; they tell people how the peer thinks it can be reached.
+    case .remoteCandidate(let candidate): do throws(ICEError) { try peer.transport.addRemote(candidate, now: now) } catch {}
+    case .endOfRemoteCandidates: peer.transport.endOfRemoteCandidates(now: now)
+    case .media(let media): apply(media)
+    case .signalingStateChanged, .negotiationNeeded, .dataChannels, .track, .streamsChanged, .trackRemoved, .rejected: break
+    }
+  }
+
+  private func apply(_ media: NegotiatedMedia) {
+    sections = media.incoming
+    peer.media.incoming.update(media.incoming)
+    publish()
+    forward(media.outgoing)
+  }
+
+  // MARK: What it publishes
+
+  private func path(of participant: ParticipantID, _ source: TrackSource) -> StreamPath? {
+    try? StreamPath("\(room.chat)/\(participant)\(source.isOfScreen ? "/screen" : "")")
+  }
+
+  private func publish() {
+    guard let offer else { return }
+    var present: [StreamPath: [(index: Int, section: IncomingSection)]] = [:]
+    var tracks: [RoomTrack] = []
+    for (index, section) in sections.enumerated() where section.codecs.contains(where: \.isPrimary) {
+      guard let source = offer.tracks[section.mid], let path = path(of: participant, source) else { continue }
+      present[path, default: []].append((index, section))
+      tracks.append(RoomTrack(source, layers: section.rids))
+    }
+    for (path, publishing) in publishings where present[path] == nil {
+      publishing.finish()
+      publishings[path] = nil
+    }
+    for (path, sections) in present { publish(path, sections) }
+    let room = room
+    context.service(RoomHub.self).perform(.tracks(participant, tracks), in: room) { _ in }
+  }
+
+  private func publish(_ path: StreamPath, _ sections: [(index: Int, section: IncomingSection)]) {
+    let fresh = sections.filter { !published.contains($0.index) }
+    if let publishing = publishings[path] {
+      publishing.add(fresh)
+      published.formUnion(fresh.map(\.index))
+      return
+    }
+    do throws(PublishError) {
+      publishings[path] = try PacketPublishing(
+        sections, of: peer, as: makeClient(.publisher, path), listener: listener, hub: admission.hub, inRoom: true,
+        owner: self)
+      published.formUnion(sections.map(\.index))
+    } catch { context.log(.warning, "rooms", "\(path): \(error)", ["client": client.id]) }
+  }
+
+  private func makeClient(_ role: ClientInfo.Role, _ path: StreamPath) -> ClientInfo {
+    var made = ClientInfo(
+      id: admission.hub.nextClientID(), role: role, transport: "room", path: path, remote: client.remote, since: context.wallTime,
+      user: client.user, userAgent: client.userAgent)
+    made.tokenID = client.tokenID
+    return made
+  }
+
+  internal func session(_ session: PeerSession, didReceive packet: IncomingMedia.Packet, in buffer: UnsafeRawBufferPointer) {
+    for publishing in publishings.values where publishing.receive(packet, in: buffer) { return }
+  }
+
+  internal func publishing(_ publishing: PacketPublishing, wasRevoked reason: KickReason) { end("\(reason)") }
+
+  // MARK: What it watches
+
+  private func forward(_ media: [OutgoingSection]) {
+    guard let offer else { return }
+    let mode = peer.media.congestion?.mode ?? CongestionMode(media.map(\.extensions))
+    if !media.isEmpty, peer.media.congestion == nil { peer.media.congestion = CongestionControl(mode) }
+    var senders: [StreamPath: [StreamForwarding.Sender]] = [:]
+    for section in media {
+      guard let wanted = offer.subscriptions[section.mid], let path = path(of: wanted.participant, wanted.source),
+        let index = place(of: section, mode)
+      else { continue }
+      let forwarded = ForwardedSection(kind: section.kind == .audio ? .audio : .video, codecs: section.codecs)
+      senders[path, default: []].append(StreamForwarding.Sender(forwarded, outgoing: index))
+    }
+    for (path, forwarding) in forwardings where senders[path] == nil {
+      forwarding.end()
+      forwardings[path] = nil
+    }
+    for (path, senders) in senders {
+      if let forwarding = forwardings[path] { forwarding.setSenders(senders) } else { forward(path, senders) }
+    }
+  }
+
+  private func forward(_ path: StreamPath, _ senders: [StreamForwarding.Sender]) {
+    let ring = admission.hub.packetRing(PacketKey(path))
+    let reader = PacketReader(ring: ring, client: makeClient(.viewer, path))
+    forwardings[path] = StreamForwarding(reader, to: peer, senders, hub: admission.hub, in: context, owner: self)
+    ring.add(reader)
+  }
+
+  /// The track of a section; a section that is used again keeps its own.
+  private func place(of section: OutgoingSection, _ mode: CongestionMode) -> Int? {
+    if let index = outgoing[section.mid] { return index }
+    guard let encoding = section.encodings.first else { return nil }
+    var parameters = encoding.parameters
+    parameters.stampID = section.extensions.stampID(for: mode)
+    peer.media.outgoing.append(OutgoingTrack(parameters, random: &listener.random))
+    peer.publisherClocks.append(nil)
+    let index = peer.media.outgoing.count - 1
+    outgoing[section.mid] = index
+    return index
+  }
+
+  private func forwarding(of outgoing: Int) -> (StreamForwarding, Int)? {
+    for forwarding in forwardings.values {
+      if let index = forwarding.senders.firstIndex(where: { $0.outgoing == outgoing }) { return (forwarding, index) }
+    }
+    return nil
+  }
+
+  internal func session(_ session: PeerSession, didReceive event: PeerMedia.Event) {
+    switch event {
+    case .missing(let track, let lost): if let (forwarding, index) = forwarding(of: track) { forwarding.retransmit(index, lost) }
+    case .keyFrameRequested(let track): if let (forwarding, index) = forwarding(of: track) { forwarding.needsKeyFrame(index) }
+    case .goodbye: break
+    }
+  }
+
+  /// Its publisher may come back: what is watched is a place, not a connection.
+  internal func forwarding(_ forwarding: StreamForwarding, didEnd reason: String) {}
+
+  // MARK: Life
+
+  internal func sessionDidReceiveBatch(_ session: PeerSession) {
+    for publishing in publishings.values { publishing.didReceiveBatch() }
+    for forwarding in forwardings.values { forwarding.peerDidReceiveBatch() }
+    session.ownDeadline = publishings.values.compactMap(\.deadline).min()
+  }
+
+  internal func sessionDidWake(_ session: PeerSession) { for publishing in publishings.values { publishing.timeout() } }
+
+  internal func session(_ session: PeerSession, didChange state: PeerTransport.State) {
+    switch state {
+    case .connected:
+      listener.didConnect(self)
+      for forwarding in forwardings.values { forwarding.forward() }
+    case .failed:
+      listener.didFail(self)
+      end(session.transport.failure ?? "failed")
+    case .closed: end("closed by the participant")
+    case .new, .connecting, .disconnected: break
+    }
+  }
+
+  internal func end(_ reason: String) {
+    guard !isEnded else { return }
+    isEnded = true
+    context.log(.info, "rooms", "\(room): the media of \(participant) ends: \(reason)", ["client": client.id])
+    for publishing in publishings.values { publishing.finish() }
+    for forwarding in forwardings.values { forwarding.end() }
+    (publishings, forwardings) = ([:], [:])
+    negotiation.close()
+    peer.close()
+    listener.didEnd(self)
+    context.service(RoomMedia.self).didEnd(self)
+    let (participant, room) = (participant, room)
+    context.service(RoomHub.self).perform(.tracks(participant, []), in: room) { _ in }
+  }
+}

@@ -1,0 +1,235 @@
+internal import MartletCodecs
+internal import MartletIO
+internal import MartletMedia
+internal import MartletPeerEngine
+internal import MartletPrimitives
+internal import MartletRTP
+internal import MartletSDP
+internal import MartletWebRTC
+
+/// What hears of a publication that is over.
+internal protocol PacketPublishingOwner: AnyObject {
+  func publishing(_ publishing: PacketPublishing, wasRevoked reason: KickReason)
+}
+
+/// Sections of a peer that are one stream: their packets go on as they are, and as frames for every other output.
+internal final class PacketPublishing: PublicationOwner {
+  /// What one stream of the peer is to the rest.
+  private struct Source {
+    let track: UInt8
+    let layer: UInt8
+    /// Names its numbers for viewers.
+    let name: UInt32
+    /// Payload bytes since the layer was last chosen.
+    var bytes = 0
+    var clock: PacketClock?
+  }
+
+  private struct Track {
+    let section: Int
+    let kind: MediaKind
+    var layers: [String]
+    var ingest: TrackIngest?
+    /// The layer that frames are made of, an index of `layers`.
+    var framed: UInt8 = 0
+    /// Its place among the publication's tracks, once its format is known.
+    var frames: UInt8?
+  }
+
+  internal let client: ClientInfo
+  private let peer: PeerSession
+  private let listener: WebRTCListener
+  private weak var owner: (any PacketPublishingOwner)?
+  private var publication: Publication?
+  private var tracks: [Track] = []
+  /// By `IncomingMedia.streams`.
+  private var sources: [Source?] = []
+  private var clock: PublisherClock
+  private var pending: [StreamPacket] = []
+  private var outputs: [TrackIngest.Output] = []
+  private var frameTracks = 0
+  private var announced: [PacketTrack] = []
+  /// From the publisher's wall clock to ours, fixed by its first report, so that all tracks keep step.
+  private var wallOffset: TimeSpan?
+  private var nextChoice: Instant
+
+  /// - Parameters:
+  ///   - sections: by their index in the peer's description; more may be added later.
+  ///   - inRoom: the publisher is a participant, and the path below its room's.
+  internal init(
+    _ sections: [(index: Int, section: IncomingSection)], of peer: PeerSession, as client: ClientInfo, listener: WebRTCListener,
+    hub: MediaHub, inRoom: Bool = false, owner: any PacketPublishingOwner
+  ) throws(PublishError) {
+    self.client = client
+    self.peer = peer
+    self.listener = listener
+    self.owner = owner
+    nextChoice = listener.context.now + .seconds(2)
+    clock = PublisherClock(tracks: sections.count, start: listener.context.now)
+    publication = try hub.publish(client, owner: self, inRoom: inRoom)
+    add(sections)
+  }
+
+  private var context: LoopContext { listener.context }
+
+  /// Sections that carry media of this stream too from now on.
+  internal func add(_ sections: [(index: Int, section: IncomingSection)]) {
+    for (index, section) in sections {
+      let layers = section.rids.isEmpty ? [""] : section.rids
+      tracks.append(Track(section: index, kind: section.kind == .video ? .video : .audio, layers: layers))
+      let codec = section.codecs.first { $0.isPrimary }
+      announced.append(
+        PacketTrack(
+          codec: codec?.media ?? .data, clockRate: codec?.clockRate ?? 90_000, layers: layers, answersRequests: true))
+    }
+    clock.expect(tracks: tracks.count)
+    publication?.expect(Set(tracks.map(\.kind)))
+    publication?.setPacketTracks(announced)
+  }
+
+  // MARK: Packets
+
+  /// - Returns: whether the packet is of this stream.
+  @discardableResult internal func receive(_ packet: IncomingMedia.Packet, in buffer: UnsafeRawBufferPointer) -> Bool {
+    guard let publication, let source = source(packet.stream) else { return false }
+    let payload = Slice(copying: UnsafeRawBufferPointer(rebasing: buffer[packet.payload]).bytes)
+    sources[packet.stream]?.bytes += payload.count
+    let stream = peer.media.incoming.streams[packet.stream]
+    if let codec = stream.media, announced[Int(source.track)].codec != codec {
+      announced[Int(source.track)].codec = codec
+      announced[Int(source.track)].clockRate = stream.codec.clockRate
+      publication.setPacketTracks(announced)
+    }
+    let isSound = tracks[Int(source.track)].kind == .audio && !payload.isEmpty
+    pending.append(
+      StreamPacket(
+        track: source.track, layer: source.layer, source: source.name, sequence: packet.header.sequenceNumber,
+        timestamp: packet.header.timestamp, marker: packet.header.marker, startsKeyFrame: packet.startsKeyFrame || isSound, payload: payload
+      ))
+    if source.layer == tracks[Int(source.track)].framed { ingest(packet, payload, Int(source.track), stream) }
+    return true
+  }
+
+  private func source(_ stream: Int) -> Source? {
+    while sources.count <= stream { sources.append(nil) }
+    if let known = sources[stream] { return known }
+    let incoming = peer.media.incoming.streams[stream]
+    guard let track = tracks.firstIndex(where: { $0.section == incoming.section }) else { return nil }
+    let layer = incoming.rid.flatMap { tracks[track].layers.firstIndex(of: $0) } ?? 0
+    let made = Source(track: UInt8(track), layer: UInt8(layer), name: UInt32.random(in: 1...UInt32.max, using: &listener.random))
+    sources[stream] = made
+    return made
+  }
+
+  /// Everything that came in this turn has been handed over.
+  internal func didReceiveBatch() {
+    updateClocks()
+    if !pending.isEmpty {
+      TrainPadding.equalise(&pending)
+      publication?.send(pending)
+      pending.removeAll(keepingCapacity: true)
+    }
+    if context.now >= nextChoice { chooseLayers() }
+  }
+
+  /// When `timeout` wants to be called.
+  internal var deadline: Instant? { tracks.compactMap { $0.ingest?.deadline }.min() }
+
+  internal func timeout() {
+    let now = context.now
+    for index in tracks.indices {
+      tracks[index].ingest?.timeout(now: now, into: &outputs)
+      publish(index, now)
+    }
+  }
+
+  // MARK: Frames
+
+  private func ingest(_ packet: IncomingMedia.Packet, _ payload: Slice, _ index: Int, _ stream: IncomingStream) {
+    guard let codec = stream.media else { return }
+    if tracks[index].ingest?.codec != codec { tracks[index].ingest = TrackIngest(codec, clockRate: stream.codec.clockRate) }
+    let now = context.now
+    tracks[index].ingest?.receive(packet.header, payload, now: now, into: &outputs)
+    publish(index, now)
+  }
+
+  private func publish(_ index: Int, _ now: Instant) {
+    guard !outputs.isEmpty else { return }
+    for output in exchange(&outputs, with: []) {
+      switch output {
+      case .format(let format): setFormat(format, index)
+      case .frame(var frame):
+        guard let track = tracks[index].frames else { continue }
+        frame.track = track
+        frame.dts = clock.place(frame.dts, of: index, rate: announced[index].clockRate, now: now)
+        frame.pts = frame.dts
+        publication?.send(frame)
+      case .lost: requestKeyFrame(track: index, layer: tracks[index].framed)
+      }
+    }
+  }
+
+  private func setFormat(_ format: TrackFormat, _ index: Int) {
+    let place = tracks[index].frames ?? UInt8(frameTracks)
+    if tracks[index].frames == nil {
+      tracks[index].frames = place
+      frameTracks += 1
+    }
+    publication?.setFormat(format, track: place)
+  }
+
+  /// Sender reports put the tracks in step, here and at viewers.
+  private func updateClocks() {
+    for (index, stream) in peer.media.incoming.streams.enumerated() {
+      guard index < sources.count, let source = sources[index], let report = stream.clock else { continue }
+      let now = context.now
+      let offset = wallOffset ?? peer.clock.ntp(at: now) - report.ntp
+      wallOffset = offset
+      let packetClock = PacketClock(source: source.name, ntp: report.ntp.advanced(by: offset).value, timestamp: report.timestamp)
+      guard source.clock != packetClock else { continue }
+      sources[index]?.clock = packetClock
+      publication?.setPacketClock(packetClock)
+      if source.layer == tracks[Int(source.track)].framed { clock.receive(report, of: Int(source.track), now: now) }
+    }
+  }
+
+  /// Frames are made of the layer that has the most of the picture: which one that is, only its bytes tell.
+  private func chooseLayers() {
+    nextChoice = context.now + .seconds(2)
+    for index in tracks.indices where tracks[index].layers.count > 1 {
+      let layers = sources.compactMap(\.self).filter { $0.track == index }
+      guard let best = layers.max(by: { $0.bytes < $1.bytes }), best.layer != tracks[index].framed else { continue }
+      let present = layers.first { $0.layer == tracks[index].framed }?.bytes ?? 0
+      guard best.bytes > present + present / 4 else { continue }
+      tracks[index].framed = best.layer
+      // The other layer's numbers are others; decoding begins anew with its next key frame.
+      tracks[index].ingest = nil
+      requestKeyFrame(track: index, layer: best.layer)
+    }
+    for index in sources.indices { sources[index]?.bytes = 0 }
+  }
+
+  // MARK: Key frames
+
+  internal func publicationWasRevoked(_ publication: Publication, _ reason: KickReason) { owner?.publishing(self, wasRevoked: reason) }
+
+  internal func publication(_ publication: Publication, needsKeyFrameOf track: UInt8, layer: UInt8) {
+    requestKeyFrame(track: Int(track), layer: layer)
+    peer.settle()
+  }
+
+  private func requestKeyFrame(track: Int, layer: UInt8) {
+    guard tracks.indices.contains(track) else { return }
+    let layer = layer == StreamPacket.framedLayer ? tracks[track].framed : layer
+    for (index, source) in sources.enumerated() where source?.track == UInt8(track) && source?.layer == layer {
+      peer.media.incoming.requestKeyFrame(index)
+    }
+  }
+
+  // MARK: The end
+
+  internal func finish() {
+    publication?.finish()
+    publication = nil
+  }
+}

@@ -1,0 +1,281 @@
+internal import MartletCodecs
+internal import MartletIO
+internal import MartletMedia
+internal import MartletPeerEngine
+internal import MartletPrimitives
+internal import MartletRTP
+internal import MartletSDP
+internal import MartletWebRTC
+
+/// What hears of a forwarding's stream.
+internal protocol StreamForwardingOwner: AnyObject {
+  /// The publisher is gone for good, or somebody stopped the stream.
+  func forwarding(_ forwarding: StreamForwarding, didEnd reason: String)
+}
+
+/// A section that a peer receives in.
+internal struct ForwardedSection {
+  let kind: MediaKind
+  /// Negotiated, with the peer's payload types.
+  let codecs: [RTPCodec]
+
+  /// The payload types for a codec and its retransmissions.
+  func payloadTypes(_ codec: Codec) -> (media: RTPCodec, rtx: UInt8?)? {
+    let matching = codecs.filter { $0.media == codec }
+    // RFC 6184 §6.3: fragments need mode 1.
+    guard let media = matching.first(where: { codec != .h264 || $0.parameters["packetization-mode"] == "1" }) else { return nil }
+    return (media, codecs.first { $0.associatedPayloadType == media.payloadType }?.payloadType)
+  }
+}
+
+/// One stream on its way to one peer: a cursor into the stream's packets, which are given the peer's numbers and encrypted for it.
+internal final class StreamForwarding: PacketReaderOwner {
+  /// A section that is sent in.
+  internal struct Sender {
+    var section: ForwardedSection
+    /// An index of `PeerMedia.outgoing`.
+    let outgoing: Int
+    /// Of the stream; `nil` while it has none of the kind.
+    var track: UInt8?
+    /// The layer that is sent, and the one that takes over with its next key frame.
+    var layer: UInt8 = 0
+    var wantedLayer: UInt8 = 0
+    var awaitsKey = true
+    /// Nothing is sent for now.
+    var isPaused = false
+    /// Whose packets went out last.
+    var source: UInt32 = 0
+    /// Of the key frame that was begun last: one that is begun is finished, however late it is.
+    var keyTimestamp: UInt32?
+
+    init(_ section: ForwardedSection, outgoing: Int) {
+      self.section = section
+      self.outgoing = outgoing
+    }
+  }
+
+  internal let peer: PeerSession
+  internal let reader: PacketReader
+  internal let hub: MediaHub
+  internal let context: LoopContext
+  internal private(set) weak var owner: (any StreamForwardingOwner)?
+  internal var senders: [Sender]
+  internal var cursor: Int?
+  internal var isCatchingUp = false
+  /// The first packet of pictures that has to wait for the path; sound goes on before it.
+  internal var held: Int?
+  /// How old what is sent may be without having waited: who joins at a key frame begins in the past, until it has caught up.
+  internal var lag = TimeSpan.zero
+  internal var keyFrames = KeyFrameDemand()
+  internal var wakeup: (timer: SlabID, at: Instant)?
+  internal var leftOut = 0
+  /// The layer that the viewer asked for by name.
+  private let pinned: String?
+  internal private(set) var isEnded = false
+
+  /// Packets at once to a viewer that is behind; more would overflow sockets on the way.
+  private static let burst = 64
+  internal static let burstPause = TimeSpan.milliseconds(5)
+  private static let freshness = TimeSpan.seconds(1)
+
+  /// - Parameter layer: the name of the only layer that is wanted.
+  internal init(
+    _ reader: PacketReader, to peer: PeerSession, _ senders: [Sender], layer: String? = nil, hub: MediaHub, in context: LoopContext,
+    owner: any StreamForwardingOwner
+  ) {
+    self.peer = peer
+    self.reader = reader
+    self.senders = senders
+    self.hub = hub
+    self.context = context
+    self.owner = owner
+    pinned = layer
+    reader.owner = self
+    assignTracks()
+  }
+
+  internal var ring: PacketRing { reader.ring }
+
+  /// Of what is sent, by sender; `nil` while the stream has no track for it.
+  internal var codecs: [Codec?] {
+    senders.map { sender in sender.track.flatMap { Int($0) < ring.tracks.count ? ring.tracks[Int($0)].codec : nil } }
+  }
+
+  /// Other sections of the peer carry the stream from now on; those that stay go on where they are.
+  internal func setSenders(_ senders: [Sender]) {
+    self.senders = senders.map { sender in
+      guard var known = self.senders.first(where: { $0.outgoing == sender.outgoing }) else { return sender }
+      known.section = sender.section
+      return known
+    }
+    assignTracks()
+  }
+
+  // MARK: The stream
+
+  internal func readerDidConfigure(_ reader: PacketReader) { assignTracks() }
+
+  /// Which track of the stream goes to which section, in which of the codecs that were agreed on.
+  private func assignTracks() {
+    for index in senders.indices {
+      let section = senders[index].section
+      let track = ring.tracks.firstIndex { $0.kind == section.kind && section.payloadTypes($0.codec) != nil }
+      senders[index].track = track.map { UInt8($0) }
+      guard let track, let types = section.payloadTypes(ring.tracks[track].codec) else { continue }
+      peer.media.outgoing[senders[index].outgoing].change(
+        payloadType: types.media.payloadType, rtxPayloadType: types.rtx, clockRate: types.media.clockRate)
+      let layers = ring.tracks[track].layers
+      let layer = pinned.flatMap { layers.firstIndex(of: $0) } ?? ring.busiestLayer(track: UInt8(track), of: layers.count)
+      senders[index].wantedLayer = UInt8(layer)
+      if senders[index].awaitsKey { senders[index].layer = UInt8(layer) }
+    }
+  }
+
+  internal func readerHasPackets(_ reader: PacketReader) { forward() }
+
+  internal func readerDidEnd(_ reader: PacketReader, _ reason: EndReason) { owner?.forwarding(self, didEnd: "the stream ended") }
+
+  internal func readerWasKicked(_ reader: PacketReader, _ reason: KickReason) { owner?.forwarding(self, didEnd: "\(reason)") }
+
+  // MARK: Sending
+
+  internal func forward() {
+    guard peer.canSend, !isCatchingUp, !isEnded, let start = position() else { return }
+    let now = context.now
+    var (next, sent) = (start, 0)
+    while next < ring.head, sent < Self.burst {
+      if forward(next, now) { sent += 1 }
+      next += 1
+    }
+    cursor = next
+    release(now)
+    askForKeyFrame(now)
+    isCatchingUp = next < ring.head
+    if held == nil, !isCatchingUp { lag = .zero }
+    comeBack(now)
+  }
+
+  /// Where to go on: where it stopped, or for who just came at the newest key frame.
+  private func position() -> Int? {
+    if let cursor {
+      if cursor >= ring.base { return cursor }
+      reader.skips += 1
+      held = nil
+      for index in senders.indices { senders[index].awaitsKey = true }
+    }
+    guard let video = senders.first(where: { $0.section.kind == .video && $0.track != nil }), let track = video.track else {
+      return ring.head
+    }
+    // A key frame of long ago would be followed by all that came since; who can be asked for a new one is asked.
+    let isPatient = ring.tracks[Int(track)].answersRequests
+    if let join = ring.joinPoint(track: track, layer: video.wantedLayer), !isPatient || ring.age(of: join) < Self.freshness {
+      lag = ring.age(of: join)
+      return join
+    }
+    hub.requestKeyFrame(ring.path, track: track, layer: video.wantedLayer)
+    return ring.head
+  }
+
+  private func forward(_ offset: Int, _ now: Instant) -> Bool {
+    let packet = ring.packet(at: offset)
+    guard let index = senders.firstIndex(where: { $0.track == packet.track }) else { return false }
+    guard !senders[index].isPaused else {
+      peer.media.outgoing[senders[index].outgoing].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
+      return false
+    }
+    if senders[index].section.kind == .video {
+      // Behind what waits already.
+      if held != nil { return false }
+      guard admits(packet, index) else {
+        leaveOut(packet, index, now)
+        return false
+      }
+      if !isOpen(now) {
+        held = offset
+        return false
+      }
+    }
+    return send(packet, index, now)
+  }
+
+  internal func send(_ packet: StreamPacket, _ index: Int, _ now: Instant) -> Bool {
+    // The publisher's number carried nothing.
+    guard !packet.payload.isEmpty else {
+      peer.media.outgoing[senders[index].outgoing].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
+      return false
+    }
+    let isNew = senders[index].source != packet.source
+    if isNew { senders[index].source = packet.source }
+    let payload = packet.payload
+    guard
+      var fields = peer.media.outgoing[senders[index].outgoing].forward(
+        sequenceNumber: packet.sequence, timestamp: packet.timestamp, marker: packet.marker,
+        payloadBytes: payload.count - Int(packet.padding), source: packet.source, now: now)
+    else { return false }
+    fields.hasPadding = packet.padding > 0
+    peer.send(fields, payload: payload.bytes, now: now)
+    reader.bytesSent += payload.count
+    if isNew { updateClock(index, packet) }
+    return true
+  }
+
+  /// Whether a packet of pictures is of the layer that is sent; a change of layer waits for its key frame.
+  internal func admits(_ packet: StreamPacket, _ index: Int) -> Bool {
+    let sender = senders[index]
+    if packet.startsKeyFrame, packet.layer == sender.wantedLayer, sender.awaitsKey || sender.layer != sender.wantedLayer {
+      senders[index].layer = packet.layer
+      senders[index].awaitsKey = false
+      senders[index].keyTimestamp = packet.timestamp
+      keyFrames.didBegin()
+    }
+    return !senders[index].awaitsKey && packet.layer == senders[index].layer
+  }
+
+  private func updateClock(_ index: Int, _ packet: StreamPacket) {
+    let outgoing = senders[index].outgoing
+    let rate = peer.media.outgoing[outgoing].parameters.clockRate
+    peer.publisherClocks[outgoing] = ring.clocks.first { $0.source == packet.source }.map {
+      MediaClock(ntp: NTPTime(value: $0.ntp), timestamp: $0.timestamp, rate: rate)
+    }
+  }
+
+  // MARK: The peer
+
+  /// What the peer says it misses of one of the senders.
+  internal func retransmit(_ index: Int, _ lost: [UInt16]) {
+    guard peer.canSend, senders.indices.contains(index) else { return }
+    let (now, outgoing) = (context.now, senders[index].outgoing)
+    for number in lost.prefix(Self.burst) where peer.media.congestion?.isOpenForRepair(now) ?? true {
+      guard let origin = peer.media.outgoing[outgoing].origin(of: number),
+        let packet = ring.packet(source: origin.source, sequence: origin.sequenceNumber),
+        var fields = peer.media.outgoing[outgoing].retransmit(
+          number, timestamp: packet.timestamp, marker: packet.marker, source: packet.source)
+      else { continue }
+      fields.hasPadding = packet.padding > 0
+      peer.resend(fields, number: number, of: outgoing, payload: packet.payload.bytes, now: now)
+    }
+  }
+
+  /// The peer cannot decode one of the senders' pictures. One that is skipping gets the next key frame that the path takes.
+  internal func needsKeyFrame(_ index: Int) {
+    guard senders.indices.contains(index), let track = senders[index].track, !keyFrames.isWaiting else { return }
+    hub.requestKeyFrame(ring.path, track: track, layer: senders[index].layer)
+  }
+
+  /// Feedback may have opened the path, or begun a probe of it.
+  internal func peerDidReceiveBatch() {
+    if held != nil || peer.media.congestion?.isProbing(context.now) == true { forward() }
+    for sender in senders {
+      guard let clock = ring.clocks.first(where: { $0.source == sender.source }) else { continue }
+      peer.publisherClocks[sender.outgoing] = MediaClock(
+        ntp: NTPTime(value: clock.ntp), timestamp: clock.timestamp, rate: peer.media.outgoing[sender.outgoing].parameters.clockRate)
+    }
+  }
+
+  internal func end() {
+    guard !isEnded else { return }
+    isEnded = true
+    if let wakeup { context.cancel(wakeup.timer) }
+    ring.remove(reader)
+  }
+}
