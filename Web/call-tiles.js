@@ -100,9 +100,9 @@ class Tile {
 
   constructor({ participant, isScreen }, isMine, onpin, onlevel) {
     [this.#participant, this.#isScreen, this.#isMine, this.#onlevel] = [participant, isScreen, isMine, onlevel];
-    // One's own sound comes from nowhere, and a screen has none.
+    // One's own sound comes from nowhere.
     this.#video = el("video", { autoplay: true, playsinline: true });
-    this.#video.muted = isMine || isScreen;
+    this.#video.muted = isMine;
     this.#parts = {
       avatar: el("span", { class: "avatar", "aria-hidden": "true" }), name: el("span", { class: "name" }), muted: el("span", { class: "off" }),
       quality: el("span", { class: "quality", role: "img" }), pin: el("button", { type: "button", class: "pin small", onclick: onpin }),
@@ -123,7 +123,7 @@ class Tile {
   update() {
     const { tracks, muted, quality } = this.#participant;
     const picture = tracks.get(this.#isScreen ? "screen" : "camera");
-    this.#attach(picture);
+    this.#attach(picture, tracks.get("screen-audio"));
     const isShown = Boolean(picture) && (this.#isScreen || !muted.includes("camera"));
     this.element.classList.toggle("pictured", isShown);
     setText(this.#parts.name, this.#label());
@@ -144,11 +144,10 @@ class Tile {
     return this.#isScreen ? `${this.#isMine ? "Your" : `${name}’s`} screen` : name;
   }
 
-  #attach(picture) {
-    const stream = this.#isScreen ? null : this.#participant.stream;
-    if (!this.#isScreen && this.#video.srcObject === stream) return;
-    if (this.#isScreen && this.#video.srcObject?.getTracks()[0] === picture) return;
-    this.#video.srcObject = stream ?? new MediaStream(picture ? [picture] : []);
+  #attach(picture, sound) {
+    const tracks = this.#isScreen ? [picture, sound].filter(Boolean) : null;
+    if (tracks ? sameTracks(this.#video.srcObject, tracks) : this.#video.srcObject) return;
+    this.#video.srcObject = tracks ? new MediaStream(tracks) : this.#participant.stream;
     this.#video.play().catch((error) => error.name === "NotAllowedError" && this.element.dispatchEvent(new CustomEvent("silent", { bubbles: true })));
   }
 
@@ -172,6 +171,8 @@ class Tile {
     }) : null;
   }
 }
+
+function sameTracks(stream, tracks) { return stream?.getTracks().length === tracks.length && tracks.every((track) => stream.getTrackById(track.id)); }
 
 function initials(name) {
   return name.split(/\s+/).filter(Boolean).slice(0, 2).map((word) => [...word][0].toUpperCase()).join("") || "?";

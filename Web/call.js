@@ -168,7 +168,7 @@ function tell(text) {
 function end(text) {
   $("call").hidden = $("connection").hidden = true;
   $("over").hidden = false;
-  for (const { track } of [...room.me.tracks].map(([, track]) => ({ track }))) track.stop();
+  for (const track of room.me.tracks.values()) track.stop();
   tiles.close();
   setText($("over-text"), text);
   $("over-title").focus();
@@ -224,16 +224,20 @@ async function toggle(source) {
 }
 
 async function toggleScreen() {
-  const now = room.me.tracks.get("screen");
-  if (now) {
-    now.stop();
-    return room.unpublish(now);
+  const now = ["screen", "screen-audio"].map((source) => room.me.tracks.get(source)).filter(Boolean);
+  if (now.length) {
+    for (const track of now) {
+      track.stop();
+      await room.unpublish(track);
+    }
+    return;
   }
   try {
-    const media = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 } } });
-    const [track] = media.getVideoTracks();
-    track.contentHint = "detail";
-    await room.publish(track, { source: "screen" });
+    const media = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 } }, audio: true });
+    for (const track of media.getTracks()) {
+      if (track.kind === "video") track.contentHint = "detail";
+      await room.publish(track, { source: track.kind === "video" ? "screen" : "screen-audio" });
+    }
   } catch (error) {
     chatProblem(explain(error, { source: "screen" }));
   }

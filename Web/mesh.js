@@ -16,7 +16,7 @@ const HIGH_WATER = 1 << 20;
  * @property {(publication: Publication) => void} unpublish
  * @property {() => void} close
  *
- * @typedef {{source: "camera"|"microphone"|"screen", track: MediaStreamTrack}} Publication
+ * @typedef {{source: "camera"|"microphone"|"screen"|"screen-audio", track: MediaStreamTrack}} Publication
  *
  * @typedef {object} PlaneEvents
  * @property {(id: string, tracks: Map<string, MediaStreamTrack>) => void} tracks what comes of a participant now, by source
@@ -234,7 +234,7 @@ class PeerLink {
     if (description) this.#events.send(this.id, { do: what, sdp: withContent(description.sdp, this.#screenMids()) });
   }
 
-  #screenMids() { return new Set([this.#sections.get("screen")?.mid]); }
+  #screenMids() { return new Set(["screen", "screen-audio"].map((source) => this.#sections.get(source)?.mid)); }
 
   /** What comes in now. */
   #show() {
@@ -325,8 +325,9 @@ function sourcesIn(sdp) {
   const sources = new Map();
   for (const section of sdp.split(/^(?=m=)/m).slice(1)) {
     const mid = section.match(/^a=mid:(\S+)/m)?.[1];
-    if (section.startsWith("m=audio")) sources.set(mid, "microphone");
-    else if (section.startsWith("m=video")) sources.set(mid, /^a=content:slides/m.test(section) ? "screen" : "camera");
+    const isScreen = /^a=content:slides/m.test(section);
+    if (section.startsWith("m=audio")) sources.set(mid, isScreen ? "screen-audio" : "microphone");
+    else if (section.startsWith("m=video")) sources.set(mid, isScreen ? "screen" : "camera");
   }
   return sources;
 }

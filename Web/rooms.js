@@ -36,13 +36,13 @@ export class Participant {
 
   /** @returns {boolean} whether it is another one than before. */
   setTrack(source, track) {
-    const old = this.tracks.get(source);
+    const old = this.tracks.get(source) ?? null;
     if (old === track) return false;
     if (old) this.stream.removeTrack(old);
     if (!track) return this.tracks.delete(source);
     this.tracks.set(source, track);
     // A screen stands for itself: the stream is the person.
-    if (source !== "screen") this.stream.addTrack(track);
+    if (!source.startsWith("screen")) this.stream.addTrack(track);
     return true;
   }
 }

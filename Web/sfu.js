@@ -22,7 +22,8 @@ export class SFU {
   #isWorking = false;
   #isChanged = false;
   #isOver = false;
-  #mayPublish = true;
+  /** The server's name for this connection, once it has answered. */
+  #session = undefined;
   #recovery = 0;
   #attempts = 0;
   #offer;
@@ -81,6 +82,7 @@ export class SFU {
     this.#peer?.close();
     this.#sending.clear();
     this.#receiving.clear();
+    this.#session = undefined;
     const peer = new RTCPeerConnection({ iceServers: this.#servers, bundlePolicy: "max-bundle" });
     this.#peer = peer;
     peer.onconnectionstatechange = () => peer === this.#peer && this.#follow();
@@ -110,8 +112,9 @@ export class SFU {
     await gathered(peer);
     const tracks = this.#named(this.#sending, (source) => ({ source }));
     const subscribe = this.#named(this.#receiving, (key) => this.#wanted.get(key));
-    const { sdp } = await this.#offer({ sdp: peer.localDescription.sdp, tracks, subscribe });
+    const { sdp, session } = await this.#offer({ sdp: peer.localDescription.sdp, session: this.#session, tracks, subscribe });
     if (this.#isOver || peer !== this.#peer) return;
+    this.#session = session;
     await peer.setRemoteDescription({ type: "answer", sdp });
     this.#show();
   }
@@ -124,7 +127,7 @@ export class SFU {
   }
 
   #assignSending() {
-    const wanted = this.#mayPublish ? this.#publications : new Map();
+    const wanted = this.#publications;
     for (const [source, section] of this.#sending) {
       if (wanted.has(source) || section.direction === "inactive") continue;
       section.sender.replaceTrack(null).catch(() => {});
@@ -143,22 +146,18 @@ export class SFU {
   }
 
   #assignReceiving() {
-    const free = [];
-    for (const [key, section] of this.#receiving) {
-      if (this.#wanted.has(key)) continue;
-      section.direction = "inactive";
-      free.push([key, section]);
-    }
+    for (const [key, section] of this.#receiving) section.direction = this.#wanted.has(key) ? "recvonly" : "inactive";
     for (const [key, { source }] of this.#wanted) {
       if (this.#receiving.has(key)) continue;
-      const kind = source === "microphone" ? "audio" : "video";
-      const index = free.findIndex(([, { receiver }]) => receiver.track.kind === kind);
-      const [old, section] = index < 0 ? [null, this.#peer.addTransceiver(kind, { direction: "recvonly" })] : free.splice(index, 1)[0];
+      const kind = source === "microphone" || source === "screen-audio" ? "audio" : "video";
+      const [old, section] = this.#freeSection(kind) ?? [null, this.#peer.addTransceiver(kind, { direction: "recvonly" })];
       this.#receiving.delete(old);
       section.direction = "recvonly";
       this.#receiving.set(key, section);
     }
   }
+
+  #freeSection(kind) { return [...this.#receiving].find(([key, { receiver }]) => !this.#wanted.has(key) && receiver.track.kind === kind); }
 
   /** What comes in now, of each participant. */
   #show() {
@@ -172,17 +171,13 @@ export class SFU {
     this.#events.tracks(tracks);
   }
 
-  /** The server does not pass ours: others' may still come. Of anything else the next attempt tells. */
+  /** A connection that the server knows no more is made anew; of anything else the next attempt tells. */
   async #refused(error) {
     if (this.#isOver) return;
-    if (this.#peer.signalingState === "have-local-offer") await this.#peer.setLocalDescription({ type: "rollback" });
+    if (error.code === "no_media" && this.#session) return this.#connect();
     this.#events.refused(error);
-    if (error.code === "no_media" && this.#mayPublish && this.#publications.size) {
-      this.#mayPublish = false;
-      this.#connect();
-    } else if (error.code !== "no_media") {
-      this.#recoverIn(RECOVERY.again);
-    }
+    if (this.#peer.signalingState === "have-local-offer") await this.#peer.setLocalDescription({ type: "rollback" });
+    if (error.code !== "no_media") this.#recoverIn(RECOVERY.again);
   }
 
   // MARK: The path

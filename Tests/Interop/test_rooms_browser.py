@@ -374,6 +374,99 @@ def test_a_call_of_data_alone_gets_sound_and_pictures_and_loses_them_again(peopl
     assert ada.evaluate("peers[0].connectionState") == "connected"
 
 
+# From each to each to the server, and back
+
+# A tone in place of Chromium's beeps, and the longest silence of what is heard of the other from then on.
+TONE = """(() => {
+  window.context = new AudioContext();
+  const tone = new OscillatorNode(context, { frequency: 440 });
+  const out = context.createMediaStreamDestination();
+  tone.connect(out);
+  tone.start();
+  return room.publish(out.stream.getAudioTracks()[0], { source: "microphone" });
+})()"""
+LISTENING = """(() => {
+  const [other] = room.participants.values();
+  const heard = new Map();
+  window.silence = { longest: 0, since: null, tracks: 0 };
+  setInterval(() => {
+    const track = other.tracks.get("microphone");
+    if (track && !heard.has(track)) {
+      const analyser = new AnalyserNode(context, { fftSize: 256 });
+      context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
+      heard.set(track, analyser);
+      silence.tracks = heard.size;
+    }
+    const samples = new Float32Array(256);
+    heard.get(track)?.getFloatTimeDomainData(samples);
+    const now = performance.now();
+    if (samples.some((sample) => Math.abs(sample) > 0.01)) {
+      if (silence.since !== null && silence.began) silence.longest = Math.max(silence.longest, now - silence.since);
+      silence.since = null;
+      silence.began = true;
+    } else {
+      silence.since ??= now;
+    }
+  }, 10);
+})()"""
+
+
+@pytest.mark.peer("chromium", "goes over to the server's media and back")
+@pytest.mark.peer("firefox", "goes over to the server's media and back")
+@pytest.mark.parametrize("other", ["bob", "eve"])
+def test_a_call_goes_over_to_the_server_and_back_and_sound_goes_on(people, server, other):
+    room = f"over-{other}"
+    pair = join(people, server, room, "ada"), join(people, server, room, other)
+    # Firefox's microphone is a tone, and without a device it has no sound to look at.
+    ears = [browser for browser in pair if isinstance(browser, Chromium)]
+    for browser in ears:
+        browser.evaluate(TONE)
+    for browser in pair:
+        others_flow(browser, 1)
+    for browser in ears:
+        browser.evaluate(LISTENING)
+        until(browser, "silence.began")
+    for topology in ("sfu", "mesh", "sfu"):
+        pair[0].evaluate(f"room.moderate('topology', {{ topology: '{topology}' }})")
+        for browser in pair:
+            until(browser, f"room.topology === '{topology}'")
+            # The old connections are given up once the new ones carry everything.
+            until(browser, "peers.filter(({ connectionState }) => connectionState !== 'closed').length === 1", 40)
+            others_flow(browser, 1)
+    for browser in ears:
+        heard = browser.evaluate("silence")
+        # A fifth of a second, and as much again for a machine that is busy.
+        assert heard["tracks"] == 4 and heard["longest"] < 400, heard
+    for browser in pair:
+        assert browser.evaluate("[...room.participants.values()][0].tracks.size") == 2
+    # Data goes on without a connection between the two.
+    pair[0].evaluate("room.send([...room.participants.keys()][0], 'still here')")
+    until(pair[1], "log.some(([type, , data]) => type === 'data' && data === 'still here')")
+
+
+@pytest.mark.peer("chromium", "calls through the server")
+@pytest.mark.peer("firefox", "calls through the server")
+def test_three_call_through_the_server_and_tracks_come_and_go(people, make_server):
+    server = make_server(configuration="rooms: {topology: sfu}\n")
+    pages = [call(people, server, "hub", name) for name in ("ada", "bob", "eve")]
+    for browser in pages:
+        until(browser, "document.querySelectorAll('.tile.pictured').length === 3")
+        until(browser, "[...document.querySelectorAll('.tile video')].every(({ videoWidth, currentTime }) => videoWidth > 0 && currentTime > 0.5)")
+        others_flow(browser, 1)
+        assert browser.evaluate("room.topology === 'sfu' && peers.length === 1")
+    ada, bob, eve = pages
+    sections = ada.evaluate("peers[0].getTransceivers().length")
+    for _ in range(2):
+        bob.evaluate("room.unpublish(window.own = room.me.tracks.get('camera'))")
+        until(ada, "document.querySelectorAll('.tile.pictured').length === 2")
+        bob.evaluate("room.publish(own)")
+        until(ada, "document.querySelectorAll('.tile.pictured').length === 3")
+    assert ada.evaluate("peers[0].getTransceivers().length") == sections, "sections are used again"
+    press(bob, "tool-leave")
+    until(eve, "document.querySelectorAll('.tile').length === 2")
+    others_flow(eve, 1)
+
+
 # Files
 
 SIZE = 3_000_001
