@@ -75,7 +75,7 @@ export class Tiles {
 
   /** As many columns as make the tiles largest. */
   #layout() {
-    const count = this.#element.children.length;
+    const count = this.#views.size;
     const { clientWidth, clientHeight } = this.#stage;
     let best = { width: 0, columns: 1 };
     for (let columns = 1; columns <= count; columns++) {
@@ -101,7 +101,7 @@ class Tile {
   constructor({ participant, isScreen }, isMine, onpin, onlevel) {
     [this.#participant, this.#isScreen, this.#isMine, this.#onlevel] = [participant, isScreen, isMine, onlevel];
     // One's own sound comes from nowhere.
-    this.#video = el("video", { autoplay: true, playsinline: true });
+    this.#video = el("video", { autoplay: true, playsinline: true, onclick: onpin });
     this.#video.muted = isMine;
     this.#parts = {
       avatar: el("span", { class: "avatar", "aria-hidden": "true" }), name: el("span", { class: "name" }), muted: el("span", { class: "off" }),

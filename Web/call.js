@@ -122,7 +122,6 @@ function show() {
   showTools();
   const isAlone = room.participants.size === 0;
   if (isAlone === $("alone").hidden) $("alone").hidden = !isAlone;
-  $("stage").classList.toggle("empty", isAlone);
 }
 
 function showPeople() {

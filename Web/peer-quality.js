@@ -3,6 +3,8 @@
 /** Shares of packets lost, and seconds of a round trip, from which it is fair and poor. */
 const LOSS = { fair: 0.02, poor: 0.08 };
 const ROUND_TRIP = { fair: 0.3, poor: 0.7 };
+/** Bits a second below which there is no room for a picture of any size. */
+const NARROW = 500_000;
 const LEVELS = ["good", "fair", "poor"];
 
 /**
@@ -72,13 +74,14 @@ class Path {
     const loss = Math.max(lost.incoming, lost.outgoing);
     const roundTrip = this.#pair?.currentRoundTripTime ?? null;
     const isRelayed = [this.#local, this.remote].some((candidate) => candidate?.candidateType === "relay");
-    const isNarrow = this.#ofType("outbound-rtp").some(({ qualityLimitationReason }) => qualityLimitationReason === "bandwidth");
+    const bandwidth = this.#pair?.availableOutgoingBitrate ?? Infinity;
+    const isNarrow = bandwidth < NARROW && this.#ofType("outbound-rtp").some(({ qualityLimitationReason }) => qualityLimitationReason === "bandwidth");
     const isSlow = this.#ofType("outbound-rtp").some(({ qualityLimitationReason }) => qualityLimitationReason === "cpu");
     const badness = Math.max(grade(loss, LOSS), grade(roundTrip ?? 0, ROUND_TRIP), isNarrow ? 1 : 0);
     const reasons = [
       grade(loss, LOSS) && `${Math.round(loss * 100)} % of the packets are lost ${lost.incoming >= lost.outgoing ? "on the way here" : "on the way there"}`,
       grade(roundTrip ?? 0, ROUND_TRIP) && `a round trip takes ${Math.round(roundTrip * 1000)} ms`,
-      isNarrow && "the bandwidth from here is short", isSlow && "this machine is busy", isRelayed && "over a relay",
+      isNarrow && `only ${Math.round(bandwidth / 50_000) * 50} kbit/s get through from here`, isSlow && "this machine is busy", isRelayed && "over a relay",
     ].filter(Boolean);
     return { level: LEVELS[badness], reasons, isRelayed, loss: Math.round(loss * 100) / 100, roundTrip: roundTrip && Math.round(roundTrip * 100) / 100 };
   }

@@ -11,6 +11,7 @@ import jwt
 import pytest
 from browsers import Chromium, Firefox
 from conftest import free_port, start_server, stop_server, wait_for
+from documents import block
 from webrtc import CHROMIUM, FIREFOX
 
 pytestmark = pytest.mark.alone
@@ -553,6 +554,23 @@ def test_where_a_participant_cannot_be_reached_the_file_goes_by_the_server(peopl
     until(bob, "files.length === 1 && files[0].via === 'server'", 40)
     assert bob.evaluate(f"files[0].accept().then((file) => {DIGEST})") == hashlib.sha256(content()).hexdigest()
     until(ada, "transfer.state === 'done' && transfer.via === 'server'")
+
+
+# What is written to be copied
+
+
+@pytest.mark.peer("firefox", "runs the page of the documentation")
+def test_the_page_of_the_documentation_is_a_call(people, server, elsewhere):
+    folder, address = elsewhere
+    html = block("javascript.md", "Rooms", "html").replace("localhost:8080", f"127.0.0.1:{server.http}").replace('"lobby"', '"documented"')
+    (folder / "call.html").write_text(html)
+    ada, eve = call(people, server, "documented", "ada"), people["eve"]
+    eve.open(f"{address}/call.html")
+    until(eve, "[...document.querySelectorAll('video')].filter(({ videoWidth, currentTime }) => videoWidth > 0 && currentTime > 0.5).length === 2")
+    others_flow(ada, 1)
+    eve.evaluate("""(() => { document.getElementById("text").value = "from elsewhere"; document.getElementById("say").requestSubmit(); })()""")
+    until(eve, "document.getElementById('log').textContent === 'Ada: from elsewhere'")
+    until(ada, "document.getElementById('messages').textContent.includes('from elsewhere')")
 
 
 # Before the call
