@@ -9,10 +9,12 @@ import Testing
   private let server: TLSContext
   private let trusting: TLSContext
   private let listener: DTLSListener
+  /// With it a ClientHello fills two short datagrams.
+  private static let longName = String(repeating: "a-long-label-of-some-host.", count: 7) + "example"
 
   init() throws {
     // The certificate is checked against the machine's clock by OpenSSL, so it is valid from long ago for long.
-    let issued = try Certificate.selfSigned(names: ["localhost"], days: 36_500, now: WallTime(milliseconds: 1_577_836_800_000))
+    let issued = try Certificate.selfSigned(names: ["localhost", Self.longName], days: 36_500, now: WallTime(milliseconds: 1_577_836_800_000))
     server = try TLSContext.datagramServer([
       .init(certificateChainPEM: issued.certificatePEM, privateKeyPEM: issued.privateKeyPEM)
     ])
@@ -62,6 +64,32 @@ import Testing
     engine.close()
     give(output(engine), to: peer)
     #expect(peer.state == .closed)
+  }
+
+  // RFC 6347 §4.2.3: a ClientHello may be longer than a datagram.
+  @Test func `a ClientHello in fragments is answered at its first, and put together by the engine`() throws {
+    let peer = try DTLSEngine(client: trusting, serverName: Self.longName, mtu: 300)
+    peer.start()
+    let first = output(peer)
+    try #require(first.count > 1)
+    for (index, fragment) in first.enumerated() {
+      let (engine, answer) = try listen(fragment, from: client)
+      #expect(engine == nil && answer.count == (index == 0 ? 1 : 0))
+      if index == 0 { #expect(answer[0].count < fragment.count) }
+      give(answer, to: peer)
+    }
+    let second = output(peer)
+    try #require(second.count > 1)
+    for fragment in second.dropFirst() { #expect(try listen(fragment, from: client).engine == nil) }
+    let engine = try #require(try listen(second[0], from: client).engine)
+    #expect(!engine.hasOutput)
+    // In whatever order they come.
+    give(second.dropFirst().reversed(), to: engine)
+    while peer.hasOutput || engine.hasOutput {
+      give(output(engine), to: peer)
+      give(output(peer), to: engine)
+    }
+    #expect(peer.state == .connected && engine.state == .connected)
   }
 
   @Test func `the first answer is shorter than the question, and nothing is kept of it`() throws {

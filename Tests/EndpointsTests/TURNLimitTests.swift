@@ -55,15 +55,9 @@ import Testing
     #expect(passes(.up, at: start + .milliseconds(500)) == 5)
     #expect(passes(.up, at: start + .seconds(60)) == 10)
     #expect(rate.take(1 << 20, .up, rate: 0, now: start))
-  }
-
-  @Test func `one direction of a pipe rests once it is a second ahead of its rate`() {
-    var (pace, now) = (TURNPace(), Instant.zero + .seconds(10))
-    #expect(pace.take(1000, rate: 1000, now: now) == nil)
-    #expect(pace.take(500, rate: 1000, now: now) == .milliseconds(500))
-    now = now + .milliseconds(600)
-    #expect(pace.take(100, rate: 1000, now: now) == nil)
-    #expect(pace.take(1 << 30, rate: 0, now: now) == nil)
+    // What a TCP connection has carried already is waited for, and counts against packets.
+    #expect(rate.charge(1500, .up, rate: 1000, now: start + .seconds(120)) == .milliseconds(500))
+    #expect(passes(.up, at: start + .seconds(121)) == 5)
   }
 
   @Test func `of a flood of refusals ten a second are told, and the next says how many were not`() {

@@ -150,7 +150,8 @@ class Chromium(Browser):
 
 
 class Firefox(Browser):
-    def __init__(self, size=(1280, 900), dark=False, preferences=None):
+    def __init__(self, size=(1280, 900), dark=False, preferences=None, authority=None):
+        """`authority` is a file with a certificate that is believed, also by what no page has opened: TURN over TLS."""
         profile = pathlib.Path(tempfile.mkdtemp(prefix="firefox-"))
         more = preferences or {}
         preferences = {
@@ -163,7 +164,8 @@ class Firefox(Browser):
         lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items())
         (profile / "user.js").write_text("".join(lines))
         super().__init__(
-            ["firefox-esr", "--headless", "--no-remote", "--marionette", "--profile", str(profile), "about:blank"], profile,
+            ["firefox-esr", "--headless", "--no-remote", "--marionette", *(["--remote-allow-system-access"] if authority else []),
+             "--profile", str(profile), "about:blank"], profile,
             {"MOZ_HEADLESS_WIDTH": str(size[0]), "MOZ_HEADLESS_HEIGHT": str(size[1])})
         self.ids = itertools.count(1)
         self.socket = None
@@ -175,6 +177,8 @@ class Firefox(Browser):
             outer = self._call("WebDriver:GetWindowRect")
             self._call("WebDriver:SetWindowRect", {
                 "width": outer["width"] + size[0] - inner[0], "height": outer["height"] + size[1] - inner[1]})
+            if authority:
+                self._trust(pathlib.Path(authority).read_text())
         except BaseException:
             self.close()
             raise
@@ -208,6 +212,13 @@ class Firefox(Browser):
         if error:
             raise BrowserError(f"{command}: {error['error']}: {error['message']}")
         return result
+
+    def _trust(self, certificate):
+        encoded = certificate.split("-----")[2].replace("\n", "")
+        script = "Cc['@mozilla.org/security/x509certdb;1'].getService(Ci.nsIX509CertDB).addCertFromBase64(arguments[0], 'C,,')"
+        self._call("Marionette:SetContext", {"value": "chrome"})
+        self._call("WebDriver:ExecuteScript", {"script": script, "args": [encoded], "sandbox": None})
+        self._call("Marionette:SetContext", {"value": "content"})
 
     def open(self, url):
         self._call("WebDriver:Navigate", {"url": url})

@@ -6,10 +6,12 @@ import socket
 import struct
 
 COOKIE = 0x2112A442
-ALLOCATE, REFRESH, PERMIT = 3, 4, 8
+BINDING, ALLOCATE, REFRESH, PERMIT, CHANNEL, CONNECT, CONNECTION_BIND = 1, 3, 4, 8, 9, 10, 11
 USERNAME, ERROR, LIFETIME, PEER, DATA, REALM, NONCE, RELAYED = 0x06, 0x09, 0x0D, 0x12, 0x13, 0x14, 0x15, 0x16
-EVEN_PORT, TRANSPORT, RESERVATION, ICMP = 0x18, 0x19, 0x22, 0x8004
-UDP = (TRANSPORT, b"\x11\0\0\0")
+EVEN_PORT, TRANSPORT, RESERVATION, ICMP, CONNECTION_ID = 0x18, 0x19, 0x22, 0x8004, 0x2A
+FAMILY, BOTH_FAMILIES, NUMBER = 0x17, 0x8000, 0x0C
+UDP, TCP = (TRANSPORT, b"\x11\0\0\0"), (TRANSPORT, b"\x06\0\0\0")
+RELEASE = (LIFETIME, bytes(4))
 
 
 def attribute(kind, value):
@@ -40,11 +42,18 @@ def address(ip, port):
 
 
 class RawTurn:
-    def __init__(self, turn, user, password):
+    """A client over UDP, from `source` on."""
+
+    def __init__(self, turn, user, password, source="127.0.0.1"):
         self.server, self.user, self.password = (turn.host, turn.port), user, password
         self.realm = self.nonce = b""
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket = self.open(source)
         self.socket.settimeout(20)
+
+    def open(self, source):
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        opened.bind((source, 0))
+        return opened
 
     def __enter__(self):
         return self
@@ -52,8 +61,11 @@ class RawTurn:
     def __exit__(self, *_):
         self.socket.close()
 
-    def exchange(self, data):
+    def send(self, data):
         self.socket.sendto(data, self.server)
+
+    def exchange(self, data):
+        self.send(data)
         return self.receive()
 
     def receive(self):
@@ -73,3 +85,43 @@ class RawTurn:
 
     def port(self, found):
         return struct.unpack_from(">H", found[RELAYED], 2)[0] ^ (COOKIE >> 16)
+
+    def permit(self, ip, port=9):
+        return self.ask(PERMIT, (PEER, address(ip, port)))[1]
+
+    def tell(self, ip, port, data):
+        """Sends it to a peer through the relay."""
+        self.send(message(0x16, [(PEER, address(ip, port)), (DATA, data)]))
+
+
+class RawStream(RawTurn):
+    """The same over TCP."""
+
+    def open(self, source):
+        return socket.create_connection(self.server, timeout=20, source_address=(source, 0))
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def receive(self):
+        head = self.exactly(20)
+        return parse(head + self.exactly(struct.unpack_from(">H", head, 2)[0]))
+
+    def exactly(self, count):
+        data = b""
+        while len(data) < count:
+            part = self.socket.recv(count - len(data))
+            if not part:
+                raise ConnectionError("the server has closed the connection")
+            data += part
+        return data
+
+
+class RawConnection(RawStream):
+    """A connection to a peer through a TCP allocation (RFC 6062): a client's connection of its own that becomes the peer's."""
+
+    def __init__(self, turn, control, ip, port):
+        found, error = control.ask(CONNECT, (PEER, address(ip, port)))
+        assert error == 0, error
+        super().__init__(turn, control.user, control.password)
+        assert self.ask(CONNECTION_BIND, (CONNECTION_ID, found[CONNECTION_ID]))[1] == 0

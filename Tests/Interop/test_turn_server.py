@@ -16,7 +16,6 @@ import aioice
 import pytest
 import raw_turn
 from conftest import free_port, wait_for
-from peers import BrowserPeer
 from raw_turn import RawTurn
 from test_peer_connection import agent, browsers, connect, make_peer, talk, talk_through_relays  # noqa: F401
 from turn import PASSWORD, SECRET, USER, martlet_turn
@@ -180,23 +179,6 @@ def test_others_reach_us_by_relays_alone(make_peer, turn, kind, transport):  # n
     talk(ours, other, "chat", 60_000)
     for each in (ours, other):
         assert each.statistics()["local"] == "relay"
-
-
-@pytest.mark.peer("chromium", "our TURN server over tls")
-def test_chromium_reaches_us_over_tls(agent, turn, elsewhere):  # noqa: F811
-    # The server's certificate is its own.
-    browser = Chromium(flags=[*CHROMIUM, "--ignore-certificate-errors"])
-    try:
-        configuration = {"iceServers": [turn.server("tls")], "relayOnly": True}
-        folder, url = elsewhere
-        (folder / "blank.html").write_text("<!doctype html><title>peer</title><body>")
-        ours, other = agent(**configuration, authority=turn.authority), BrowserPeer(browser, f"{url}/blank.html", **configuration)
-        ours.tell("channel", label="chat")
-        connect(ours, other)
-        talk(ours, other, "chat", 60_000)
-        assert other.statistics()["local"] == "relay"
-    finally:
-        browser.close()
 
 
 @CLIENT

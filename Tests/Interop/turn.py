@@ -90,7 +90,7 @@ turn:
   realm: martlet.test
   users: [{{name: {user}, password: {password}}}]
   secrets: [{{secret: {secret}}}]
-  peers: {{allow: [127.0.0.0/8, "::1"]}}
+  peers: {{allow: [127.0.0.0/8, 198.18.0.0/15, "::1"]}}
 {more}
 """
 SECRET = "a shared secret of some length"
@@ -99,11 +99,11 @@ SECRET = "a shared secret of some length"
 class MartletTurn:
     """`martlet serve` with TURN; the servers' common interface, and more."""
 
-    def __init__(self, folder, host="127.0.0.1", more="", flags=()):
+    def __init__(self, folder, host="127.0.0.1", more="", flags=(), drain="1s"):
         self.folder, self.host, self.port, self.tls_port = folder, host, free_port(), free_port()
         address = f"[{host}]" if ":" in host else host
         self.server_process = start_server(
-            folder, "--turn", f"{address}:{self.port}", "--turns", f"{address}:{self.tls_port}", *flags,
+            folder, "--drain", drain, "--turn", f"{address}:{self.port}", "--turns", f"{address}:{self.tls_port}", *flags,
             configuration=RELAYING.format(user=USER, password=PASSWORD, secret=SECRET, more=more))
 
     def server(self, transport="udp", password=PASSWORD):

@@ -31,6 +31,10 @@ final class ServerHarness {
   private(set) var opened: [TURNRelayRequest] = []
   private(set) var closed: [TURNRelayID] = []
   private(set) var ends: [TURNAllocationEnd] = []
+  /// What was carried, as told with the ends.
+  private(set) var carried: [TURNUsage] = []
+  /// Bytes that pass each connection to a peer unseen, until it is closed.
+  var passing = (sent: 0, received: 0)
   private var connecting: UInt32?
   private(set) var disconnected: [UInt32] = []
   private var kept: [UInt64: UInt16] = [:]
@@ -53,10 +57,18 @@ final class ServerHarness {
     server.configuration = configuration
   }
 
-  func useSecret(expires: Int64) {
+  /// Asks from now on with credentials that end, made for a token or for none.
+  func useSecret(expires: Int64, user name: String = "ann", grant: TURNGrant? = nil) {
     server.credentials = TURNCredentials(realm: "martlet", secrets: ["a shared secret"])
-    guard let minted = server.credentials.mint(for: "ann", expires: expires) else { return }
+    guard let minted = server.credentials.mint(for: name, expires: expires, grant: grant) else { return }
     (user, password) = minted
+  }
+
+  /// - Returns: how many allocations that closes.
+  func revoke(_ change: (inout TURNRevocations) -> Void) -> Int {
+    change(&server.revocations)
+    defer { settle() }
+    return server.closeRevoked()
   }
 
   // MARK: Asking
@@ -153,6 +165,8 @@ final class ServerHarness {
     settle()
   }
 
+  func connectionDidCarry(_ id: UInt32, sent: Int, received: Int) { server.connectionDidCarry(id, sent: sent, received: received) }
+
   func peerDidConnect(_ peer: SocketAddress) -> UInt32? {
     guard let id = relays.first else { return nil }
     let connection = server.peerDidConnect(peer, to: id, now: now)
@@ -176,9 +190,14 @@ final class ServerHarness {
         closed.append(id)
         relays.removeAll { $0 == id }
       case .connect(let id, _, _): connecting = id
-      case .disconnect(let id): disconnected.append(id)
+      case .disconnect(let id):
+        disconnected.append(id)
+        server.connectionDidCarry(id, sent: passing.sent, received: passing.received)
+        server.connectionDidClose(id, now: now)
       case .bind(let bind): server.answer(bind, isGranted: server.claimConnection(bind.id, username: bind.username), now: now)
-      case .event(.ended(_, let reason)): ends.append(reason)
+      case .event(.ended(let id, let reason)):
+        ends.append(reason)
+        if let report = server.report(id) { carried.append(report.usage) }
       case .event: break
       }
     }

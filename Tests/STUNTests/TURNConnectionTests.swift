@@ -99,6 +99,21 @@ import Testing
     #expect(server.disconnected == [id])
   }
 
+  @Test func `what connections carry is their allocation's, up to its end`() throws {
+    let server = try allocated()
+    let first = try #require(server.connect(to: peer))
+    server.connectionDidCarry(first, sent: 100, received: 7)
+    server.connectionDidCarry(first, sent: 20, received: 0)
+    #expect(server.usage.bytesSent == 120 && server.usage.bytesReceived == 7)
+    server.connectionDidClose(first)
+    server.connectionDidCarry(first, sent: 1000, received: 1000)
+    _ = server.connect(to: peer)
+    server.passing = (sent: 3, received: 5)
+    server.endFlow()
+    #expect(server.usage.bytesSent == 123 && server.usage.bytesReceived == 12)
+    #expect(server.carried == [server.usage])
+  }
+
   @Test func `connections of an allocation have a limit`() throws {
     let server = try allocated()
     server.configure { $0.limits.connections = 2 }

@@ -34,6 +34,23 @@ import Testing
     #expect(TURNCredentials(realm: "r", users: ["a": "b"]).mint(for: "carol", expires: 1) == nil)
   }
 
+  @Test func `a name that was made for a token says so behind its user, who is counted without it`() throws {
+    for user in ["carol", "carol;x", "carol;7-0123456789abcdef"] {
+      let minted = try #require(credentials.mint(for: user, expires: 1000, grant: TURNGrant(token: "id", made: 900)))
+      #expect(minted.username == "1000:\(user);900-a56145270ce6b3be")
+      let account = try credentials.account(named: minted.username, unixTime: 999)
+      #expect(account.user == user && account.password == minted.password && account.grant == TURNGrant(token: "id", made: 900))
+    }
+    let long = credentials.mint(for: String(repeating: "x", count: 600), expires: 1000, grant: TURNGrant(token: nil, made: 900))
+    #expect(try #require(long).username.utf8.count < 509)
+    // What only looks like it is the user's.
+    for end in ["", "900", "900-a56145270ce6b3b", "-a56145270ce6b3be", "+9-a56145270ce6b3be", "9-g56145270ce6b3be"] {
+      let user = "carol;\(end)"
+      let account = try credentials.account(named: "1000:\(user)", unixTime: 999)
+      #expect(account.user == user && account.grant == nil)
+    }
+  }
+
   @Test func `an expiry that is no number makes no account`() throws {
     for name in ["", ":", ":carol", "1e3:carol", "+9:carol", "-9:carol", "99999999999999999999:carol", "carol:99", " 9:carol"] {
       #expect(throws: TURNCredentialError.unknown, "\(name)") { try credentials.account(named: name, unixTime: 0) }

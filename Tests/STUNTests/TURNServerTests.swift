@@ -221,6 +221,37 @@ import Testing
     #expect(server.count == 0 && server.ends == [.disconnected])
   }
 
+  @Test func `ends that come together are all told with what was carried`() throws {
+    let server = ServerHarness()
+    for port in 1...3 as ClosedRange<UInt16> {
+      server.client = TURNFlow(remote: SocketAddress(ip: .v4(0x0808_0801), port: port), path: 0, isStream: false)
+      _ = try server.allocate()
+    }
+    server.now = server.now + .seconds(601)
+    server.timeout()
+    #expect(server.count == 0 && server.ends == [.expired, .expired, .expired] && server.carried.count == 3)
+  }
+
+  // Credentials that `POST /api/v1/turn` has made for tokens.
+  @Test func `a token that is revoked takes the allocations and the credentials that were made for it, and no others`() throws {
+    let server = ServerHarness()
+    func allocate(_ port: UInt16, _ grant: TURNGrant?, user: String = "ann") throws -> Int? {
+      server.useSecret(expires: 5000, user: user, grant: grant)
+      server.client = TURNFlow(remote: SocketAddress(ip: .v4(0x0808_0801), port: port), path: 0, isStream: false)
+      return try server.allocate().errorCode?.code
+    }
+    let (first, second) = (TURNGrant(token: "first", made: 900), TURNGrant(token: "second", made: 950))
+    for (index, grant) in [first, second, nil].enumerated() { #expect(try allocate(UInt16(index + 1), grant) == nil) }
+    #expect(try allocate(4, first, user: "bob") == nil)
+    #expect(server.revoke { $0.revoke(token: "first") } == 2 && server.count == 2 && server.ends == [.closed, .closed])
+    #expect(try allocate(5, first) == 401)
+    // Of a user, what was made until then.
+    #expect(server.revoke { $0.revoke(user: "ann", at: 950) } == 1 && server.count == 1)
+    #expect(try allocate(6, second) == 401)
+    #expect(try allocate(7, TURNGrant(token: "second", made: 951)) == nil)
+    #expect(try allocate(8, nil) == nil, "a name that was made elsewhere is not ours to revoke")
+  }
+
   @Test func `an account that ends takes its allocation with it`() throws {
     let server = ServerHarness()
     server.useSecret(expires: 1000 + 300)

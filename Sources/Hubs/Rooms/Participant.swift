@@ -17,6 +17,7 @@ package struct Participant: Sendable {
   /// What it publishes through the server.
   package internal(set) var tracks: [RoomTrack] = []
   package internal(set) var mayPublish: Bool
+  let isMeshOnly: Bool
   /// What it was last heard of.
   var seen: Instant
   var uplink: Int?

@@ -29,6 +29,8 @@ package struct Room {
     package var expires: WallTime?
     package var remote: SocketAddress
     package var mayPublish = true
+    /// It connects to each of the others, and to nothing else.
+    package var isMeshOnly = false
     /// Moderators need nobody's leave to come in.
     package var isModerator = false
 
@@ -99,7 +101,7 @@ package struct Room {
     guard participants.count < configuration.capacity else { throw .full(configuration.capacity) }
     let participant = Participant(
       id: entry.id, key: entry.key, name: entry.name, info: entry.info, user: entry.user, tokenID: entry.tokenID, expires: entry.expires,
-      remote: entry.remote, joined: time, mayPublish: entry.mayPublish, seen: now)
+      remote: entry.remote, joined: time, mayPublish: entry.mayPublish, isMeshOnly: entry.isMeshOnly, seen: now)
     guard !configuration.hasLobby || entry.isModerator else {
       guard lobby.count < RoomLimits.lobby else { throw .full(RoomLimits.lobby) }
       lobby.append(participant)
@@ -168,7 +170,7 @@ package struct Room {
 
   mutating func choose() {
     let members = participants.map {
-      TopologyChoice.Member(id: $0.id, uplink: $0.uplink, failures: $0.unreachable.count)
+      TopologyChoice.Member(id: $0.id, uplink: $0.uplink, failures: $0.unreachable.count, isMeshOnly: $0.isMeshOnly)
     }
     let next = choice.topology(mode, members, present: topology, named: named)
     guard next != topology else { return }

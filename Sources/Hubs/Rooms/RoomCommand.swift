@@ -170,6 +170,12 @@ package struct CommandFields {
     return text
   }
 
+  /// Those that a participant can do; all unless it says so.
+  package func topologies() throws(RoomError) -> Set<RoomTopology.Mode> {
+    let texts = try texts("topologies", limit: RoomTopology.Mode.allCases.count)
+    return texts.isEmpty ? Set(RoomTopology.Mode.allCases) : Set(texts.compactMap { RoomTopology.Mode(rawValue: $0) })
+  }
+
   package func info() throws(RoomError) -> JSON? {
     guard let info = json["info"], info != .null else { return nil }
     guard info.serialized.count <= RoomLimits.info else { throw .limit("bytes of \"info\"", maximum: RoomLimits.info) }

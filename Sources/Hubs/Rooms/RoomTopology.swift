@@ -29,11 +29,14 @@ package struct TopologyChoice: Sendable {
     package let uplink: Int?
     /// How many of the others it could not reach.
     package let failures: Int
+    /// It connects to each of the others, and to nothing else.
+    package let isMeshOnly: Bool
 
-    package init(id: ParticipantID, uplink: Int?, failures: Int) {
+    package init(id: ParticipantID, uplink: Int?, failures: Int, isMeshOnly: Bool = false) {
       self.id = id
       self.uplink = uplink
       self.failures = failures
+      self.isMeshOnly = isMeshOnly
     }
   }
 
@@ -53,6 +56,7 @@ package struct TopologyChoice: Sendable {
   ///   - present: a room does not go back to a mesh for one who left: only below the limit by one.
   ///   - named: the supernode that a moderator chose.
   package func topology(_ mode: RoomTopology.Mode, _ members: [Member], present: RoomTopology, named: ParticipantID?) -> RoomTopology {
+    if members.contains(where: \.isMeshOnly) { return .mesh }
     switch mode {
     case .mesh: return .mesh
     case .sfu: return hasServer ? .sfu : supernode(members, present, named) ?? .mesh

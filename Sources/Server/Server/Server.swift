@@ -98,7 +98,7 @@ public final class Server: Sendable {
     return change
   }
 
-  /// Refuses new connections, gives those under way `configuration.drain`, then stops the workers.
+  /// Refuses new connections and allocations, gives those under way `configuration.drain`, then stops the workers.
   package func drain() async {
     shared.state.isReady.store(false, ordering: .releasing)
     #if Transcoding
@@ -107,7 +107,7 @@ public final class Server: Sendable {
     for worker in workers { await worker.run { $0.service(WorkerServices.self).drain() } }
     let step = TimeSpan.milliseconds(50)
     var waited = TimeSpan.zero
-    while waited < configuration.drain, shared.census.total > 0 {
+    while waited < configuration.drain, shared.census.total + shared.turn.quotas.total > 0 {
       try? await Task.sleep(nanoseconds: UInt64(step.nanoseconds))
       waited = waited + step
     }

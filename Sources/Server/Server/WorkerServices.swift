@@ -6,6 +6,7 @@ internal import MartletMedia
 internal import MartletMessages
 internal import MartletPrimitives
 internal import MartletRooms
+internal import MartletSTUN
 internal import MartletStorage
 internal import MartletWeb
 internal import MartletWebRTC
@@ -56,6 +57,7 @@ internal final class WorkerServices {
     whip = WHIPEndpoint(admission, webrtc, loops: shared.loops, context.service(HeldExchanges.self))
     turn = TURNListener(configuration.turn, shared.turn, loops: shared.loops, in: context)
     context.register(turn)
+    _ = turn.revoke(shared.policy.revocations.add)
     turn.allocationDidChange = { [notifier] in notifier.notify($0, $1) }
     channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
     let roomHub = RoomHub(

@@ -46,7 +46,11 @@ extension FuzzEntry {
 
   /// The name and the nonce that a client sends back: of neither is anything believed.
   private static let turnCredentials = FuzzEntry(
-    "turn-credentials", seeds: [Array("1433895918:carol".utf8), TURNNonces(key: [1]).issue(to: peer, now: .zero)]
+    "turn-credentials",
+    seeds: [
+      Array("1433895918:carol".utf8), Array("1433895918:carol;1433892318-a56145270ce6b3be".utf8),
+      TURNNonces(key: [1]).issue(to: peer, now: .zero),
+    ]
   ) { bytes in
     let credentials = TURNCredentials(realm: "r", users: ["alice": "x"], secrets: ["new", "old"])
     if let account = try? credentials.account(named: String(decoding: bytes, as: UTF8.self), unixTime: 1000) {

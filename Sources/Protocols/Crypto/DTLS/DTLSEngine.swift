@@ -5,8 +5,7 @@ package import MartletPrimitives
 ///
 /// Of WebRTC (made with an identity) it fails closed: data and keys are there only once the peer's certificate has one of the
 /// fingerprints that signaling told (`expect`), whichever of the two comes first. Whoever drives it sends its datagrams only to
-/// addresses that ICE has validated, which takes the place of DTLS's cookies: OpenSSL's stateless listening cannot take a ClientHello
-/// that spans datagrams, and today's do. A client and a server of other protocols are made with a TLS context: the client verifies
+/// addresses that ICE has validated, which takes the place of DTLS's cookies. A client and a server of other protocols are made with a TLS context: the client verifies
 /// the server's name and chain, and the server comes from a `DTLSListener`, which has seen a cookie.
 ///
 /// OpenSSL's retransmission timer reads the clock itself. `deadline` tells its remaining time from `now` on, and `timeout` lets it
@@ -62,11 +61,9 @@ package final class DTLSEngine {
     SSL_set_bio(ssl, bio, bio)
     // OpenSSL forgets what encryption adds to the last record of a flight: 24 bytes with GCM, 37 with CBC.
     SSL_ctrl(ssl, SSL_CTRL_SET_MTU, min(max(mtu, 256), 16384) - 40, nil)
-    setTimer()
+    DTLS_set_timer_cb(ssl, Self.nextTimer)
     if role == .server { SSL_set_accept_state(ssl) } else { SSL_set_connect_state(ssl) }
   }
-
-  internal func setTimer() { DTLS_set_timer_cb(ssl, Self.nextTimer) }
 
   deinit { SSL_free(ssl) }
 
@@ -105,8 +102,7 @@ package final class DTLSEngine {
     }
   }
 
-  /// Also takes up what a listener has read.
-  internal func handshake() {
+  private func handshake() {
     OpenSSLFailure.clear()
     let result = SSL_do_handshake(ssl)
     if result == 1 {

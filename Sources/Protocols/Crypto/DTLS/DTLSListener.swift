@@ -5,13 +5,12 @@ package import MartletPrimitives
 /// with the cookie, and forgotten; one with it becomes a `DTLSEngine`. So an address that is forged costs one digest, and the answer to
 /// it is shorter than what asked for it.
 ///
-/// A cookie is a code over the address and the time, good for one to two minutes. A ClientHello that spans datagrams is dropped, which
-/// OpenSSL's listening cannot take; those of DTLS 1.2 without the key shares of 1.3 are far shorter than a datagram.
+/// A cookie is a code over the address and the time, good for one to two minutes. It stands at the beginning of a ClientHello, so the
+/// first fragment is enough to judge one that spans datagrams; the engine takes the others, and the listener keeps none.
+/// (`DTLSv1_listen` of OpenSSL drops every fragment.)
 package final class DTLSListener {
   private let context: TLSContext
   private let key: [UInt8]
-  private var next: DTLSEngine
-  private let address: OpaquePointer?
 
   private static let period: Int64 = 60_000_000_000
 
@@ -21,11 +20,9 @@ package final class DTLSListener {
   package init(_ context: TLSContext, key: [UInt8]) throws(TLSError) {
     self.context = context
     self.key = key
-    next = try Self.engine(context)
-    address = BIO_ADDR_new()
+    // Whether the context is one to make engines of shows here.
+    _ = try Self.engine(context, cookies: [])
   }
-
-  deinit { BIO_ADDR_free(address) }
 
   /// Takes a datagram from an address that has no association.
   /// - Parameter answer: gets what is to be sent back when no engine comes of it.
@@ -34,27 +31,20 @@ package final class DTLSListener {
     _ datagram: RawSpan, from client: SocketAddress, now: Instant, answer: inout DatagramBatch
   ) throws(TLSError) -> DTLSEngine? {
     answer.removeAll()
-    // A record of a handshake (22) that begins with a ClientHello (1), or it is not worth OpenSSL's time.
-    guard datagram.byte(at: 0) == 22, datagram.byte(at: 13) == 1 else { return nil }
-    let engine = next
-    engine.datagrams.cookies = [0, 1].map { cookie(of: client, period: now.nanoseconds / Self.period - $0) }
-    OpenSSLFailure.clear()
-    let result = datagram.withUnsafeBytes { bytes in
-      engine.datagrams.input = bytes
-      defer { engine.datagrams.input = UnsafeRawBufferPointer(start: nil, count: 0) }
-      return DTLSv1_listen(engine.ssl, address)
-    }
-    // The handshake looks at the cookie once more.
-    defer { engine.datagrams.cookies = [] }
-    guard result > 0 else {
-      engine.takeOutput(into: &answer)
-      // One that fails is used up.
-      if result < 0 { next = try Self.engine(context) }
+    guard let hello = DTLSClientHello(datagram) else { return nil }
+    let cookies = [0, 1].map { cookie(of: client, period: now.nanoseconds / Self.period - $0) }
+    guard cookies.contains(where: { Digest.equal($0, hello.cookie) }) else {
+      let request = hello.verifyRequest(cookie: cookies[0])
+      answer.append(request.span.bytes)
       return nil
     }
-    next = try Self.engine(context)
-    engine.setTimer()
-    engine.handshake()
+    let engine = try Self.engine(context, cookies: cookies)
+    var nothing = DatagramBatch()
+    // OpenSSL counts messages from the hello without a cookie, which was forgotten.
+    let forgotten = DTLSClientHello.withoutCookie
+    engine.receive(forgotten.span.bytes, into: &nothing)
+    engine.takeOutput(into: &nothing)
+    engine.receive(datagram, into: &nothing)
     return engine
   }
 
@@ -66,7 +56,8 @@ package final class DTLSListener {
     return Array(Digest.hmac(.sha256, key: key, writer.bytes).prefix(16))
   }
 
-  private static func engine(_ context: TLSContext) throws(TLSError) -> DTLSEngine {
+  /// - Parameter cookies: any of which the ClientHello shows.
+  private static func engine(_ context: TLSContext, cookies: [[UInt8]]) throws(TLSError) -> DTLSEngine {
     guard case .server = context.role, let first = context.contexts.first else {
       throw TLSError(.configuration, "a DTLS server needs the context of one")
     }
@@ -81,6 +72,12 @@ package final class DTLSListener {
       let shown = Array(UnsafeBufferPointer(start: bytes, count: Int(length)))
       return cookies.contains { Digest.equal($0, shown) } ? 1 : 0
     }
-    return try DTLSEngine(first, of: context, .server, verifiesFingerprint: false)
+    let engine = try DTLSEngine(first, of: context, .server, verifiesFingerprint: false)
+    engine.datagrams.cookies = cookies
+    SSL_set_options(engine.ssl, cookieExchange)
+    return engine
   }
+
+  /// SSL_OP_COOKIE_EXCHANGE, a macro that Swift does not see.
+  private static let cookieExchange: UInt64 = 1 << 13
 }

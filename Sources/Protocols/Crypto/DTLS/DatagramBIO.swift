@@ -7,7 +7,7 @@ internal final class DatagramBIO {
   /// Only set while the caller's bytes are borrowed; empty once it was read.
   var input = UnsafeRawBufferPointer(start: nil, count: 0)
   var output = DatagramBatch()
-  /// What a client's cookie may be while a listener looks at its ClientHello: the first is what it is told.
+  /// What a client's cookie may be, of an engine that a listener has made.
   var cookies: [[UInt8]] = []
 
   /// A BIO that reads and writes this object, which must outlive it.

@@ -38,8 +38,8 @@ package final class HTTP2Session {
   internal var refusals: [(StreamID, HTTPError)] = []
   internal var now = Instant.zero
   internal var isAbusive = false
-  private var resets: TokenBucket
-  private var idleFrames: TokenBucket
+  private var resets = RateMeter()
+  private var idleFrames = RateMeter()
   private var session: OpaquePointer?
   private var failure: HTTP2Error?
 
@@ -51,8 +51,6 @@ package final class HTTP2Session {
     self.role = role
     self.acceptsExtendedConnect = acceptsExtendedConnect
     self.limits = limits
-    resets = TokenBucket(burst: limits.resetBurst, perSecond: limits.resetsPerSecond)
-    idleFrames = TokenBucket(burst: limits.idleFrameBurst, perSecond: limits.idleFramesPerSecond)
     session = Self.makeSession(role, Unmanaged.passUnretained(self).toOpaque())
     sendSettings()
   }
@@ -237,8 +235,15 @@ package final class HTTP2Session {
 
   // What the callbacks need.
 
-  internal func countReset() { isAbusive = !resets.take(now: now) || isAbusive }
-  internal func countIdleFrame() { isAbusive = !idleFrames.take(now: now) || isAbusive }
+  internal func countReset() {
+    let burst = RateMeter.time(for: limits.resetBurst, at: limits.resetsPerSecond)
+    isAbusive = !resets.take(1, rate: limits.resetsPerSecond, burst: burst, now: now) || isAbusive
+  }
+
+  internal func countIdleFrame() {
+    let burst = RateMeter.time(for: limits.idleFrameBurst, at: limits.idleFramesPerSecond)
+    isAbusive = !idleFrames.take(1, rate: limits.idleFramesPerSecond, burst: burst, now: now) || isAbusive
+  }
 
   /// Content of a stream that is gone is nobody's to consume any more, but it still fills the connection's window.
   internal func release(_ stream: HTTP2Stream) {

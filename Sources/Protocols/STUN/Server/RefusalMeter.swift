@@ -6,15 +6,16 @@ struct RefusalMeter: Sendable {
   private static let buckets = 4096
 
   private let key: UInt64
-  private var levels: [TokenBucket] = []
+  private var meters: [RateMeter] = []
 
   init(random: inout RandomSource) { key = random.next() | 1 }
 
   /// Whether one more may leave. Nobody outside can forge loopback.
   mutating func admits(_ ip: IPAddress, _ limits: TURNServerConfiguration.Limits, now: Instant) -> Bool {
     guard !ip.isLoopback else { return true }
-    if levels.isEmpty { levels = Array(repeating: TokenBucket(capacity: limits.refusalBurst, now: now), count: Self.buckets) }
-    return levels[bucket(ip)].take(1, capacity: limits.refusalBurst, rate: limits.refusals, now: now)
+    if meters.isEmpty { meters = Array(repeating: RateMeter(), count: Self.buckets) }
+    let burst = RateMeter.time(for: limits.refusalBurst, at: limits.refusals)
+    return meters[bucket(ip)].take(1, rate: limits.refusals, burst: burst, now: now)
   }
 
   private func bucket(_ ip: IPAddress) -> Int {

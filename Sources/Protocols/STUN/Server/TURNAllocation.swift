@@ -32,6 +32,7 @@ final class TURNAllocation {
   let flow: TURNFlow
   let username: String
   let user: String
+  let grant: TURNGrant?
   let transport: TURNRelayTransport
   /// Of the Allocate, which may come again (RFC 8656 §7.2).
   let transaction: TransactionID
@@ -46,21 +47,22 @@ final class TURNAllocation {
   var connections: Set<UInt32> = []
   private(set) var permissions: [Permission] = []
   private(set) var channels: [Channel] = []
-  private var upstream: TokenBucket
-  private var downstream: TokenBucket
+  private var upstream = RateMeter()
+  private var downstream = RateMeter()
   var usage = TURNUsage()
 
-  init(_ flow: TURNFlow, _ account: TURNAccount, _ transport: TURNRelayTransport, _ answer: AllocateAnswer, bandwidth: Int, now: Instant) {
+  init(_ flow: TURNFlow, _ account: TURNAccount, _ transport: TURNRelayTransport, _ answer: AllocateAnswer, now: Instant) {
     self.flow = flow
     username = account.username
     user = account.user
+    grant = account.grant
     self.transport = transport
     transaction = answer.transaction
     state = .opening(answer)
     since = now
-    upstream = TokenBucket(capacity: bandwidth, now: now)
-    downstream = upstream
   }
+
+  var isOpen: Bool { if case .open = state { true } else { false } }
 
   func relay(_ family: AddressFamily) -> Relay? { relays.first { $0.family == family } }
 
@@ -119,8 +121,8 @@ final class TURNAllocation {
     return true
   }
 
-  private func admits(_ count: Int, to direction: inout TokenBucket, _ bandwidth: Int, _ now: Instant) -> Bool {
-    if bandwidth == 0 || direction.take(count, capacity: bandwidth, rate: bandwidth, now: now) { return true }
+  private func admits(_ count: Int, to direction: inout RateMeter, _ bandwidth: Int, _ now: Instant) -> Bool {
+    if bandwidth == 0 || direction.take(count, rate: bandwidth, now: now) { return true }
     usage.dropped &+= 1
     return false
   }

@@ -5,7 +5,8 @@ internal import MartletPrimitives
 package struct TURNAccount: Equatable, Sendable {
   /// What the client sends and its key is made of.
   package let username: String
-  /// Who quotas and metrics count: the static name, or what follows `EXPIRY:`. Of an ephemeral name without that part, the name itself.
+  /// Who quotas and metrics count: the static name, or what stands between `EXPIRY:` and the grant. Of an ephemeral name without that
+  /// part, the name itself.
   package let user: String
   package let password: String
   /// Of an ephemeral account while secrets are being changed: what the older ones would have made of the name. Whoever verifies a
@@ -13,12 +14,15 @@ package struct TURNAccount: Equatable, Sendable {
   package let olderPasswords: [String]
   /// When the account ends, in Unix seconds; `nil` for a static one. An allocation is not refreshed beyond it.
   package let expires: Int64?
+  /// Of an ephemeral account that was made for a token.
+  package var grant: TURNGrant?
 }
 
 /// Why a name has no account. The client is told 401 whichever it is (RFC 8489 §9.2.4); the log is told more.
 package enum TURNCredentialError: Error, Equatable, Sendable {
   case unknown
   case expired(at: Int64)
+  case revoked(user: String)
 }
 
 extension TURNCredentialError: CustomStringConvertible {
@@ -26,6 +30,7 @@ extension TURNCredentialError: CustomStringConvertible {
     switch self {
     case .unknown: "no such user; turn.users has the names, or turn.secrets what makes EXPIRY:USER valid"
     case .expired(let seconds): "the credential has expired at \(seconds) Unix seconds"
+    case .revoked(let user): "the token that \(user) got the credential for has been revoked"
     }
   }
 }
@@ -60,11 +65,11 @@ package struct TURNCredentials: Sendable {
     if let password = users[username] {
       return TURNAccount(username: username, user: username, password: password, olderPasswords: [], expires: nil)
     }
-    guard !secrets.isEmpty, let (expires, user) = Self.ephemeral(username) else { throw .unknown }
+    guard !secrets.isEmpty, let (expires, user, grant) = Self.ephemeral(username) else { throw .unknown }
     guard unixTime < expires else { throw .expired(at: expires) }
     let passwords = secrets.map { Self.password(of: username, secret: $0) }
     return TURNAccount(
-      username: username, user: user, password: passwords[0], olderPasswords: Array(passwords.dropFirst()), expires: expires)
+      username: username, user: user, password: passwords[0], olderPasswords: Array(passwords.dropFirst()), expires: expires, grant: grant)
   }
 
   /// The account of a USERHASH: of static users alone.
@@ -73,21 +78,27 @@ package struct TURNCredentials: Sendable {
     return try account(named: name, unixTime: unixTime)
   }
 
-  /// A name and password that are valid until `expires`, in Unix seconds; `nil` without a secret.
-  package func mint(for user: String, expires: Int64) -> (username: String, password: String)? {
+  /// A name and password that are valid until `expires`, in Unix seconds, or until the grant is revoked; `nil` without a secret.
+  package func mint(for user: String, expires: Int64, grant: TURNGrant? = nil) -> (username: String, password: String)? {
     guard let secret = secrets.first else { return nil }
-    let username = "\(expires):\(user)"
+    let username = "\(expires):\(grant.map { "\(Self.name(of: user));\($0.text)" } ?? user)"
     return (username, Self.password(of: username, secret: secret))
   }
+
+  /// What of a user's name fits into USERNAME beside the rest, which must stay below 509 bytes (RFC 8489 §14.3).
+  static func name(of user: String) -> String { String(decoding: user.utf8.prefix(128), as: UTF8.self) }
 
   private static func password(of username: String, secret: String) -> String {
     Base64.encode(Digest.hmac(.sha1, key: Array(secret.utf8), Array(username.utf8)))
   }
 
-  private static func ephemeral(_ username: String) -> (expires: Int64, user: String)? {
+  private static func ephemeral(_ username: String) -> (expires: Int64, user: String, grant: TURNGrant?)? {
     let parts = username.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     guard let digits = parts.first, digits.utf8.allSatisfy({ (48...57).contains($0) }), let expires = Int64(digits) else { return nil }
-    let user = parts.count == 2 ? String(parts[1]) : ""
-    return (expires, user.isEmpty ? username : user)
+    guard parts.count == 2, !parts[1].isEmpty else { return (expires, username, nil) }
+    guard let mark = parts[1].lastIndex(of: ";"), let grant = TURNGrant(parts[1][parts[1].index(after: mark)...]) else {
+      return (expires, String(parts[1]), nil)
+    }
+    return (expires, mark == parts[1].startIndex ? username : String(parts[1][..<mark]), grant)
   }
 }

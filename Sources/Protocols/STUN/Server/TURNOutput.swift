@@ -10,7 +10,7 @@ package enum TURNOutput: Sendable {
   case close(TURNRelayID)
   /// Connect to a peer, from the relay's address, and say `connectionDidOpen` or `connectionDidClose`.
   case connect(UInt32, from: TURNRelayID, to: SocketAddress)
-  /// Close that connection.
+  /// Close that connection, then say `connectionDidClose`.
   case disconnect(UInt32)
   /// Ask the worker that has the connection to `claimConnection`, then `answer` here.
   case bind(TURNConnectionBind)
@@ -52,7 +52,7 @@ package enum TURNRelayFailure: Equatable, Sendable {
 /// What is worth telling: the log, metrics, webhooks.
 package enum TURNServerEvent: Equatable, Sendable {
   case allocated(TURNRelayID)
-  /// `TURNServer.usage` answers for it until the next call.
+  /// `TURNServer.report` answers for it until the next `pollOutput`.
   case ended(TURNRelayID, TURNAllocationEnd)
   case refused(STUNErrorCode, STUNMethod, from: TURNFlow, user: String?)
 }

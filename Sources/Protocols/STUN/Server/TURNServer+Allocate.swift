@@ -19,8 +19,7 @@ extension TURNServer {
     let answer = AllocateAnswer(
       transaction: request.message.transaction, key: key, lifetime: lifetime, wantsEvenPort: wanted.evenPort != nil,
       wantsPair: wanted.evenPort == true)
-    let allocation = TURNAllocation(
-      request.flow, account, wanted.transport, answer, bandwidth: configuration.limits.bandwidth, now: now)
+    let allocation = TURNAllocation(request.flow, account, wanted.transport, answer, now: now)
     allocations[request.flow] = allocation
     for family in wanted.families {
       allocation.relays.append(TURNAllocation.Relay(id: relays.insert(allocation), family: family))

@@ -57,7 +57,9 @@ extension TURNServer {
   private func account(_ message: STUNMessage, now: Instant) throws(TURNRefusal) -> TURNAccount {
     do throws(TURNCredentialError) {
       if let hash = message.userhash { return try credentials.account(userhash: hash.array, unixTime: unixTime(now)) }
-      return try credentials.account(named: message.username ?? "", unixTime: unixTime(now))
+      let account = try credentials.account(named: message.username ?? "", unixTime: unixTime(now))
+      guard !revocations.contain(account.user, account.grant) else { throw .revoked(user: account.user) }
+      return account
     } catch {
       let name = message.username.map { "user \($0.prefix(64)): " } ?? ""
       throw TURNRefusal(STUNErrorCode.unauthenticated, detail: "\(name)\(error)")

@@ -76,6 +76,14 @@ extension TURNServer {
     }
   }
 
+  /// What has passed on a connection since this was said last, `sent` to the peer.
+  package mutating func connectionDidCarry(_ id: UInt32, sent: Int, received: Int) {
+    guard let allocation = connections[id]?.allocation else { return }
+    let carried = TURNUsage(packetsSent: 0, bytesSent: sent, packetsReceived: 0, bytesReceived: received)
+    allocation.usage.add(carried)
+    if allocations[allocation.flow] !== allocation { statistics.usage.add(carried) }
+  }
+
   // MARK: Ends
 
   mutating func expireConnections(now: Instant) {
@@ -91,12 +99,9 @@ extension TURNServer {
     }
   }
 
+  /// The driver may have passed more on them than it has said yet.
   mutating func endConnections(of allocation: TURNAllocation) {
-    for id in allocation.connections {
-      connections[id] = nil
-      emit(.disconnect(id))
-    }
-    allocation.connections = []
+    for id in allocation.connections { emit(.disconnect(id)) }
   }
 
   private mutating func add(

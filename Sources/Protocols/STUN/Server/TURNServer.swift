@@ -24,6 +24,8 @@ package struct TURNServer: ~Copyable {
 
   package var configuration: TURNServerConfiguration
   package var credentials: TURNCredentials
+  /// Of what was made for tokens.
+  package var revocations = TURNRevocations()
   package var rules: PeerRules
   /// With a second address and port: a flow over UDP has the place of its socket's address as its path.
   package var discovery: DiscoveryAddresses?
@@ -42,7 +44,9 @@ package struct TURNServer: ~Copyable {
   var connections: [UInt32: TURNPeerConnection] = [:]
   var connectionDeadlines = TimerTable<UInt32>()
   var refusals: RefusalMeter
-  var lastEnded: (id: TURNRelayID, allocation: TURNAllocation)?
+  /// Until their end has been told.
+  private var ended: [TURNRelayID: TURNAllocation] = [:]
+  private var told: TURNRelayID?
   private var outputs = Deque<TURNOutput>()
   /// Unix seconds at `Instant.zero`.
   private var epoch: Int64 = 0
@@ -64,9 +68,18 @@ package struct TURNServer: ~Copyable {
 
   func unixTime(_ now: Instant) -> Int64 { epoch + now.nanoseconds / 1_000_000_000 }
 
-  package mutating func pollOutput() -> TURNOutput? { outputs.popFirst() }
+  package mutating func pollOutput() -> TURNOutput? {
+    if let id = exchange(&told, with: nil) { ended[id] = nil }
+    let output = outputs.popFirst()
+    if case .event(.ended(let id, _)) = output { told = id }
+    return output
+  }
 
   package var allocationCount: Int { allocations.count }
+  package func allocationCount(_ transport: TURNRelayTransport) -> Int {
+    allocations.values.count { $0.isOpen && $0.transport == transport }
+  }
+
   package func hasAllocation(_ flow: TURNFlow) -> Bool { allocations[flow] != nil }
 
   mutating func allocation(of flow: TURNFlow) -> TURNAllocation? {
@@ -110,6 +123,21 @@ package struct TURNServer: ~Copyable {
     return true
   }
 
+  /// Closes what these have: all of a user, or what was had by a grant that has been revoked.
+  /// - Returns: how many allocations that were.
+  package mutating func closeAllocations(of user: String) -> Int { close { $0.user == user } }
+
+  package mutating func closeRevoked() -> Int {
+    let revocations = revocations
+    return close { revocations.contain($0.user, $0.grant) }
+  }
+
+  private mutating func close(where isMeant: (TURNAllocation) -> Bool) -> Int {
+    let meant = allocations.values.filter(isMeant)
+    for allocation in meant { end(allocation, .closed) }
+    return meant.count
+  }
+
   mutating func end(_ allocation: TURNAllocation, _ reason: TURNAllocationEnd) {
     allocations[allocation.flow] = nil
     recent = nil
@@ -117,7 +145,7 @@ package struct TURNServer: ~Copyable {
     for relay in allocation.relays { close(relay) }
     guard case .open = allocation.state, let first = allocation.relays.first else { return }
     statistics.usage.add(allocation.usage)
-    lastEnded = (first.id, allocation)
+    ended[first.id] = allocation
     emit(.event(.ended(first.id, reason)))
   }
 
@@ -156,10 +184,9 @@ extension TURNServer {
     allocations.values.compactMap { allocation in allocation.relays.first.flatMap { AllocationReport(allocation, id: $0.id) } }
   }
 
-  /// Of one that is there, or of the one that ended last.
+  /// Of one that is there, or of one whose end has just been told.
   package func report(_ id: TURNRelayID) -> AllocationReport? {
-    guard let allocation = relays[id] ?? (lastEnded?.id == id ? lastEnded?.allocation : nil) else { return nil }
-    return AllocationReport(allocation, id: id)
+    (relays[id] ?? ended[id]).flatMap { AllocationReport($0, id: id) }
   }
 
   /// Of all that ended, and of those there are.

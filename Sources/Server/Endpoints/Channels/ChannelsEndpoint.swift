@@ -188,6 +188,14 @@ package final class ChannelsEndpoint {
   }
 }
 
+extension MessageError {
+  /// Of a subscription that was refused.
+  internal var refusalStatus: HTTPStatus {
+    if self == .noRoom { return .notFound }
+    return isTemporary ? .serviceUnavailable : .forbidden
+  }
+}
+
 extension MessageHub.History {
   /// `{"cursor": …, "lost": …, "messages": […]}`
   internal func json(of channel: ChannelName) -> [UInt8] {

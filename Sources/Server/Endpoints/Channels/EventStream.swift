@@ -41,7 +41,7 @@ internal final class EventStream: ChannelSession, ChannelReaderOwner {
     hub.subscribe(reader, to: entry.channel, entry.start) { [weak self] result in
       guard let self, !self.exchange.isFinished else { return }
       switch result {
-      case .failure(let error): self.exchange.refuse(error.isTemporary ? 503 : .forbidden, "\(error)")
+      case .failure(let error): self.exchange.refuse(error.refusalStatus, "\(error)")
       case .success(let subscription):
         self.open(subscription, retry)
         ChannelPresence.enter(

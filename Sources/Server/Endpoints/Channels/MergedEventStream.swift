@@ -43,7 +43,7 @@ internal final class MergedEventStream: ChannelSession, SubscriptionOwner {
     hub.subscribe(owner: self, to: query.entries[...], while: { [weak exchange] in exchange?.isFinished == false }) { [weak self] result in
       guard let self else { return }
       switch result {
-      case .failure(let error): self.exchange.refuse(error.isTemporary ? 503 : .forbidden, "\(error)")
+      case .failure(let error): self.exchange.refuse(error.refusalStatus, "\(error)")
       case .success(let subscriptions):
         self.subscriptions = subscriptions
         self.open(retry)

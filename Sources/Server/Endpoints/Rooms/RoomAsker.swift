@@ -79,6 +79,7 @@ internal final class RoomAsker {
       id: ParticipantID(random: &endpoint.random), key: ParticipantKey(random: &endpoint.random), remote: remote)
     entry.name = try fields.name() ?? ""
     entry.info = try fields.info()
+    entry.isMeshOnly = try fields.topologies() == [.mesh]
     if let token = try fields.text("token", limit: 16 << 10) { question.token = token }
     ask(.join, on: room.chat.text) { [self] result in
       switch result {

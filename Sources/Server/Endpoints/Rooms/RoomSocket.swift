@@ -6,7 +6,7 @@ internal import MartletRooms
 internal import MartletWeb
 
 /// One connection of `/rooms/NAME`: commands come as JSON text frames; once it is a participant, what happens comes by itself.
-internal final class RoomSocket: ChannelSession, SubscriptionOwner, WebSocketHandler {
+internal final class RoomSocket: ChannelSession, RoomListener, WebSocketHandler {
   private let session: WebSocketSession
   private let asker: RoomAsker
   private let room: RoomName
@@ -14,19 +14,13 @@ internal final class RoomSocket: ChannelSession, SubscriptionOwner, WebSocketHan
   private let number: Int
   private let since: WallTime
   private var participant: ParticipantKey?
-  /// By what they are for; their places are what `at` says.
-  private var subscriptions: [Place: Subscription] = [:]
-  private var isPumping = false
+  private lazy var listening = RoomListening(self, messages: messages, in: session.context)
   /// Commands whose answer is under way.
   private var pending = 0
-
-  private enum Place: Int, CaseIterable { case events, inbox, chat }
 
   private static let maximumPending = 64
   /// While so much waits for a client to read it, nothing more is written.
   private static let maximumBuffered = 512 << 10
-  /// Messages sent before the others of the worker have their turn.
-  private static let run = 64
 
   internal init(_ session: WebSocketSession, _ asker: RoomAsker, _ room: RoomName, _ endpoint: RoomsEndpoint) {
     self.session = session
@@ -90,74 +84,27 @@ internal final class RoomSocket: ChannelSession, SubscriptionOwner, WebSocketHan
 
   internal func webSocketIsWritable(_ session: WebSocketSession) {
     session.resumeReading()
-    pumpLater()
+    listening.resume()
   }
 
   // MARK: What happens
 
   /// The connection is that of a participant from here on; another one that it was before is left alone.
   private func enter(_ greeting: JSON, since: JSON?) {
-    guard case .string(let key)? = greeting["key"], let channels = greeting["channels"], session.isOpen else { return }
-    endSubscriptions()
+    guard case .string(let key)? = greeting["key"], session.isOpen else { return }
     participant = ParticipantKey(key)
-    let resumed = Self.places(since)
-    for place in Place.allCases {
-      let channel = channels["\(place)"]
-      guard case .string(let text)? = channel?["name"], let name = try? ChannelName(text) else { continue }
-      subscribe(place, name, Self.start(channel?["cursor"], resumed?[place.rawValue]))
-    }
+    listening.begin(greeting, since: since)
   }
 
-  private static func places(_ since: JSON?) -> [Int]? {
-    guard case .string(let text)? = since else { return nil }
-    let places = text.split(separator: ".").compactMap { Int($0) }
-    return places.count == Place.allCases.count ? places : nil
-  }
+  internal var takesMore: Bool { session.isOpen && session.bufferedAmount < Self.maximumBuffered }
 
-  /// Where it stopped; who is new hears what follows upon the greeting, and of the chat what is said from now on.
-  private static func start(_ cursor: JSON?, _ resumed: Int?) -> SubscriptionStart {
-    guard case .string(let text)? = cursor, let cursor = try? Cursor(text) else { return .now }
-    return .after(Cursor(epoch: cursor.epoch, offset: min(resumed ?? cursor.offset, cursor.offset)))
-  }
+  internal func hear(_ message: Message, of place: RoomListening.Place, at: String) { say(Self.event(message, of: place, at: at)) }
 
-  private func subscribe(_ place: Place, _ name: ChannelName, _ start: SubscriptionStart) {
-    let key = participant
-    messages.subscribe(owner: self, to: name, start) { [weak self] result in
-      guard let self, case .success(let subscription) = result else { return }
-      guard self.session.isOpen, self.participant == key, self.subscriptions[place] == nil else {
-        return self.messages.remove(subscription)
-      }
-      self.subscriptions[place] = subscription
-      if subscription.hasMore { self.pumpLater() }
-    }
-  }
+  internal func fellBehind() { kick(.slow) }
 
-  internal func subscriptionIsReady(_ subscription: Subscription) { pumpLater() }
-  internal func subscriptionFellBehind(_ subscription: Subscription) { kick(.slow) }
-
-  private func pumpLater() {
-    guard !isPumping else { return }
-    isPumping = true
-    session.context.atEndOfTurn { [weak self] in self?.pump() }
-  }
-
-  private func pump() {
-    isPumping = false
-    var left = Self.run
-    while left > 0, session.isOpen, session.bufferedAmount < Self.maximumBuffered,
-      let (place, subscription) = subscriptions.first(where: { $0.value.hasMore })
-    {
-      let taken = subscription.take(limit: 1)
-      guard let message = taken.first else { return kick(.slow) }
-      left -= 1
-      say(event(message, of: place))
-    }
-    if left == 0 { pumpLater() }
-  }
-
-  private func event(_ message: Message, of place: Place) -> JSON {
+  private static func event(_ message: Message, of place: RoomListening.Place, at: String) -> JSON {
     var object = JSON.Object()
-    object["at"] = .string(Place.allCases.map { "\(subscriptions[$0]?.cursor.offset ?? 0)" }.joined(separator: "."))
+    object["at"] = .string(at)
     let content = try? JSON(parsing: message.payload.bytes)
     if place == .chat { object["event"] = "message" }
     if case .object(let fields)? = content {
@@ -173,16 +120,10 @@ internal final class RoomSocket: ChannelSession, SubscriptionOwner, WebSocketHan
 
   internal func kick(_ reason: ChannelKick) { session.close(ChannelCloseCode.of(reason), reason: EventStreamFields.sentence(reason)) }
 
-  internal func sweep(now: Instant, stuck: TimeSpan) { if subscriptions.values.contains(where: \.isBehind) { kick(.slow) } }
-
-  private func endSubscriptions() {
-    let all = subscriptions.values
-    subscriptions = [:]
-    for subscription in all { messages.remove(subscription) }
-  }
+  internal func sweep(now: Instant, stuck: TimeSpan) { if listening.isBehind { kick(.slow) } }
 
   internal func webSocketDidClose(_ session: WebSocketSession, _ code: WebSocketCloseCode, _ reason: String) {
-    endSubscriptions()
+    listening.end()
     participant = nil
     messages.remove(self)
   }

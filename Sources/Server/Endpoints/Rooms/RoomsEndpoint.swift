@@ -28,6 +28,7 @@ package final class RoomsEndpoint {
 
   package func add(to router: Router) {
     router.on(.post, "/rooms/{name}") { [unowned self] exchange, parameters in post(exchange, parameters["name"]) }
+    router.on(.get, "/skyrtc") { [unowned self] exchange, _ in connectSkyRTC(exchange) }
     router.on(.get, "/rooms/{name}") { [unowned self] exchange, parameters in connect(exchange, parameters["name"]) }
   }
 
@@ -78,6 +79,19 @@ package final class RoomsEndpoint {
     let asker = RoomAsker(exchange, "ws", self)
     guard let session = exchange.acceptWebSocket(socketOptions) else { return }
     let socket = RoomSocket(session, asker, name, self)
+    session.handler = socket
+    messages.add(socket)
+  }
+}
+
+extension RoomsEndpoint {
+  private func connectSkyRTC(_ exchange: HTTPExchange) {
+    guard WebSocketHandshake.isRequested(by: exchange.request) else {
+      return exchange.refuse(.upgradeRequired, "this is a WebSocket for SkyRTC clients; see docs/rooms.md")
+    }
+    let asker = RoomAsker(exchange, "skyrtc", self)
+    guard let session = exchange.acceptWebSocket(socketOptions) else { return }
+    let socket = SkyRTCSocket(session, asker, self)
     session.handler = socket
     messages.add(socket)
   }

@@ -6,9 +6,9 @@ internal import MartletSTUN
 // worker, also over TLS, so it is the peer's that is handed over.
 extension TURNListener {
   internal func connect(_ id: UInt32, from relay: TURNRelayID, to peer: SocketAddress) {
-    guard let local = streamRelays[relay]?.address else { return server.connectionDidClose(id, now: context.now) }
+    guard let relay = streamRelays[relay] else { return server.connectionDidClose(id, now: context.now) }
     do throws(SystemError) {
-      links[id] = try TURNPeerLink(connectingTo: peer, from: local, id, of: self)
+      links[id] = try TURNPeerLink(connectingTo: peer, from: relay, id, of: self)
     } catch {
       context.log(.debug, "turn", "\(error)")
       server.connectionDidClose(id, now: context.now)
@@ -16,8 +16,10 @@ extension TURNListener {
   }
 
   internal func peerDidConnect(_ connection: TCPConnection, to relay: TURNRelayID) {
-    guard let id = server.peerDidConnect(connection.remote, to: relay, now: context.now) else { return connection.close() }
-    links[id] = TURNPeerLink(connection, id, of: self)
+    guard let id = server.peerDidConnect(connection.remote, to: relay, now: context.now), let relay = streamRelays[relay] else {
+      return connection.close()
+    }
+    links[id] = TURNPeerLink(connection, at: relay, id, of: self)
     settle()
   }
 
@@ -37,8 +39,23 @@ extension TURNListener {
       link.connection?.handler = nil
       link.connection?.close()
     }
-    guard let worker = handedOver.removeValue(forKey: id) else { return }
-    loops[worker].post { $0.service(TURNListener.self).pipes[id]?.close() }
+    if let handover = handedOver.removeValue(forKey: id) {
+      count(id, handover)
+      loops[handover.worker].post { $0.service(TURNListener.self).pipes[id]?.close() }
+    }
+    server.connectionDidClose(id, now: context.now)
+  }
+
+  // MARK: Usage
+
+  /// Adds what pipes have carried since to the usage of their allocations.
+  internal func countPipes() {
+    for (id, handover) in handedOver { count(id, handover) }
+  }
+
+  private func count(_ id: UInt32, _ handover: TURNPeerHandover) {
+    let (sent, received) = handover.carried.take()
+    server.connectionDidCarry(id, sent: sent, received: received)
   }
 
   // MARK: ConnectionBind
@@ -56,13 +73,16 @@ extension TURNListener {
     }
   }
 
-  private func claim(_ bind: TURNConnectionBind, for worker: Int) -> TCPHandover? {
-    guard server.claimConnection(bind.id, username: bind.username), let link = links.removeValue(forKey: bind.id) else { return nil }
-    handedOver[bind.id] = worker
-    return link.connection?.handOver()
+  private func claim(_ bind: TURNConnectionBind, for worker: Int) -> TURNPeerHandover? {
+    guard server.claimConnection(bind.id, username: bind.username), let link = links.removeValue(forKey: bind.id),
+      let connection = link.connection?.handOver()
+    else { return nil }
+    let handover = TURNPeerHandover(connection: connection, worker: worker, rate: link.rate)
+    handedOver[bind.id] = handover
+    return handover
   }
 
-  private func finish(_ bind: TURNConnectionBind, _ handover: TCPHandover?) {
+  private func finish(_ bind: TURNConnectionBind, _ handover: TURNPeerHandover?) {
     guard let stream = stream(bind.flow) else { return pipeDidEnd(bind.id, worker: bind.worker) }
     stream.isBinding = false
     server.answer(bind, isGranted: handover != nil, now: context.now)
@@ -81,7 +101,7 @@ extension TURNListener {
     guard worker < loops.count else { return }
     loops[worker].post { context in
       let owner = context.service(TURNListener.self)
-      owner.handedOver[id] = nil
+      if let handover = owner.handedOver.removeValue(forKey: id) { owner.count(id, handover) }
       owner.linkDidClose(id)
     }
   }

@@ -36,9 +36,8 @@ package final class TURNListener {
   internal let loops: [EventLoop]
   internal var streamRelays: [TURNRelayID: TURNStreamRelay] = [:]
   internal var links: [UInt32: TURNPeerLink] = [:]
-  internal var handedOver: [UInt32: Int] = [:]
+  internal var handedOver: [UInt32: TURNPeerHandover] = [:]
   internal var pipes: [UInt32: TURNPipe] = [:]
-  package internal(set) var pipeBytesSent = 0, pipeBytesReceived = 0
   internal var census: ConnectionCensus?
   /// By slot of the id.
   internal var relays: [TURNRelay?] = []
@@ -128,11 +127,11 @@ package final class TURNListener {
 
   internal func attach(_ path: some DatagramPath, as flow: TURNFlow) { paths[flow.path] = path }
 
-  /// The client of this flow is gone.
+  /// The client of this flow is gone. How it came is still told with the end of its allocation.
   internal func detach(_ flow: TURNFlow) {
-    paths[flow.path] = nil
     server.flowDidEnd(flow)
     settle()
+    paths[flow.path] = nil
   }
 
   /// - Parameters:
@@ -154,6 +153,15 @@ package final class TURNListener {
     server.nonces = TURNNonces(key: shared.nonceKey, for: server.credentials)
     shared.quotas.setLimits(configuration.limits)
     start(listeningAt: addresses, mediaPorts: mediaPorts)
+  }
+
+  /// Takes over which grants count no more, and closes what was had by them.
+  /// - Returns: how many allocations that were.
+  package func revoke(_ change: (inout TURNRevocations) -> Void) -> Int {
+    change(&server.revocations)
+    let closed = server.closeRevoked()
+    settle()
+    return closed
   }
 
   /// No new connections and no new allocations; those there may go on.

@@ -1,5 +1,6 @@
 internal import MartletIO
 internal import MartletPrimitives
+internal import Synchronization
 
 /// The two connections that a ConnectionBind has joined (RFC 6062 §5.4): what comes from one goes to the other, and neither is read
 /// faster than the other is written.
@@ -9,12 +10,14 @@ internal final class TURNPipe: TCPConnectionHandler {
   private let id: UInt32
   private let worker: Int
   private unowned let listener: TURNListener
-  private var upstream = TURNPace()
-  private var downstream = TURNPace()
+  private let handover: TURNPeerHandover
+  private var upstream = RateMeter()
+  private var downstream = RateMeter()
 
   /// - Parameter worker: which has the allocation and is told of the end.
-  internal init(_ handover: TCPHandover, _ id: UInt32, worker: Int, of stream: TURNStream, in listener: TURNListener) {
-    peer = TCPConnection(handover, in: listener.context)
+  internal init(_ handover: TURNPeerHandover, _ id: UInt32, worker: Int, of stream: TURNStream, in listener: TURNListener) {
+    self.handover = handover
+    peer = TCPConnection(handover.connection, in: listener.context)
     (self.id, self.worker, self.stream, self.listener) = (id, worker, stream, listener)
     peer.handler = self
   }
@@ -25,9 +28,9 @@ internal final class TURNPipe: TCPConnectionHandler {
 
   internal func send(_ bytes: RawSpan) {
     guard let stream else { return }
-    listener.pipeBytesSent += bytes.byteCount
+    handover.carried.add(sent: bytes.byteCount)
     if !peer.write(Slice(copying: bytes)) { stream.connection.pauseReading() }
-    rest(stream.connection, upstream.take(bytes.byteCount, rate: listener.bandwidth, now: listener.context.now)) { [weak self] in
+    rest(stream.connection, charge(&upstream, .up, bytes.byteCount)) { [weak self] in
       self.map { $0.peer.bufferedBytes < TCPConnection.highWater } ?? false
     }
   }
@@ -38,9 +41,9 @@ internal final class TURNPipe: TCPConnectionHandler {
 
   internal func connection(_ connection: TCPConnection, didReceive bytes: RawSpan) {
     guard let stream else { return connection.close() }
-    listener.pipeBytesReceived += bytes.byteCount
+    handover.carried.add(received: bytes.byteCount)
     if !stream.append(bytes) { connection.pauseReading() }
-    rest(connection, downstream.take(bytes.byteCount, rate: listener.bandwidth, now: listener.context.now)) { [weak self] in
+    rest(connection, charge(&downstream, .down, bytes.byteCount)) { [weak self] in
       self?.stream?.takesMore ?? false
     }
   }
@@ -50,6 +53,14 @@ internal final class TURNPipe: TCPConnectionHandler {
   internal func connectionDidClose(_ connection: TCPConnection, _ reason: TCPConnection.CloseReason) {
     stream?.connection.closeAfterFlush()
     listener.pipeDidEnd(id, worker: worker)
+  }
+
+  /// How long to read no more, since what has come cannot be refused.
+  private func charge(_ meter: inout RateMeter, _ direction: TURNUserRate.Direction, _ count: Int) -> TimeSpan? {
+    let now = listener.context.now
+    let own = listener.bandwidth > 0 ? meter.charge(count, rate: listener.bandwidth, now: now) : nil
+    let users = handover.rate.charge(count, direction, rate: listener.userBandwidth, now: now)
+    return [own, users].compactMap(\.self).max()
   }
 
   /// Reads on after a while, if the other side still takes more by then.
@@ -62,17 +73,25 @@ internal final class TURNPipe: TCPConnectionHandler {
   }
 }
 
-/// How fast one direction may be read: what has come counts as busy time, of which a second may lie ahead.
-internal struct TURNPace {
-  private static let burst = TimeSpan.seconds(1)
-  private var busyUntil = Instant.zero
+/// A connection of a peer on its way to the worker of the client's, with what it is counted by there.
+internal struct TURNPeerHandover: Sendable {
+  internal let connection: TCPHandover
+  /// Which it goes to.
+  internal let worker: Int
+  internal let rate: TURNUserRate
+  internal let carried = TURNCarriedBytes()
+}
 
-  /// - Parameter rate: bytes a second; 0 is no limit.
-  /// - Returns: how long to rest.
-  internal mutating func take(_ count: Int, rate: Int, now: Instant) -> TimeSpan? {
-    guard rate > 0 else { return nil }
-    busyUntil = max(busyUntil, now) + TimeSpan(nanoseconds: Int64(count) * 1_000_000_000 / Int64(rate))
-    let ahead = busyUntil - now - Self.burst
-    return ahead > .zero ? ahead : nil
+/// What a pipe has carried, counted where it is and read where the allocation is.
+internal final class TURNCarriedBytes: Sendable {
+  private let sent = Atomic<Int>(0)
+  private let received = Atomic<Int>(0)
+
+  internal func add(sent count: Int) { sent.wrappingAdd(count, ordering: .relaxed) }
+  internal func add(received count: Int) { received.wrappingAdd(count, ordering: .relaxed) }
+
+  /// Since it was asked last.
+  internal func take() -> (sent: Int, received: Int) {
+    (sent.exchange(0, ordering: .relaxed), received.exchange(0, ordering: .relaxed))
   }
 }

@@ -33,21 +33,19 @@ package struct TURNTraffic: Sendable {
   package let overUserRate: Int
   /// Packets for WebRTC sessions and other relays of the same worker, which pass no kernel.
   package let handedOver: Int
-  package let pipedSent: Int
-  package let pipedReceived: Int
 }
 
 extension TURNListener {
   package var traffic: TURNTraffic {
-    let all = server.reports
-    let tcp = all.count { $0.transport == .tcp }
+    countPipes()
     return TURNTraffic(
-      statistics: server.statistics, usage: server.usage, allocations: ["udp": all.count - tcp, "tcp": tcp], streams: streams.count,
-      streamDrops: streamDrops, overUserRate: overUserRate, handedOver: packetsHandedOver, pipedSent: pipeBytesSent,
-      pipedReceived: pipeBytesReceived)
+      statistics: server.statistics, usage: server.usage,
+      allocations: ["udp": server.allocationCount(.udp), "tcp": server.allocationCount(.tcp)], streams: streams.count,
+      streamDrops: streamDrops, overUserRate: overUserRate, handedOver: packetsHandedOver)
   }
 
   package var reports: [TURNAllocationReport] {
+    countPipes()
     let now = context.now
     return server.reports.map { report(of: $0, now: now) }
   }
@@ -79,9 +77,8 @@ extension TURNListener {
 
   /// Closes what a user has.
   package func closeAllocations(of user: String) -> Int {
-    let mine = server.reports.filter { $0.user == user }
-    for report in mine { server.close(report.id) }
+    let closed = server.closeAllocations(of: user)
     settle()
-    return mine.count
+    return closed
   }
 }

@@ -1,29 +1,38 @@
 internal import MartletPrimitives
 internal import Synchronization
 
-/// What all allocations of one user may send together, on whatever worker: the instant at which everything that has passed would have
-/// passed at the limit, which may lie up to a second ahead (the generic cell rate algorithm of ITU-T I.371). One atomic a direction.
+/// What all allocations of one user may send together, on whatever worker: a `RateMeter` in one atomic a direction.
 internal final class TURNUserRate: Sendable {
   internal enum Direction { case up, down }
 
-  private static let burst: Int64 = 1_000_000_000
   private let up = Atomic<Int64>(0)
   private let down = Atomic<Int64>(0)
 
   /// - Parameter rate: bytes a second; 0 lets everything pass.
   internal func take(_ count: Int, _ direction: Direction, rate: Int, now: Instant) -> Bool {
     guard rate > 0 else { return true }
-    let cost = Int64(count) * 1_000_000_000 / Int64(rate)
-    return direction == .up ? Self.take(up, cost, now) : Self.take(down, cost, now)
+    return change(direction) { $0.take(count, rate: rate, now: now) }
   }
 
-  private static func take(_ passed: borrowing Atomic<Int64>, _ cost: Int64, _ now: Instant) -> Bool {
+  /// Counts what has come already.
+  /// - Returns: how long to rest.
+  internal func charge(_ count: Int, _ direction: Direction, rate: Int, now: Instant) -> TimeSpan? {
+    guard rate > 0 else { return nil }
+    return change(direction) { $0.charge(count, rate: rate, now: now) }
+  }
+
+  private func change<Answer>(_ direction: Direction, _ change: (inout RateMeter) -> Answer) -> Answer {
+    direction == .up ? Self.change(up, change) : Self.change(down, change)
+  }
+
+  private static func change<Answer>(_ passed: borrowing Atomic<Int64>, _ change: (inout RateMeter) -> Answer) -> Answer {
     var seen = passed.load(ordering: .relaxed)
     while true {
-      let next = max(seen, now.nanoseconds) + cost
-      guard next <= now.nanoseconds + burst else { return false }
-      let (exchanged, original) = passed.weakCompareExchange(expected: seen, desired: next, ordering: .relaxed)
-      if exchanged { return true }
+      var meter = RateMeter(busyUntil: Instant(nanoseconds: seen))
+      let answer = change(&meter)
+      let (exchanged, original) = passed.weakCompareExchange(
+        expected: seen, desired: meter.busyUntil.nanoseconds, ordering: .relaxed)
+      if exchanged { return answer }
       seen = original
     }
   }

@@ -1,5 +1,6 @@
 internal import MartletCrypto
 package import MartletPrimitives
+package import MartletSTUN
 
 /// Tokens that count no more: single ones by their id, or all that a user got before a moment.
 package struct Revocations: Equatable, Sendable {
@@ -32,6 +33,12 @@ package struct Revocations: Equatable, Sendable {
     var times = JSON.Object()
     for (user, time) in users { times[user] = .int(time.milliseconds) }
     return ["tokens": .array(tokens.map { .string($0) }), "users": .object(times)]
+  }
+
+  /// What of it the TURN server must know: names that were made for tokens.
+  package func add(to relays: inout TURNRevocations) {
+    for token in tokens { relays.revoke(token: token) }
+    for (user, time) in users { relays.revoke(user: user, at: time.milliseconds / 1000) }
   }
 
   internal func contains(_ claims: JWTClaims) -> Bool {

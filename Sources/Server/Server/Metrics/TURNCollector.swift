@@ -15,7 +15,7 @@ internal enum TURNCollector {
         ways(report.usage.packetsSent, report.usage.packetsReceived)),
       Metric(
         "martlet_turn_relayed_bytes_total", .counter, "Bytes relayed by direction, of TCP relays too.",
-        ways(report.usage.bytesSent + report.pipedSent, report.usage.bytesReceived + report.pipedReceived)),
+        ways(report.usage.bytesSent, report.usage.bytesReceived)),
       Metric(
         "martlet_turn_dropped_total", .counter, "Packets that were not relayed.",
         labelled(

@@ -4,6 +4,7 @@ internal import MartletIO
 internal import MartletMedia
 internal import MartletMessages
 internal import MartletPrimitives
+internal import MartletSTUN
 internal import MartletWeb
 
 /// `/api/v1/auth/revoke`: a token or all tokens of a user count no more, and the sessions that live by them end now.
@@ -38,6 +39,9 @@ internal enum RevocationResource {
       return context.service(MediaHub.self).kick(.expired) { token == nil ? $0.user == subject : $0.tokenID == subject }
         + context.service(MessageHub.self).kick(.expired) { token == nil ? $0.user == subject : $0.tokenID == subject }
         + context.service(FilesEndpoint.self).kick { token == nil ? $0 == subject : $1 == subject }
+        + context.service(TURNListener.self).revoke {
+          if let token { $0.revoke(token: token) } else { $0.revoke(user: subject, at: now.milliseconds / 1000) }
+        }
     } then: { counts in
       guard counts.allSatisfy({ $0 != nil }) else {
         return exchange.refuse(507, "\(Revocations.limit) revocations are kept already; change the key that the tokens are signed with")

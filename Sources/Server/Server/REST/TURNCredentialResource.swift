@@ -12,7 +12,7 @@ internal import Synchronization
 /// What a token allows ends with the token.
 internal enum TURNCredentialResource {
   private static let server = APISchema.object([
-    .always("urls", .array(.string), "turn: and turns: URLs"), .always("username", .string, "EXPIRY:USER, in Unix seconds"),
+    .always("urls", .array(.string), "turn: and turns: URLs"), .always("username", .string, "EXPIRY:USER;MADE-TOKEN, in Unix seconds"),
     .always("credential", .string, "Its password"),
   ])
 
@@ -33,21 +33,21 @@ internal enum TURNCredentialResource {
       case .denied(let reason, let isFinal):
         endpoint.context.log(.warning, "turn", "no credentials: \(reason)", ["peer": "\(exchange.remote)"])
         exchange.deny(request, reason, isFinal: isFinal)
-      case .allowed(let user, let expires, _): answer(endpoint, exchange, user: user ?? "\(exchange.remote.ip)", expires: expires)
+      case .allowed(let user, let expires, let token):
+        answer(endpoint, exchange, user: user ?? "\(exchange.remote.ip)", expires: expires, token: token)
       }
     }
   }
 
-  private static func answer(_ endpoint: RESTEndpoint, _ exchange: HTTPExchange, user: String, expires: WallTime?) {
+  private static func answer(_ endpoint: RESTEndpoint, _ exchange: HTTPExchange, user: String, expires: WallTime?, token: String?) {
     let turn = endpoint.context.service(TURNListener.self).configuration
     let now = endpoint.context.wallTime.milliseconds / 1000
     let longest = turn.credentialLifetime.nanoseconds / 1_000_000_000
     let ttl = min(longest, expires.map { $0.milliseconds / 1000 - now } ?? longest)
     guard ttl > 0 else { return exchange.refuse(.forbidden, "the token has expired") }
-    // RFC 8489 §14.3: with "EXPIRY:" in front it must stay below 509 bytes.
-    let name = String(decoding: user.utf8.prefix(128), as: UTF8.self)
+    let grant = TURNGrant(token: token, made: now)
     let credentials = TURNCredentials(realm: turn.realm, secrets: turn.secrets.map(\.value))
-    guard let (username, password) = credentials.mint(for: name, expires: now + ttl) else {
+    guard let (username, password) = credentials.mint(for: user, expires: now + ttl, grant: grant) else {
       return exchange.refuse(.notFound, "there is no secret to make credentials of (turn.secrets)")
     }
     let urls = turn.urls.isEmpty ? self.urls(endpoint, exchange, sharesHTTP: turn.sharesHTTP) : turn.urls

@@ -1,0 +1,330 @@
+"""Rooms: signaling over every transport of channels, moderation, and media through the server."""
+import contextlib
+import json
+import threading
+import urllib.request
+
+import pytest
+from conftest import wait_for
+from websockets.sync.client import connect
+
+
+def post(server, room, token=None, **command):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(server.url(f"/rooms/{room}"), json.dumps(command).encode(), headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+class Member:
+    """A connection of /rooms/NAME: answers by id, events as they come."""
+
+    def __init__(self, server, room, name=None, **join):
+        self.socket = connect(f"ws://127.0.0.1:{server.http}/rooms/{room}", open_timeout=20)
+        self.count, self.events = 0, []
+        if name is not None:
+            self.greeting = self.do("join", name=name, **join)
+            self.id, self.key = self.greeting.get("participant"), self.greeting.get("key")
+
+    def do(self, command, **fields):
+        self.count += 1
+        self.socket.send(json.dumps({"id": self.count, "do": command, **fields}))
+        while True:
+            frame = json.loads(self.socket.recv(timeout=20))
+            if frame.get("id") == self.count:
+                return frame
+            self.events.append(frame)
+
+    def hear(self, event, **fields):
+        """The next event of this name (with these fields)."""
+        def matches(frame):
+            return frame.get("event") == event and all(frame.get(name) == value for name, value in fields.items())
+
+        while True:
+            for index, frame in enumerate(self.events):
+                if matches(frame):
+                    del self.events[:index + 1]
+                    return frame
+            self.events.append(json.loads(self.socket.recv(timeout=20)))
+
+    def close(self):
+        self.socket.close()
+
+
+@pytest.fixture
+def member(server):
+    members = []
+
+    def make(room, name=None, at=None, **join):
+        members.append(Member(at or server, room, name, **join))
+        return members[-1]
+
+    yield make
+    for one in members:
+        with contextlib.suppress(Exception):
+            one.close()
+
+
+def test_two_meet_and_exchange_what_a_call_needs(member):
+    ada, bob = member("meet", "Ada"), member("meet", "Bob")
+    assert [one["name"] for one in bob.greeting["participants"]] == ["Ada"]
+    assert ada.hear("joined")["participant"]["id"] == bob.id
+    assert bob.do("offer", to=ada.id, sdp="v=0 offer")["ok"]
+    offer = ada.hear("offer")
+    assert (offer["from"], offer["sdp"]) == (bob.id, "v=0 offer")
+    assert ada.do("answer", to=bob.id, sdp="v=0 answer")["ok"]
+    assert bob.hear("answer")["from"] == ada.id
+    assert ada.do("candidate", to=bob.id, candidate={"candidate": "candidate:1 1 udp 1 192.0.2.1 9 typ host", "sdpMid": "0"})["ok"]
+    assert bob.hear("candidate")["candidate"]["sdpMid"] == "0"
+    assert bob.do("signal", to=ada.id, data={"any": ["thing"]})["ok"]
+    assert ada.hear("signal")["data"] == {"any": ["thing"]}
+    assert bob.do("set", muted=["camera"], name="Robert")["ok"]
+    changed = ada.hear("changed")["participant"]
+    assert (changed["name"], changed["muted"]) == ("Robert", ["camera"])
+    assert bob.do("leave")["ok"]
+    assert ada.hear("left") | {"at": ""} == {"at": "", "event": "left", "participant": bob.id, "reason": "left"}
+    assert bob.do("say", data="still here?")["code"] == "gone"
+
+
+def test_the_chat_is_a_channel_for_everybody(member, server):
+    ada = member("talk", "Ada")
+    heard = []
+
+    def listen():
+        with urllib.request.urlopen(server.url("/channels/rooms/talk/events"), timeout=30) as stream:
+            for line in stream:
+                if line.startswith(b"data:"):
+                    heard.append(json.loads(line[5:]))
+                    return
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    wait_for(lambda: any("rooms/talk" in (client.get("channels") or []) and client["transport"] == "sse"
+                         for client in server.api("/clients")["clients"]))
+    assert ada.do("say", data="hello")["ok"]
+    listener.join(20)
+    assert heard and json.dumps(heard[0]).count("hello") == 1
+    message = ada.hear("message")
+    assert (message["data"], message["name"], message["from"]) == ("hello", "Ada", ada.id)
+    # And the other way: what anybody publishes there is said in the room.
+    request = urllib.request.Request(server.url("/channels/rooms/talk"), b"from outside", {"Content-Type": "text/plain"}, method="POST")
+    urllib.request.urlopen(request, timeout=20).close()
+    assert ada.hear("message")["data"] == "from outside"
+
+
+def test_events_by_sse_and_long_poll_with_commands_by_post(member, server):
+    status, eve = post(server, "ways", do="join", name="Eve")
+    assert status == 200 and eve["ok"]
+    bob = member("ways", "Bob")
+    inbox, events = eve["channels"]["inbox"], eve["channels"]["events"]
+    assert bob.do("offer", to=eve["participant"], sdp="v=0")["ok"]
+    status, _, body = server.get(f"/channels/{inbox['name']}/poll?since={inbox['cursor']}")
+    assert status == 200 and json.loads(body)["messages"][0]["data"]["from"] == bob.id
+    status, _, body = server.get(f"/channels/{events['name']}/poll?since={events['cursor']}")
+    assert json.loads(body)["messages"][0]["data"]["participant"]["name"] == "Bob"
+    with urllib.request.urlopen(server.url(f"/channels/{inbox['name']}/events?since={inbox['cursor']}"), timeout=20) as stream:
+        line = next(line for line in stream if line.startswith(b"data:"))
+        assert b'"offer"' in line
+    assert post(server, "ways", do="answer", key=eve["key"], to=bob.id, sdp="v=0")[0] == 200
+    assert bob.hear("answer")["from"] == eve["participant"]
+    # Nobody else can listen at an inbox, or speak in the server's name.
+    assert server.get(f"/channels/rooms/ways/inbox/{'0' * 32}/poll?wait=0")[0] == 404
+    request = urllib.request.Request(server.url(f"/channels/{events['name']}"), b"{}", method="POST")
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(request, timeout=20)
+    assert refusal.value.code == 403
+
+
+def test_who_comes_back_in_time_is_the_same_and_has_missed_nothing(member, make_server):
+    server = make_server("--workers", "2", configuration="rooms: {grace: 4s}\n")
+    ada, bob = member("back", "Ada", at=server), member("back", "Bob", at=server)
+    assert ada.do("set", info={"n": 1})["ok"]
+    at = ada.hear("changed")["at"]
+    ada.close()
+    assert bob.do("offer", to=ada.id, sdp="v=0 while away")["ok"]
+    again = member("back", at=server)
+    greeting = again.do("resume", key=ada.key, since=at)
+    assert greeting["participant"] == ada.id
+    assert again.hear("offer")["sdp"] == "v=0 while away"
+    again.close()
+    left = bob.hear("left")
+    assert (left["participant"], left["reason"]) == (ada.id, "timeout")
+    late = member("back", at=server)
+    assert late.do("resume", key=ada.key)["code"] == "gone"
+
+
+def test_a_moderator_decides(member, make_server):
+    server = make_server(configuration="rooms: {lobby: true}\n")
+    # This machine administers without a token; a page of another site does not.
+    host = member("court", "Host", at=server)
+    assert host.greeting["ok"]
+    assert host.do("lock")["ok"] and host.do("unlock")["ok"]
+    assert host.do("topology", topology="sfu")["ok"]
+    assert host.hear("topology")["topology"] == "sfu"
+    assert host.do("kick", participant="p0000000000")["code"] == "no_participant"
+
+
+def test_bad_commands_are_refused_and_nothing_else_happens(member, server):
+    ada = member("strict", "Ada")
+    for command in ["not json", "[]", "{}", '{"do": 1}', '{"do": "dance", "id": 5}', '{"do": "offer", "to": 1, "id": 6}']:
+        ada.socket.send(command)
+        frame = json.loads(ada.socket.recv(timeout=20))
+        while "event" in frame:
+            frame = json.loads(ada.socket.recv(timeout=20))
+        assert frame["code"] == "bad_command", frame
+    assert ada.do("set", name="x" * 1000)["code"] == "limit"
+    assert post(server, "strict", do="say", key="0" * 32, data="hi")[0] == 410
+    assert server.get("/rooms/strict")[0] == 426
+    assert ada.do("say", data="fine")["ok"]
+
+
+MEDIA = """
+window.post = (room, command) => fetch(`/rooms/${room}`, { method: "POST", body: JSON.stringify(command) }).then((r) => r.json());
+window.enter = async (room, name) => {
+  const me = await post(room, { do: "join", name });
+  me.room = room.name ?? room;
+  me.peer = new RTCPeerConnection();
+  me.subscribe = [];
+  me.tracks = [];
+  me.video = {};
+  me.peer.ontrack = ({ transceiver, track }) => {
+    const element = document.createElement("video");
+    Object.assign(element, { autoplay: true, muted: true, playsInline: true, srcObject: new MediaStream([track]) });
+    document.body.append(element);
+    me.video[transceiver.mid] = element;
+  };
+  me.negotiate = async () => {
+    await me.peer.setLocalDescription();
+    const sections = (list) => list.map(({ transceiver, ...rest }) => ({ mid: transceiver.mid, ...rest }));
+    const answer = await post(me.room, { do: "offer", key: me.key, session: me.session, sdp: me.peer.localDescription.sdp,
+      tracks: sections(me.tracks), subscribe: sections(me.subscribe) });
+    if (!answer.ok) throw new Error(answer.error);
+    me.session = answer.session;
+    await me.peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+  };
+  me.publish = async (constraints) => {
+    const stream = await navigator.mediaDevices.getUserMedia(constraints);
+    for (const track of stream.getTracks()) {
+      const transceiver = me.peer.addTransceiver(track, { direction: "sendonly", streams: [stream] });
+      me.tracks.push({ transceiver, source: track.kind === "video" ? "camera" : "microphone" });
+    }
+    await me.negotiate();
+  };
+  me.watch = async (participant, sources) => {
+    for (const source of sources) {
+      const kind = source === "camera" ? "video" : "audio";
+      me.subscribe.push({ transceiver: me.peer.addTransceiver(kind, { direction: "recvonly" }), participant, source });
+    }
+    await me.negotiate();
+  };
+  me.received = async () => {
+    const got = {};
+    (await me.peer.getStats()).forEach((entry) => {
+      if (entry.type === "inbound-rtp") got[entry.mid] = entry.kind === "video" ? entry.framesDecoded ?? 0 : entry.packetsReceived;
+    });
+    return got;
+  };
+  return me;
+};
+"""
+
+
+@pytest.mark.alone
+def test_media_goes_through_the_server_to_those_who_ask_for_it(chromium, server):
+    chromium.open(server.url("/publish.html"))
+    chromium.evaluate(MEDIA + "; 0")
+    chromium.evaluate("""(async () => {
+      window.ada = await enter("sfu", "Ada");
+      await ada.publish({ video: { width: 320, height: 240 }, audio: true });
+      window.bob = await enter("sfu", "Bob");
+      await bob.watch(ada.participant, ["camera", "microphone"]);
+      return "done";
+    })()""")
+    path = "rooms/sfu/" + chromium.evaluate("ada.participant")
+    wait_for(lambda: server.live(path), 30)
+
+    def plays():
+        got = chromium.evaluate("bob.received()")
+        return got if len(got) == 2 and min(got.values()) > 20 else None
+
+    wait_for(plays, 30)
+    # Both ways on the connection that is there: Bob publishes too, and Ada watches.
+    chromium.evaluate("""(async () => {
+      await bob.publish({ audio: true, video: true });
+      await ada.watch(bob.participant, ["camera", "microphone"]);
+      return "done";
+    })()""")
+    wait_for(lambda: (got := chromium.evaluate("ada.received()")) and len(got) == 2 and min(got.values()) > 20, 30)
+    sessions = [s for s in server.api("/webrtc")["sessions"] if s["path"].startswith("rooms/sfu/")]
+    assert len(sessions) == 2
+    # Who leaves takes its stream along.
+    chromium.evaluate("post('sfu', { do: 'leave', key: ada.key })")
+    wait_for(lambda: not server.live(path), 30)
+
+
+class SkyRTC:
+    """What SkyRTC's client sends and hears, as it is on the wire."""
+
+    def __init__(self, server, key="eventName"):
+        self.key = key
+        self.socket = connect(f"ws://127.0.0.1:{server.http}/skyrtc", open_timeout=20)
+
+    def say(self, name, **data):
+        self.socket.send(json.dumps({self.key: name, "data": data}))
+
+    def hear(self):
+        frame = json.loads(self.socket.recv(timeout=20))
+        return frame[self.key], frame["data"]
+
+    def close(self):
+        self.socket.close()
+
+
+@pytest.mark.parametrize("key, out, back, ids", [("eventName", "__", "_", "connections"), ("event", "", "", "socketIds")])
+def test_skyrtc_clients_find_each_other_unchanged(server, key, out, back, ids):
+    room = f"sky-{key}"
+    first, second = SkyRTC(server, key), SkyRTC(server, key)
+    first.say(out + "join", room=room)
+    name, data = first.hear()
+    assert (name, data[ids]) == (back + "peers", [])
+    me = data["you"]
+    second.say(out + "join", room=room)
+    name, data = second.hear()
+    assert (name, data[ids]) == (back + "peers", [me])
+    other = data["you"]
+    assert first.hear() == (back + "new_peer", {"socketId": other})
+    second.say(out + "offer", socketId=me, sdp={"type": "offer", "sdp": "v=0"})
+    assert first.hear() == (back + "offer", {"sdp": {"type": "offer", "sdp": "v=0"}, "socketId": other})
+    first.say(out + "answer", socketId=other, sdp={"type": "answer", "sdp": "v=0"})
+    assert second.hear() == (back + "answer", {"sdp": {"type": "answer", "sdp": "v=0"}, "socketId": me})
+    first.say(out + "ice_candidate", socketId=other, label=0, id="audio", candidate="candidate:1 1 udp 1 192.0.2.1 9 typ host")
+    name, data = second.hear()
+    assert name == back + "ice_candidate" and data["socketId"] == me
+    candidate = data["candidate"] if key == "event" else data
+    assert candidate["candidate"].startswith("candidate:1")
+    first.close()
+    assert second.hear() == (back + "remove_peer", {"socketId": me})
+    second.close()
+
+
+def test_a_skyrtc_client_and_a_page_of_today_meet_in_one_room(server, member):
+    old = SkyRTC(server)
+    old.say("__join", room="ages")
+    _, data = old.hear()
+    ada = member("ages", "Ada")
+    assert old.hear() == ("_new_peer", {"socketId": ada.id})
+    assert ada.do("offer", to=data["you"], sdp="v=0 today")["ok"]
+    name, offer = old.hear()
+    assert (name, offer["sdp"]["sdp"], offer["socketId"]) == ("_offer", "v=0 today", ada.id)
+    old.say("__answer", socketId=ada.id, sdp={"type": "answer", "sdp": "v=0 then"})
+    assert ada.hear("answer")["sdp"] == "v=0 then"
+    # It knows nothing but a mesh, so the room stays one.
+    assert ada.do("topology", topology="sfu")["ok"]
+    assert ada.do("resume")["room"]["topology"] == "mesh"
+    old.say("__join", room="ages")
+    assert old.hear()[0] == "_error"
+    old.close()
+    assert ada.hear("left")["reason"] == "left"
