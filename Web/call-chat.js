@@ -98,7 +98,9 @@ function buttonsOf(transfer) {
   }
 }
 
-function saveLink(file, name) {
+/** As bytes, whatever it says it is: it is for the disk, not for this page. */
+function saveLink(content, name) {
+  const file = new Blob([content], { type: "application/octet-stream" });
   return el("a", { class: "button small", href: URL.createObjectURL(file), download: name }, "Save");
 }
 

@@ -54,9 +54,10 @@ export class Lobby {
 
   tell(text) { setText($("entering"), text); }
 
-  set isBusy(value) { for (const element of this.#form.elements) element.disabled = value; }
+  set isBusy(value) { for (const element of this.#form.elements) element.disabled = value || "unavailable" in element.dataset; }
 
   async #open() {
+    if (!isPossible()) return;
     const { camera, microphone } = this.#form.elements;
     // Many cameras have one user at a time, ourselves included.
     stop(this.#media);
@@ -92,8 +93,10 @@ export class Lobby {
     const box = $("insecure");
     box.hidden = false;
     for (const name of ["camera", "microphone"]) {
-      this.#form.elements[name].value = "none";
-      this.#form.elements[name].disabled = true;
+      const field = this.#form.elements[name];
+      field.value = "none";
+      field.disabled = true;
+      field.dataset.unavailable = "";
     }
     const twin = globalThis.isSecureContext ? null : await secureTwin().catch(() => null);
     box.replaceChildren(el("p", {}, globalThis.isSecureContext

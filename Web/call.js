@@ -44,6 +44,7 @@ lobby.onjoin = async () => {
       onwaiting: () => lobby.tell("A moderator has to let you in. Waiting…"),
     });
   } catch (error) {
+    for (const track of own) track.stop();
     lobby.say(refusal(error));
     lobby.open();
     return;
@@ -260,7 +261,7 @@ function openSide(id) {
   $("side").hidden = false;
   for (const each of ["chat", "people"]) {
     $(each).hidden = each !== id;
-    $(`tab-${each}`).setAttribute("aria-selected", String(each === id));
+    $(`tab-${each}`).setAttribute("aria-pressed", String(each === id));
   }
   if (id === "chat") {
     $("messages").scrollTop = $("messages").scrollHeight;

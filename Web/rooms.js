@@ -2,14 +2,14 @@
 //
 // Who is here comes over channels (`Signaling`), media over a plane: `Mesh` (mesh.js) or `SFU` (sfu.js). Where the room changes from
 // one to the other both run until what flows through the old one flows through the new one.
+import { Handover } from "./handover.js";
 import { Mesh } from "./mesh.js";
+import { Participant } from "./participant.js";
 import { QualityReader } from "./peer-quality.js";
 import { SFU } from "./sfu.js";
 import { RoomError, Signaling } from "./signaling.js";
 import { Transfers } from "./transfers.js";
 
-/** Milliseconds that an old plane is kept for participants who do not say that they can do without it. */
-const HANDOVER = 10_000;
 /** Milliseconds between readings of how good connections are. */
 const READING = 2000;
 /** Milliseconds without a path after which the server is told, for its choice of the topology. */
@@ -24,49 +24,31 @@ class RoomEvent extends Event {
   }
 }
 
-/** Somebody in the room. */
-export class Participant {
-  tracks = new Map();
-  stream = new MediaStream();
-  quality = { level: "unknown", reasons: [] };
-
-  constructor({ id, joined = 0 }) { Object.assign(this, { id, joined, name: "", info: undefined, muted: [] }); }
-
-  update({ name = "", info, muted = [] }) { Object.assign(this, { name, info, muted }); }
-
-  /** @returns {boolean} whether it is another one than before. */
-  setTrack(source, track) {
-    const old = this.tracks.get(source) ?? null;
-    if (old === track) return false;
-    if (old) this.stream.removeTrack(old);
-    if (!track) return this.tracks.delete(source);
-    this.tracks.set(source, track);
-    // A screen stands for itself: the stream is the person.
-    if (!source.startsWith("screen")) this.stream.addTrack(track);
-    return true;
-  }
-}
-
 /** @param {{Martlet, expiry}} library of martlet.js @param {string} name @param {object} options */
 export async function join(library, name, options) {
-  const own = await openDevices(options);
+  const given = tracksGiven(options);
+  const opened = await openDevices(options, given);
   const room = new Room(library, name, options);
   try {
-    for (const track of own) await room.publish(track, { source: track.kind === "audio" ? "microphone" : "camera" });
+    for (const track of [...given, ...opened]) await room.publish(track);
     await room.enter();
   } catch (error) {
-    for (const track of own) track.stop();
+    for (const track of opened) track.stop();
     throw error;
   }
   return room;
 }
 
-async function openDevices({ audio = true, video = true }) {
-  const given = [audio, video].flatMap((each) => (each instanceof MediaStream ? each.getTracks() : each instanceof MediaStreamTrack ? [each] : []));
+function tracksGiven({ audio, video }) {
+  const all = [audio, video].flatMap((each) => (each instanceof MediaStream ? each.getTracks() : each instanceof MediaStreamTrack ? [each] : []));
+  return [...new Set(all)];
+}
+
+async function openDevices({ audio = true, video = true }, given) {
   const missing = { audio: wish(audio, "audio", given), video: wish(video, "video", given) };
-  if (!missing.audio && !missing.video) return given;
+  if (!missing.audio && !missing.video) return [];
   if (!navigator.mediaDevices) throw new DOMException("pages get camera and microphone over HTTPS only", "SecurityError");
-  return [...given, ...(await navigator.mediaDevices.getUserMedia(missing)).getTracks()];
+  return (await navigator.mediaDevices.getUserMedia(missing)).getTracks();
 }
 
 /** `true`, constraints, or `false` where it is there already. */
@@ -93,8 +75,11 @@ export class Room extends EventTarget {
   #incoming = new Map();
   #early = [];
   #servers = [];
-  #handover = null;
+  /** Counts the topologies. */
+  #generation = 0;
+  #handover = new Handover({ done: (id) => this.topology === "sfu" && this.#giveUpLink(id), finished: () => this.topology !== "sfu" && this.#giveUpServer() });
   #lost = new Map();
+  #unreachable = "";
   #quality = new QualityReader();
   #reading = 0;
   #listening = new AbortController();
@@ -126,7 +111,7 @@ export class Room extends EventTarget {
       download: (url) => this.#signaling.download(url),
       upload: (file, path) => this.#signaling.martlet.upload(file, { name: `rooms/${name}/${path}` }),
       data: (from, data) => this.participants.has(from) && this.#emit("data", { participant: this.participants.get(from), data }),
-      handover: (from, topology) => this.#handedOverBy(from, topology),
+      handover: (from, generation) => this.#handover.hear(from, generation),
       file: (from, transfer) => this.#emit("file", { participant: this.participants.get(from), transfer }),
     });
   }
@@ -211,10 +196,10 @@ export class Room extends EventTarget {
       else this.#remove(id, "left");
     }
     this.#sfu?.close();
-    clearTimeout(this.#handover?.timer);
-    this.#sfu = this.#handover = null;
+    this.#sfu = null;
+    this.#handover.stop();
     const old = this.me;
-    this.me = new Participant({ id: participant, joined: Infinity });
+    this.me = new Participant(participant);
     this.me.update({ name: name ?? this.#options.name ?? "", info: this.#options.info, muted: old?.muted });
     for (const { source, track } of this.#publications.values()) this.me.setTrack(source, track);
     if (this.me.muted.length) this.#signaling.send({ do: "set", muted: this.me.muted });
@@ -233,33 +218,35 @@ export class Room extends EventTarget {
     if (topology !== this.topology) this.#switch();
   }
 
-  #setRoom({ topology = "mesh", mode = topology, locked = false }) { Object.assign(this, { topology, mode, isLocked: locked }); }
+  #setRoom({ topology = "mesh", mode = topology, generation = 0, locked = false }) {
+    Object.assign(this, { topology, mode, isLocked: locked });
+    this.#generation = generation;
+  }
 
-  /** @param {boolean} isLater whether it was here before us. */
-  #add(description, isLater) {
+  /** @param {boolean} isEarlier it was here when we came. */
+  #add(description, isEarlier) {
     const { id } = description;
     const known = this.participants.get(id);
-    const participant = known ?? new Participant(description);
+    const participant = known ?? new Participant(id);
     participant.update(description);
+    if (!known || isEarlier) participant.isEarlier = isEarlier;
     if (!known) {
       this.participants.set(id, participant);
       this.#incoming.set(id, { mesh: new Map(), sfu: new Map() });
       this.#emit("joined", { participant });
     }
-    if (this.topology === "sfu") participant.wasHereBefore ??= isLater;
-    else if (!this.#mesh.link(id)) this.#meet(id, isLater);
-    if (description.tracks) this.#sfu?.setTracks(id, description.tracks);
-    participant.serverTracks = description.tracks ?? participant.serverTracks ?? [];
+    if (this.topology !== "sfu" && !this.#mesh.link(id)) this.#meet(participant);
+    this.#forwardedChanged(id, description.tracks ?? []);
     const early = this.#early.filter(({ from }) => from === id);
     this.#early = this.#early.filter(({ from }) => from !== id);
     for (const event of early) this.#hear(event);
   }
 
-  #meet(id, isLater) {
-    this.participants.get(id).wasHereBefore = isLater;
-    this.#mesh.add(id, isLater);
+  /** Who came later makes the first offer. */
+  #meet({ id, isEarlier }) {
+    this.#mesh.add(id, isEarlier);
     this.#mesh.carry(id, this.topology !== "sfu");
-    if (isLater) this.#mesh.connect(id);
+    if (isEarlier) this.#mesh.connect(id);
   }
 
   /** We are somebody else to a participant who is the same to us. */
@@ -279,9 +266,8 @@ export class Room extends EventTarget {
     this.participants.delete(id);
     this.#incoming.delete(id);
     this.#sfu?.setTracks(id, []);
-    this.#handover?.pending.delete(id);
+    this.#handover.forget(id);
     this.#emit("left", { participant, reason });
-    this.#finishHandover();
   }
 
   /** What everybody hears. */
@@ -298,7 +284,7 @@ export class Room extends EventTarget {
         this.#changeParticipant(event.participant);
         break;
       case "tracks":
-        this.#setServerTracks(event.participant, event.tracks);
+        this.#forwardedChanged(event.participant, event.tracks);
         break;
       case "topology":
         this.#followTopology(event);
@@ -326,14 +312,15 @@ export class Room extends EventTarget {
   #changeParticipant(description) {
     const participant = description.id === this.me.id ? this.me : this.participants.get(description.id);
     if (!participant) return;
-    participant.update(description);
+    // What of ours is muted we know better than an echo.
+    participant.update(participant === this.me ? { ...description, muted: this.me.muted } : description);
     this.#emit("changed", { participant });
   }
 
-  #setServerTracks(id, tracks) {
+  #forwardedChanged(id, tracks) {
     const participant = this.participants.get(id);
     if (!participant) return;
-    participant.serverTracks = tracks;
+    participant.forwarded = tracks;
     this.#sfu?.setTracks(id, tracks);
   }
 
@@ -414,7 +401,7 @@ export class Room extends EventTarget {
       refused: (error) => this.#emit("connection", { state: this.state, text: sentence(error.message), error }),
     });
     for (const publication of this.#publications.values()) this.#sfu.publish(publication);
-    for (const { id, serverTracks = [] } of this.participants.values()) this.#sfu.setTracks(id, serverTracks);
+    for (const { id, forwarded } of this.participants.values()) this.#sfu.setTracks(id, forwarded);
   }
 
   #followServer(state) {
@@ -422,63 +409,38 @@ export class Room extends EventTarget {
       disconnected: "The way to the server's media was interrupted; looking for another one…",
       failed: "No media gets through to the server; trying again…", connected: "Connected",
     };
+    if (state === "connected") for (const id of this.participants.keys()) this.#handOver(id);
     if (texts[state] && this.state === "connected") this.#emit("connection", { state: "connected", media: state, text: texts[state] });
   }
 
-  #followTopology({ topology, mode, supernode }) {
+  #followTopology({ topology, mode, generation }) {
     const before = this.topology;
-    this.#setRoom({ topology, mode, locked: this.isLocked });
-    this.supernode = supernode;
+    this.#setRoom({ topology, mode, generation, locked: this.isLocked });
     if (before !== topology) this.#switch();
   }
 
   // MARK: From one topology to the next
 
   #switch() {
-    this.#handover = { topology: this.topology, pending: new Map(), timer: setTimeout(() => this.#finishHandover(true), HANDOVER) };
-    for (const id of this.participants.keys()) this.#handover.pending.set(id, { isMine: false, isTheirs: false });
-    if (this.topology === "sfu") {
-      this.#openServer();
-    } else {
-      for (const [id, participant] of this.participants) this.#meet(id, participant.wasHereBefore);
-    }
+    this.#handover.begin(this.#generation, this.participants.keys());
+    if (this.topology === "sfu") this.#openServer();
+    else for (const participant of this.participants.values()) this.#meet(participant);
     this.#emit("topology", { topology: this.topology, mode: this.mode });
     for (const id of this.participants.keys()) this.#show(id);
   }
 
   /** Once all that came the old way comes the new way, the other one is told. */
   #handOver(id) {
-    const step = this.#handover?.pending.get(id);
-    if (!step || step.isMine || !this.#incoming.has(id)) return;
+    if (!this.#handover.needs(id)) return;
     const { mesh, sfu } = this.#incoming.get(id);
     const [now, before] = this.topology === "sfu" ? [sfu, mesh] : [mesh, sfu];
     if (this.topology === "sfu" ? !this.#sfu.isConnected : this.#mesh.link(id)?.peer.connectionState !== "connected") return;
     if ([...before.keys()].some((source) => now.get(source)?.muted ?? true)) return;
-    step.isMine = true;
-    this.#transfers.say(id, { handover: this.topology });
-    this.#finishHandover();
+    this.#transfers.say(id, { handover: this.#generation });
+    this.#handover.complete(id);
   }
 
-  #handedOverBy(id, topology) {
-    const step = this.#handover?.topology === topology ? this.#handover.pending.get(id) : null;
-    if (!step) return;
-    step.isTheirs = true;
-    this.#finishHandover();
-  }
-
-  /** Gives up the connections that nobody needs any more. */
-  #finishHandover(isLate = false) {
-    const handover = this.#handover;
-    if (!handover) return;
-    for (const [id, { isMine, isTheirs }] of [...handover.pending]) {
-      if (!(isMine && isTheirs) && !isLate) continue;
-      handover.pending.delete(id);
-      if (this.topology === "sfu") this.#giveUpLink(id);
-    }
-    if (handover.pending.size) return;
-    clearTimeout(handover.timer);
-    this.#handover = null;
-    if (this.topology === "sfu") return;
+  #giveUpServer() {
     this.#sfu?.close();
     this.#sfu = null;
     for (const [id, incoming] of this.#incoming) {
@@ -496,7 +458,7 @@ export class Room extends EventTarget {
   }
 
   #meetForData(id) {
-    this.#mesh.add(id, this.participants.get(id).wasHereBefore ?? false);
+    this.#mesh.add(id, this.participants.get(id).isEarlier);
     this.#mesh.carry(id, this.topology !== "sfu");
   }
 
@@ -517,13 +479,19 @@ export class Room extends EventTarget {
   #followLink(id, state) {
     clearTimeout(this.#lost.get(id));
     this.#lost.delete(id);
-    if (state === "connected") this.#handOver(id);
-    else if (state !== "closed") this.#lost.set(id, setTimeout(() => this.#report(), UNREACHABLE));
+    if (state === "connected") {
+      this.#handOver(id);
+      if (this.#unreachable) this.#report();
+    } else if (state !== "closed") {
+      this.#lost.set(id, setTimeout(() => this.#report(), UNREACHABLE));
+    }
     this.#read();
   }
 
   #report() {
     const unreachable = this.#mesh.ids.filter((id) => !["connected", "new"].includes(this.#mesh.link(id).peer.connectionState));
+    if (this.#unreachable === unreachable.join()) return;
+    this.#unreachable = unreachable.join();
     this.#signaling.send({ do: "report", unreachable });
   }
 
@@ -551,7 +519,7 @@ export class Room extends EventTarget {
     this.state = "closed";
     this.#listening.abort();
     clearInterval(this.#reading);
-    clearTimeout(this.#handover?.timer);
+    this.#handover.stop();
     for (const timer of this.#lost.values()) clearTimeout(timer);
     this.#transfers.close();
     this.#mesh.close();

@@ -112,7 +112,7 @@ export class Signaling {
     if (this.#isOver || this.#isChecking || !this.#key) return;
     this.#isChecking = true;
     try {
-      const answer = await this.ask({ do: "resume" });
+      const answer = await this.#persist({ do: "resume" });
       this.#takeServers(answer);
       this.#events.caughtUp(answer);
       this.#events.state("connected", "Connected again");
@@ -165,7 +165,14 @@ export class Signaling {
   // MARK: Commands
 
   /** The answer to a command; what does not get through is tried again. */
-  ask(command) { return this.#persist(command); }
+  async ask(command) {
+    try {
+      return await this.#persist(command);
+    } catch (error) {
+      if (error.code === "gone") this.check();
+      throw error;
+    }
+  }
 
   /** Without an answer: those to one participant stay in order. */
   send(command) {
@@ -173,9 +180,8 @@ export class Signaling {
     const key = this.#key;
     const last = this.#queues.get(to) ?? Promise.resolve();
     // Of a participant that we no longer are nobody wants to hear.
-    const next = last.then(() => (key === this.#key ? this.#persist(command) : null)).catch((error) => {
-      if (error.code === "gone") this.check();
-      else if (!this.#isOver && error.code !== "no_participant") console.warn(`martlet: ${command.do}: ${error.message}`);
+    const next = last.then(() => (key === this.#key ? this.ask(command) : null)).catch((error) => {
+      if (!this.#isOver && !["gone", "no_participant"].includes(error.code)) console.warn(`martlet: ${command.do}: ${error.message}`);
     });
     this.#queues.set(to, next);
   }

@@ -1,6 +1,6 @@
 // What participants send each other beside media: JSON, and files in chunks over the data channel, by the server where there is none.
 //
-// A text frame is `{"data": …}`, `{"handover": TOPOLOGY}` or `{"file": {"do": …, "id": N, …}}`; a binary one is a chunk of a file: the
+// A text frame is `{"data": …}`, `{"handover": GENERATION}` or `{"file": {"do": …, "id": N, …}}`; a binary one is a chunk of a file: the
 // transfer's number (4 bytes), where the chunk begins (8, a double), the bytes.
 import { SHA256 } from "./sha256.js";
 
@@ -301,9 +301,15 @@ export class Transfers {
 
   send(to, file) {
     const transfer = new Outgoing(++this.#ids, file, to, this.#io);
-    this.#all.set(`out ${to} ${transfer.id}`, transfer);
+    this.#keep(`out ${to} ${transfer.id}`, transfer);
     transfer.offer();
     return transfer;
+  }
+
+  #keep(key, transfer) {
+    this.#all.set(key, transfer);
+    const forget = () => this.#all.delete(key);
+    transfer.done.then(forget, forget);
   }
 
   isBusy(id) { return this.#of(id).some(({ isOver, via }) => !isOver && via === "peer"); }
@@ -320,7 +326,7 @@ export class Transfers {
   take(from, message) {
     if (message === null || typeof message !== "object") return;
     if ("data" in message) this.#io.data(from, message.data);
-    else if (typeof message.handover === "string") this.#io.handover(from, message.handover);
+    else if (Number.isSafeInteger(message.handover)) this.#io.handover(from, message.handover);
     else if (message.file !== null && typeof message.file === "object") this.#takeFile(from, message.file);
   }
 
@@ -331,10 +337,11 @@ export class Transfers {
 
   #offered(from, { id, name, size, type, url, sha256 }) {
     const key = `in ${from} ${id}`;
-    const isSound = Number.isSafeInteger(id) && Number.isSafeInteger(size) && size >= 0 && typeof name === "string" && !this.#all.has(key);
+    const isSound = Number.isSafeInteger(id) && Number.isSafeInteger(size) && size >= 0 && typeof name === "string"
+      && (url === undefined || typeof url === "string") && !this.#all.has(key);
     if (!isSound || this.#of(from).filter(({ isOver, direction }) => direction === "in" && !isOver).length >= OFFERS) return;
     const transfer = new Incoming({ id, size, name: name.slice(0, 255), type: `${type ?? ""}`, url, sha256 }, from, this.#io);
-    this.#all.set(key, transfer);
+    this.#keep(key, transfer);
     this.#io.file(from, transfer);
   }
 
@@ -347,7 +354,6 @@ export class Transfers {
   gone(id) {
     this.#opening.get(id)?.();
     for (const transfer of this.#of(id)) transfer.end("failed", new Error("the participant has left"));
-    for (const [key, { participant }] of this.#all) if (participant === id) this.#all.delete(key);
   }
 
   close() { for (const id of new Set([...this.#all.values()].map(({ participant }) => participant))) this.gone(id); }

@@ -172,6 +172,8 @@ def test_people_see_and_hear_each_other(people, server, who):
             until(browser, f"(({tile})?.videoWidth ?? 0) > 0 && ({tile}).currentTime > 0.5")
         until(browser, "[...document.querySelectorAll('.tile:not(.own) .quality')].every(({ dataset }) => ['good', 'fair', 'poor'].includes(dataset.level))")
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        # Nothing inline, nothing from elsewhere, no error on the console.
+        assert not [problem for problem in getattr(browser, "problems", []) if "favicon" not in problem]
 
 
 @pytest.mark.peer("chromium", "calls")

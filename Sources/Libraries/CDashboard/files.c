@@ -143,6 +143,12 @@ static const unsigned char call_chat_js[] = {
 static const unsigned char call_levels_js[] = {
 #embed "../../../Web/call-levels.js"
 };
+static const unsigned char handover_js[] = {
+#embed "../../../Web/handover.js"
+};
+static const unsigned char participant_js[] = {
+#embed "../../../Web/participant.js"
+};
 // clang-format on
 
 static const martlet_web_file files[] = {
@@ -193,6 +199,8 @@ static const martlet_web_file files[] = {
     {"call-tiles.js", call_tiles_js, sizeof call_tiles_js},
     {"call-chat.js", call_chat_js, sizeof call_chat_js},
     {"call-levels.js", call_levels_js, sizeof call_levels_js},
+    {"handover.js", handover_js, sizeof handover_js},
+    {"participant.js", participant_js, sizeof participant_js},
     {0, 0, 0},
 };
 
