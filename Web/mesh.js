@@ -4,7 +4,7 @@
 /** Milliseconds in which candidates are gathered that go out with the description. */
 const GATHERING = 80;
 /** Milliseconds until a silent path is looked for anew, by who came later and by the other, and between attempts; then a new connection is made. */
-const RECOVERY = { later: 1500, earlier: 5000, again: 6000, attempts: 4 };
+const RECOVERY = { later: 1500, earlier: 5000, again: 4000, attempts: 3 };
 /** Bytes in the data channel beyond which its writers wait. */
 const HIGH_WATER = 1 << 20;
 

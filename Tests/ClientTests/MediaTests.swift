@@ -126,6 +126,14 @@ extension Array where Element == MediaPacket {
     } catch { #expect(error.description.contains("send .format")) }
   }
 
+  @Test func `G,722 has no place in FLV`() throws {
+    let format = try MediaFormat(.g722)
+    #expect(format.sampleRate == 16_000 && format.channels == 1)
+    var (encoding, tags) = (FLVEncoding(), [FLVTag]())
+    #expect(throws: MediaError.self) { try encoding.append(.format(format), to: &tags) }
+    #expect(tags.isEmpty)
+  }
+
   @Test func `a format is read from its configuration, or refused`() throws {
     let aac = try MediaFormat(.aac, configuration: [0x11, 0x90])
     #expect(aac.sampleRate == 48_000)

@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -35,6 +36,15 @@ def free_port():
             with contextlib.suppress(OSError):
                 udp.bind(tcp.getsockname())
                 return tcp.getsockname()[1]
+
+
+def loudest(*source):
+    """The peak of a sound, in decibels below the largest there can be; nothing of it may be damaged."""
+    result = subprocess.run(
+        ["ffmpeg", "-nostdin", "-hide_banner", *source, "-vn", "-af", "volumedetect", "-f", "null", "-"],
+        capture_output=True, text=True, timeout=60, check=True)
+    assert "rror" not in result.stderr, result.stderr
+    return float(re.search(r"max_volume: (-?[\d.]+) dB", result.stderr)[1])
 
 
 def wait_for(condition, seconds=15, step=0.1):

@@ -1,7 +1,9 @@
 """What each real peer was seen to do in a run, as a table: at the end of the output, and in `.build/peers.md`.
 
-A test says whom it is with: `@pytest.mark.peer("aiortc", "watches by WHEP")`. In place of a peer the mark may have the name of a parameter
-whose value is one (or several), and the scenario may have values of parameters in it: `"through a relay by {transport}"`.
+A test says whom it is with: `@pytest.mark.peer("aiortc", "watch: by WHEP")`, where "watch" is one of `SCENARIOS`. In place of a peer the
+mark may have the name of a parameter whose value is one (or several), and behind the colon may be values of parameters: `"NAT: {kind}"`.
+
+The first table has peers (rows) by scenarios (columns), with how many tests; the second what each of those was.
 """
 import collections
 import functools
@@ -12,6 +14,9 @@ import subprocess
 import pytest
 
 MARK = "peer(who, scenario): a real peer, or the name of the test's parameter that has it, and what it does, for the table of peers"
+
+SCENARIOS = ["publish", "watch", "data channels", "trickle", "restart", "TCP only", "relay only", "simulcast", "loss and delay", "NAT",
+             "PeerConnection", "TURN server"]
 
 
 def output(*command):
@@ -34,6 +39,7 @@ PEERS = {
     "coturn": ("coturn", lambda: output("dpkg-query", "-W", "-f", "${Version}", "coturn")),
     "ffmpeg": ("FFmpeg", lambda: output("ffmpeg", "-version")),
     "ffmpeg9": ("FFmpeg", newer_ffmpeg),
+    "martlet": ("PeerConnection", str),
 }
 
 
@@ -57,6 +63,8 @@ def subjects(item):
         for peer in [value] if isinstance(value, str) else value:
             if peer not in PEERS:
                 raise pytest.UsageError(f"{item.nodeid}: {peer!r} is neither a peer ({', '.join(PEERS)}) nor a parameter of the test")
+            if scenario.split(":")[0] not in SCENARIOS:
+                raise pytest.UsageError(f"{item.nodeid}: {scenario!r} begins with none of {', '.join(SCENARIOS)}")
             yield peer, scenario.format(**parameters)
 
 
@@ -66,16 +74,24 @@ def cell(outcomes):
     return ", ".join(word if count == 1 and len(words) == 1 else f"{word} {count}" for word, count in words)
 
 
+def table(columns, rows):
+    yield f"| | {' | '.join(columns)} |"
+    yield f"|---|{'---|' * len(columns)}"
+    for name, cells in rows:
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
 class PeerTable:
     def __init__(self, path):
         self.path = path
-        # Scenario → peer → outcomes, in the order in which the tests came.
+        # What exactly → peer → outcomes, in the order in which the tests came.
         self.scenarios = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
 
     def pytest_collection_modifyitems(self, items):
-        """A mark that is wrong is told before anything runs."""
+        """A mark that is wrong is told before anything runs. What runs beside others runs in processes that have no table."""
         for item in items:
-            list(subjects(item))
+            if list(subjects(item)) and not item.get_closest_marker("alone"):
+                raise pytest.UsageError(f"{item.nodeid} is with a peer and is not marked alone")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
@@ -86,14 +102,16 @@ class PeerTable:
                 self.scenarios[scenario][peer][report.outcome] += 1
         return report
 
+    def outcomes(self, peer, scenario):
+        return sum((found[peer] for name, found in self.scenarios.items() if name.split(":")[0] == scenario), collections.Counter())
+
     def lines(self):
-        """Rows are peers, columns scenarios."""
-        columns = list(self.scenarios)
-        yield f"| | {' | '.join(columns)} |"
-        yield f"|---|{'---|' * len(columns)}"
-        for peer in PEERS:
-            if any(peer in self.scenarios[column] for column in columns):
-                yield f"| {title(peer)} | {' | '.join(cell(self.scenarios[column][peer]) for column in columns)} |"
+        peers = [peer for peer in PEERS if any(peer in found for found in self.scenarios.values())]
+        columns = [scenario for scenario in SCENARIOS if any(name.split(":")[0] == scenario for name in self.scenarios)]
+        yield from table(columns, [(title(peer), [cell(self.outcomes(peer, scenario)) for scenario in columns]) for peer in peers])
+        yield ""
+        names = sorted(self.scenarios, key=lambda name: SCENARIOS.index(name.split(":")[0]))
+        yield from table([title(peer) for peer in peers], [(name, [cell(self.scenarios[name][peer]) for peer in peers]) for name in names])
 
     def pytest_terminal_summary(self, terminalreporter):
         if not self.scenarios:

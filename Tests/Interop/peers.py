@@ -220,7 +220,13 @@ PAGE = """(() => {
         case "media": {
           if (c.direction === "recvonly") return void peer.addTransceiver(c.kind, { direction: "recvonly" });
           const media = await navigator.mediaDevices.getUserMedia({ [c.kind]: true });
-          return void peer.addTrack(media.getTracks()[0], media);
+          const sender = peer.addTrack(media.getTracks()[0], media);
+          if (c.codec) {
+            const all = RTCRtpReceiver.getCapabilities(c.kind).codecs;
+            peer.getTransceivers().find((t) => t.sender === sender)
+              .setCodecPreferences(all.filter(({ mimeType }) => mimeType.toLowerCase() === `${c.kind}/${c.codec}`.toLowerCase()));
+          }
+          return;
         }
         case "statistics": {
           const all = await peer.getStats();

@@ -130,8 +130,8 @@ def lost(server, chromium):
     return time.monotonic()
 
 
-@pytest.mark.peer("publisher", "publishes from the page")
-@pytest.mark.peer("viewer", "watches in the page")
+@pytest.mark.peer("publisher", "publish: from the page")
+@pytest.mark.peer("viewer", "watch: in the page")
 @pytest.mark.parametrize("publisher, viewer, codec", [("chromium", "firefox", "vp8"), ("firefox", "chromium", None)])
 def test_what_is_published_from_the_page_plays_in_the_page(lost, request, server, publisher, viewer, codec):
     publisher, viewer = request.getfixturevalue(publisher), request.getfixturevalue(viewer)
@@ -169,7 +169,7 @@ def test_what_is_published_from_the_page_plays_in_the_page(lost, request, server
     wait_for(lambda: sessions(server, path) == {})
 
 
-@pytest.mark.peer("chromium", "watches in the page")
+@pytest.mark.peer("chromium", "watch: in the page")
 def test_the_other_transports_follow_webrtc_and_it_them(chromium, server, media, publish):
     publish(media / "av.flv", server.rtmp_url("live/either"))
     wait_for(lambda: server.live("live/either"))
@@ -187,8 +187,8 @@ def test_the_other_transports_follow_webrtc_and_it_them(chromium, server, media,
     playing(chromium)
 
 
-@pytest.mark.peer("chromium", "publishes from the page")
-@pytest.mark.peer("firefox", "watches in the page")
+@pytest.mark.peer("chromium", "publish: from the page")
+@pytest.mark.peer("firefox", "watch: in the page")
 def test_what_fits_no_other_transport_comes_by_webrtc(chromium, firefox, server):
     """VP8 is not in fMP4, and this browser has no HLS of its own."""
     go_live(chromium, server, "live/vp8", "vp8")
@@ -214,7 +214,7 @@ def test_settings_change_while_it_is_live(chromium, server):
     press(chromium, "start")
 
 
-@pytest.mark.peer("chromium", "restarts ICE")
+@pytest.mark.peer("chromium", "restart: by PATCH")
 def test_a_lost_path_is_found_again_in_the_same_session(chromium, server):
     go_live(chromium, server, "live/again")
     client = sessions(server, "live/again")["publisher"]["client"]
@@ -229,7 +229,7 @@ def test_a_lost_path_is_found_again_in_the_same_session(chromium, server):
     press(chromium, "start")
 
 
-@pytest.mark.peer("firefox", "watches in the page")
+@pytest.mark.peer("firefox", "watch: in the page")
 def test_h264_where_the_browser_has_none(firefox, chromium, server):
     go_live(chromium, server, "live/h264", "h264")
     watch(firefox, server, "live/h264")

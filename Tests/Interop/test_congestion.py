@@ -75,7 +75,7 @@ def session(server, path):
     return next(iter(server.api(f"/webrtc?path={path}")["sessions"]), None)
 
 
-@pytest.mark.peer("chromium", "open path")
+@pytest.mark.peer("chromium", "loss and delay: an open path")
 def test_the_estimate_of_an_open_path_is_told_and_holds_nothing_back(chromium, server, encoder):
     encoder(server, "live/open", "1500k")
     watch(chromium, server, "live/open")
@@ -90,7 +90,7 @@ def test_the_estimate_of_an_open_path_is_told_and_holds_nothing_back(chromium, s
     chromium.evaluate("viewer.close()")
 
 
-@pytest.mark.peer("chromium", "narrow link")
+@pytest.mark.peer("chromium", "loss and delay: a narrow link")
 def test_behind_a_narrow_link_sound_goes_on_and_the_estimate_is_that_of_the_link(chromium, narrow, encoder):
     encoder(narrow, "live/narrow", "1500k")
     watch(chromium, narrow, "live/narrow")

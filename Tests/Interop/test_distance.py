@@ -7,7 +7,8 @@ from browsers import Chromium, Firefox
 from conftest import wait_for
 from line import line
 from networks import run
-from test_networks import PORTS, SERVER, internet, server  # noqa: F401
+from test_networks import PORTS, PROGRAMS, SERVER, internet, peers_through, server  # noqa: F401
+from test_peer_connection import clips  # noqa: F401
 from test_webrtc import playing
 from webrtc import CHROMIUM, FIREFOX, page
 
@@ -52,8 +53,8 @@ def opened(browser, server):  # noqa: F811
     return page(browser, server)
 
 
-@pytest.mark.peer("chromium", "100 ms and 1 % loss")
-@pytest.mark.peer("firefox", "100 ms and 1 % loss")
+@pytest.mark.peer("chromium", "loss and delay: 100 ms, 1 % loss")
+@pytest.mark.peer("firefox", "loss and delay: 100 ms, 1 % loss")
 def test_pictures_and_sound_come_both_ways(opened, server):  # noqa: F811
     path = f"live/far-{opened.name}"
     try:
@@ -71,6 +72,12 @@ def test_pictures_and_sound_come_both_ways(opened, server):  # noqa: F811
     finally:
         opened.evaluate("(() => { window.publisher?.close(); window.viewer?.close(); return true; })()")
     assert re.search(r"martlet_webrtc_retransmissions_total [1-9]", server.get("/metrics")[2].decode())
+
+
+@pytest.mark.peer("kind", "loss and delay: 100 ms, 1 % loss")
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_pictures_and_sound_of_programs_come_both_ways(far, server, clips, kind):  # noqa: F811
+    peers_through(far, server, f"live/far-{kind}", clips, kind, frames=100)
 
 
 CHANNELS = """(async () => {
@@ -102,8 +109,8 @@ CHANNELS = """(async () => {
 })()"""
 
 
-@pytest.mark.peer("chromium", "data channels over 100 ms and 1 % loss")
-@pytest.mark.peer("firefox", "data channels over 100 ms and 1 % loss")
+@pytest.mark.peer("chromium", "loss and delay: data channels, 100 ms, 1 % loss")
+@pytest.mark.peer("firefox", "loss and delay: data channels, 100 ms, 1 % loss")
 def test_data_channels_keep_their_pace(opened):
     """A window of 1,200-byte packets that is halved at each loss carries some 120 kB/s there (Mathis et al., 1997)."""
     size = 1 << 20

@@ -128,8 +128,8 @@ async def watch(server, path):
 
 
 @pytest.fixture(scope="module", params=[
-    pytest.param("rtmp", marks=pytest.mark.peer("ffmpeg", "lip sync, to {output}")),
-    pytest.param("whip", marks=pytest.mark.peer("ffmpeg9", "lip sync, to {output}"))])
+    pytest.param("rtmp", marks=pytest.mark.peer("ffmpeg", "publish: sound in step, to {output}")),
+    pytest.param("whip", marks=pytest.mark.peer("ffmpeg9", "publish: sound in step, to {output}"))])
 def source(request, server, ffmpeg9):
     process = subprocess.Popen(PUBLISHERS[request.param](server, ffmpeg9))
     path = f"live/sync-{request.param}"

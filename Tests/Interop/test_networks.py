@@ -7,9 +7,12 @@ import socket
 import subprocess
 
 import pytest
+import whip
 from browsers import Chromium, Firefox
-from conftest import AUDIO, VIDEO, start_server, stop_server, wait_for
+from conftest import AUDIO, VIDEO, ffmpeg, start_server, stop_server, wait_for
 from networks import NATS, Internet
+from peers import Agent, Aiortc, Pion
+from test_peer_connection import clips  # noqa: F401
 from test_webrtc import PLAIN, playing
 from webrtc import CHROMIUM, FIREFOX, page
 
@@ -116,8 +119,8 @@ def test_the_log_names_the_ports_and_what_peers_are_told_of(server):
     assert f"peers are told of UDP {SERVER}:8189" in log and f"TCP {SERVER}:8189" in log
 
 
-@pytest.mark.peer("chromium", "behind a NAT ({kind})")
-@pytest.mark.peer("firefox", "behind a NAT ({kind})")
+@pytest.mark.peer("chromium", "NAT: {kind}")
+@pytest.mark.peer("firefox", "NAT: {kind}")
 @pytest.mark.parametrize("kind", ["full cone", "restricted", "symmetric"])
 def test_browsers_behind_a_nat_publish_and_watch_by_udp(browsers, server, home, kind):
     home[0].rules(NATS[kind](HOME))
@@ -126,8 +129,8 @@ def test_browsers_behind_a_nat_publish_and_watch_by_udp(browsers, server, home, 
         assert kinds == ["prflx-udp"] * 2 and got["video"]["lost"] == 0
 
 
-@pytest.mark.peer("chromium", "UDP blocked")
-@pytest.mark.peer("firefox", "UDP blocked")
+@pytest.mark.peer("chromium", "TCP only: UDP blocked")
+@pytest.mark.peer("firefox", "TCP only: UDP blocked")
 def test_where_udp_is_blocked_tcp_is_found(browsers, server, home):
     home[0].rules(NATS["UDP blocked"](HOME))
     for number, pair in enumerate([browsers, reversed(browsers)]):
@@ -135,8 +138,8 @@ def test_where_udp_is_blocked_tcp_is_found(browsers, server, home):
         assert all(kind.endswith("-tcp") for kind in kinds), kinds
 
 
-@pytest.mark.peer("chromium", "2 % loss")
-@pytest.mark.peer("firefox", "2 % loss")
+@pytest.mark.peer("chromium", "loss and delay: 2 % loss")
+@pytest.mark.peer("firefox", "loss and delay: 2 % loss")
 def test_two_percent_of_loss_is_mended(browsers, server, home):
     home[0].rules(NATS["2 % loss"](HOME))
     kinds, got = through(browsers, server, "live/lossy", frames=150)
@@ -144,7 +147,7 @@ def test_two_percent_of_loss_is_mended(browsers, server, home):
     assert re.search(r"martlet_webrtc_retransmissions_total [1-9]", server.get("/metrics")[2].decode())
 
 
-@pytest.mark.peer("chromium", "FEC both ways over a lossy path")
+@pytest.mark.peer("chromium", "loss and delay: FEC both ways")
 def test_what_is_lost_comes_back_by_fec(browsers, server, home):
     """Chromium sends ULPFEC inside RED with VP8, and takes FlexFEC, both as far as packets are lost."""
     chromium, _ = browsers
@@ -168,9 +171,9 @@ def test_what_is_lost_comes_back_by_fec(browsers, server, home):
         chromium.evaluate("(() => { window.publisher?.close(); window.viewer?.close(); return true; })()")
 
 
-@pytest.mark.peer("chromium", "relay alone, over {transport}")
-@pytest.mark.peer("firefox", "relay alone, over {transport}")
-@pytest.mark.peer("coturn", "relay alone, over {transport}")
+@pytest.mark.peer("chromium", "relay only: over {transport}")
+@pytest.mark.peer("firefox", "relay only: over {transport}")
+@pytest.mark.peer("coturn", "relay only: over {transport}")
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_relay_is_enough(browsers, server, home, relay, transport):
     home[0].rules(NATS["symmetric" if transport == "udp" else "UDP blocked"](HOME))
@@ -179,9 +182,9 @@ def test_a_relay_is_enough(browsers, server, home, relay, transport):
     assert kinds == ["relay-udp"] * 2
 
 
-@pytest.mark.peer("chromium", "server behind a NAT")
-@pytest.mark.peer("firefox", "server behind a NAT")
-@pytest.mark.peer("coturn", "server behind a NAT")
+@pytest.mark.peer("chromium", "NAT: the server behind one")
+@pytest.mark.peer("firefox", "NAT: the server behind one")
+@pytest.mark.peer("coturn", "NAT: the server behind one")
 def test_a_server_behind_a_nat_learns_its_address(internet, browsers, home, relay, tmp_path):
     """The router passes the ports on; a STUN server tells where it stands."""
     home[0].rules(NATS["restricted"](HOME))
@@ -214,9 +217,9 @@ def test_a_server_behind_a_nat_learns_its_address(internet, browsers, home, rela
         stop_server(inner)
 
 
-@pytest.mark.peer("chromium", "UDP cut in the middle")
+@pytest.mark.peer("chromium", "TCP only: UDP cut in the middle")
 def test_where_udp_is_cut_in_the_middle_tcp_takes_over(browsers, server, home):
-    """Chromium keeps its TCP candidates in use for that; Firefox forgets them with the first pair, and needs a restart."""
+    """Chromium keeps its TCP candidates in use for that."""
     browser, path = browsers[0], "live/cut"
     home[0].rules(NATS["restricted"](HOME))
 
@@ -237,3 +240,86 @@ def test_where_udp_is_cut_in_the_middle_tcp_takes_over(browsers, server, home):
         assert browser.evaluate("[publisher.connectionState, viewer.connectionState]") == ["connected"] * 2
     finally:
         browser.evaluate("(() => { window.publisher?.close(); window.viewer?.close(); return true; })()")
+
+
+@pytest.mark.peer("firefox", "restart: UDP cut in the middle")
+@pytest.mark.peer("chromium", "TCP only: UDP cut in the middle")
+def test_where_udp_is_cut_in_the_middle_firefox_moves_with_a_restart(browsers, server, home):
+    """It cancels the checks of all other pairs when it has one, says `disconnected` when that is silent for 8 s, and never moves by
+    itself."""
+    (viewer, publisher), path = browsers, "live/cut-firefox"
+    home[0].rules(NATS["restricted"](HOME))
+
+    def kinds(role):
+        return [s["pair"]["kind"] for s in server.api(f"/webrtc?path={path}")["sessions"] if s["role"] == role and s.get("pair")]
+
+    try:
+        start(publisher, server, f"publish('/{path}/whip', {{ codec: 'vp8' }})")
+        wait_for(lambda: server.live(path))
+        start(viewer, server, f"watch('/{path}/whep')")
+        playing(viewer, frames=30)
+        home[0].rules(NATS["UDP blocked"](HOME))
+        wait_for(lambda: publisher.evaluate("window.publisher.iceConnectionState") == "disconnected", 45)
+        assert kinds("publisher") in ([], ["prflx-udp"])
+        publisher.evaluate("restart(window.publisher)")
+        wait_for(lambda: kinds("publisher") == ["prflx-tcp"], 30)
+        playing(viewer, frames=60, seconds=45)
+        assert publisher.evaluate("window.publisher.connectionState") == "connected"
+    finally:
+        for browser in browsers:
+            browser.evaluate("(() => { window.publisher?.close(); window.viewer?.close(); return true; })()")
+
+
+# MARK: Peers without a window
+
+PROGRAMS = {"aiortc": Aiortc, "pion": Pion, "martlet": Agent}
+
+
+def peers_through(namespace, server, path, clips, kind, frames=50):  # noqa: F811
+    """Two of a kind, there: one publishes and the other watches; by what kinds of pair."""
+    with contextlib.ExitStack() as stack:
+        with namespace.inside():
+            publisher, viewer = (stack.enter_context(contextlib.closing(PROGRAMS[kind]())) for _ in range(2))
+        _, pairs = whip.through(publisher, viewer, server, path, clips, frames)
+        assert len(pairs) == 2
+        return set(pairs)
+
+
+@pytest.mark.peer("kind", "NAT: {nat}")
+@pytest.mark.parametrize("nat", ["full cone", "restricted", "symmetric"])
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_programs_behind_a_nat_publish_and_watch_by_udp(server, home, clips, kind, nat):  # noqa: F811
+    home[0].rules(NATS[nat](HOME))
+    assert peers_through(home[1], server, f"live/{nat.replace(' ', '-')}-{kind}", clips, kind) == {"prflx-udp"}
+
+
+@pytest.mark.peer("martlet", "TCP only: UDP blocked")
+def test_where_udp_is_blocked_our_peer_connection_finds_tcp(server, home, clips):  # noqa: F811
+    home[0].rules(NATS["UDP blocked"](HOME))
+    pairs = peers_through(home[1], server, "live/blocked-martlet", clips, "martlet")
+    assert all(pair.endswith("-tcp") for pair in pairs), pairs
+
+
+@pytest.mark.peer("kind", "loss and delay: 2 % loss")
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_programs_go_on_through_two_percent_of_loss(server, home, clips, kind):  # noqa: F811
+    home[0].rules(NATS["2 % loss"](HOME))
+    peers_through(home[1], server, f"live/lossy-{kind}", clips, kind, frames=100)
+
+
+@pytest.mark.peer("ffmpeg9", "NAT: {nat}")
+@pytest.mark.parametrize("nat", ["full cone", "restricted", "symmetric"])
+def test_ffmpeg_publishes_by_whip_from_behind_a_nat(server, home, ffmpeg9, nat):
+    home[0].rules(NATS[nat](HOME))
+    path = f"live/{nat.replace(' ', '-')}-ffmpeg"
+    with home[1].inside():
+        process = subprocess.Popen([
+            ffmpeg9, "-v", "error", "-re", *VIDEO, *AUDIO, *PLAIN, "-profile:v", "baseline", "-c:a", "libopus", "-ar", "48000", "-ac", "2",
+            "-f", "whip", server.url(f"/{path}/whip")])
+    try:
+        wait_for(lambda: server.live(path))
+        decoded = ffmpeg("-t", "2", "-i", server.url(f"/{path}.flv"), "-vsync", "vfr", "-f", "null", "-")
+        assert decoded.stderr == ""
+    finally:
+        process.kill()
+        process.wait()

@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 import pytest
-from conftest import AUDIO, VIDEO, ffmpeg
+from conftest import AUDIO, VIDEO, ffmpeg, loudest, wait_for
 from peers import Agent, Aiortc, BrowserPeer, Pion, checksum, pattern
 from turn import coturn
 from webrtc import HIDING_BROWSERS, WEBRTC_BROWSERS
@@ -121,7 +121,7 @@ def talk_through_relays(agent, turn, transport):
     return a, b
 
 
-@pytest.mark.peer("coturn", "relays for PeerConnection over {transport}")
+@pytest.mark.peer("coturn", "relay only: with PeerConnection, over {transport}")
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 def test_two_connections_reach_each_other_by_relays_alone(agent, turn, transport):
     for each in talk_through_relays(agent, turn, transport):
@@ -130,7 +130,7 @@ def test_two_connections_reach_each_other_by_relays_alone(agent, turn, transport
         assert candidates and all(" typ relay raddr 0.0.0.0 rport 0" in candidate for candidate in candidates), candidates
 
 
-@pytest.mark.peer("coturn", "IPv6 relays for PeerConnection over {transport}")
+@pytest.mark.peer("coturn", "relay only: with PeerConnection, IPv6, over {transport}")
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_relayed_addresses_are_of_ipv6_where_the_server_is(agent, turn, transport):
     if not os.path.exists("/proc/net/if_inet6"):
@@ -146,7 +146,7 @@ def test_relayed_addresses_are_of_ipv6_where_the_server_is(agent, turn, transpor
         assert each.statistics()["address"].startswith("[::1]:")
 
 
-@pytest.mark.peer("coturn", "sends on to another server ({transport})")
+@pytest.mark.peer("coturn", "TURN server: sends on to another ({transport})")
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_turn_server_that_names_another_is_followed(agent, turn, tmp_path, transport):
     """RFC 8489 §10: 300 with ALTERNATE-SERVER."""
@@ -325,6 +325,40 @@ def test_data_and_media_go_both_ways(make_peer, clips, tmp_path, kind, role):
     watch(ours, other, recordings)
 
 
+# What sounds loudest of that which a page plays, in hertz.
+PITCH = """(() => {
+  const context = new AudioContext(), analyser = context.createAnalyser();
+  analyser.fftSize = 4096;
+  context.createMediaStreamSource(document.querySelector("video").srcObject).connect(analyser);
+  const bins = new Float32Array(analyser.frequencyBinCount);
+  window.pitch = () => {
+    analyser.getFloatFrequencyData(bins);
+    const place = bins.indexOf(bins.reduce((a, b) => Math.max(a, b)));
+    return bins[place] > -60 ? place * context.sampleRate / analyser.fftSize : 0;
+  };
+})()"""
+
+
+@pytest.mark.peer("chromium", "PeerConnection: G.722 both ways")
+@pytest.mark.parametrize("role", ROLES)
+def test_g722_sounds_both_ways(make_peer, tmp_path, role):
+    """Ours is a tone that G.711 would not carry."""
+    tone, received = str(tmp_path / "tone.g722"), str(tmp_path / "received.g722")
+    ffmpeg("-f", "lavfi", "-i", "sine=frequency=5000:sample_rate=16000", "-t", "4", "-af", "volume=4", "-c:a", "g722", tone)
+    ours, other = make_peer("martlet"), make_peer("chromium")
+    ours.tell("media", kind="audio", direction="sendrecv", codec="G722", file=tone, record=received)
+    other.tell("media", kind="audio", direction="sendrecv", codec="G722")
+    connect(*((ours, other) if role == "as offerer" else (other, ours)))
+    assert "a=rtpmap:9 G722/8000" in ours.seen("description")[-1]["sdp"]
+    other.frames("audio", 50)
+    other.browser.evaluate(PITCH)
+    wait_for(lambda: abs(other.browser.evaluate("pitch()") - 5000) < 50)
+    ours.frames("audio", 100)
+    ours.close()
+    # The beep of a second.
+    assert loudest("-f", "g722", "-i", received) > -30
+
+
 @pytest.mark.peer("kind", "PeerConnection: media added later")
 @pytest.mark.parametrize("kind", OTHERS)
 def test_media_come_later_over_the_same_transport(make_peer, clips, tmp_path, kind):
@@ -350,7 +384,7 @@ def test_media_come_later_over_the_same_transport(make_peer, clips, tmp_path, ki
     watch(ours, other, recordings)
 
 
-@pytest.mark.peer("kind", "PeerConnection: ICE restart")
+@pytest.mark.peer("kind", "restart: with PeerConnection")
 @pytest.mark.parametrize("kind", ["chromium", "firefox", "pion"])
 @pytest.mark.parametrize("role", ROLES)
 def test_ice_restarts_while_messages_flow(make_peer, kind, role):
@@ -371,7 +405,7 @@ def test_ice_restarts_while_messages_flow(make_peer, kind, role):
     assert "failed" not in [report["text"] for report in ours.seen("state")]
 
 
-@pytest.mark.peer("kind", "PeerConnection: relays over {transport}")
+@pytest.mark.peer("kind", "relay only: with PeerConnection, over {transport}")
 @pytest.mark.parametrize("kind", ["chromium", "firefox", "aiortc", "pion"])
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_only_relays_stand_between_us_and_others(make_peer, turn, clips, tmp_path, kind, transport):
@@ -408,7 +442,7 @@ def test_a_browser_that_hides_its_addresses_is_found_by_multicast_dns(agent, els
         talk(ours, other, "chat")
 
 
-@pytest.mark.peer("chromium", "PeerConnection: ICE-TCP")
+@pytest.mark.peer("chromium", "TCP only: with PeerConnection")
 def test_a_browser_connects_to_our_tcp_candidate(make_peer, clips, tmp_path):
     ours, other = make_peer("martlet", udp=False, tcp="passive"), make_peer("chromium")
     recordings = add_media(ours, other, clips, tmp_path)
@@ -419,7 +453,7 @@ def test_a_browser_connects_to_our_tcp_candidate(make_peer, clips, tmp_path):
     watch(ours, other, recordings)
 
 
-@pytest.mark.peer("pion", "PeerConnection: ICE-TCP")
+@pytest.mark.peer("pion", "TCP only: with PeerConnection")
 def test_we_connect_to_the_tcp_candidate_of_pion(make_peer, clips, tmp_path):
     ours, other = make_peer("martlet", udp=False), make_peer("pion", udp=False)
     recordings = add_media(ours, other, clips, tmp_path)

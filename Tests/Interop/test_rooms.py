@@ -1,11 +1,13 @@
 """Rooms: signaling over every transport of channels, moderation, and media through the server."""
 import contextlib
+import http.server
 import json
+import subprocess
 import threading
 import urllib.request
 
 import pytest
-from conftest import wait_for
+from conftest import BINARY, wait_for
 from websockets.sync.client import connect
 
 
@@ -328,3 +330,73 @@ def test_a_skyrtc_client_and_a_page_of_today_meet_in_one_room(server, member):
     assert old.hear()[0] == "_error"
     old.close()
     assert ada.hear("left")["reason"] == "left"
+
+
+def test_rooms_over_rest_metrics_and_webhooks(member, make_server, tmp_path):
+    heard, lock = [], threading.Lock()
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            with lock:
+                heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    server = make_server(configuration=f"webhooks: {{targets: [{{url: 'http://127.0.0.1:{receiver.server_port}/'}}]}}\n")
+    try:
+        ada, bob = member("board", "Ada", at=server), member("board", "Bob", at=server)
+        board = next(room for room in server.api("/rooms")["rooms"] if room["name"] == "board")
+        assert [one["name"] for one in board["participants"]] == ["Ada", "Bob"] and board["topology"] == "mesh"
+        text = server.get("/metrics")[2].decode()
+        assert 'martlet_rooms{topology="mesh"} 1' in text and "martlet_room_participants 2" in text
+
+        def moderate(**command):
+            request = urllib.request.Request(server.url("/api/v1/rooms/board"), json.dumps(command).encode(), method="POST")
+            with urllib.request.urlopen(request, timeout=20) as response:
+                return response.status
+
+        assert moderate(do="kick", participant=bob.id, reason="rehearsal") == 204
+        assert bob.hear("kicked")["reason"] == "rehearsal"
+        assert ada.hear("left")["reason"] == "kicked"
+        request = urllib.request.Request(server.url("/api/v1/rooms/board"), method="DELETE")
+        urllib.request.urlopen(request, timeout=20).close()
+        assert ada.hear("kicked")
+        assert server.api("/rooms") == {"rooms": [], "total": 0}
+        events = ["room_begin", "join", "join", "leave", "leave", "room_end"]
+        wait_for(lambda: [one["event"] for one in heard] == events, 20)
+        assert heard[1]["name"] == "Ada" and heard[3]["participant"] == bob.id and heard[3]["reason"] == "kicked"
+    finally:
+        receiver.shutdown()
+        receiver.server_close()
+
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+def test_a_token_says_who_may_join_and_who_moderates(member, make_server, tmp_path):
+    (tmp_path / "key").write_text(SECRET)
+
+    def token(*can, expires="1h", subject="ada"):
+        rights = [flag for one in can for flag in ("--can", one)]
+        command = [str(BINARY), "token", "--key-file", str(tmp_path / "key"), "--sub", subject, "--expires", expires, *rights]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    server = make_server(configuration=f"auth: {{jwt: [{{secret: {SECRET}, do: [join, publish, subscribe]}}]}}\n")
+    assert post(server, "closed", do="join")[0] == 401
+    assert post(server, "closed", do="join", token=token("join:rooms/open"))[0] == 403
+    status, ada = post(server, "closed", do="join", name="Ada", token=token("join:rooms/closed"))
+    # It may be there and speak in the chat, and publish nothing.
+    assert status == 200 and ada["media"] is False
+    status, _, _ = server.get(f"/channels/{ada['channels']['events']['name']}/poll?wait=0&since={ada['channels']['events']['cursor']}",
+                              {"Authorization": f"Bearer {token('join:rooms/closed')}"})
+    assert status in (200, 204)
+    assert server.get(f"/channels/{ada['channels']['events']['name']}/poll?wait=0")[0] == 401
+    short = member("closed", "Eve", at=server, token=token("join:rooms/closed", expires="3s", subject="eve"))
+    assert short.greeting["ok"]
+    assert short.hear("expired")
+    assert short.do("say", data="still?")["code"] == "gone"

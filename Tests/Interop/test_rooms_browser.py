@@ -352,6 +352,19 @@ def test_who_was_away_for_too_long_comes_again_by_itself(people, server, cable):
     assert others(bob) == ["ada"]
 
 
+@pytest.mark.peer("chromium", "loses a connection")
+@pytest.mark.peer("firefox", "loses a connection")
+@pytest.mark.parametrize("victim", [0, 1], ids=["earlier", "later"])
+def test_a_connection_that_is_dead_is_made_anew(people, server, victim):
+    pair = join(people, server, f"dead{victim}", "ada"), join(people, server, f"dead{victim}", "eve")
+    others_flow(pair[0], 1)
+    pair[victim].evaluate("peers[0].close()")
+    for browser in pair:
+        until(browser, "peers.length === 2 && peers[1].connectionState === 'connected'", 60)
+        others_flow(browser, 1)
+        assert not browser.evaluate("log.some(([type]) => type === 'left')")
+
+
 @pytest.mark.peer("chromium", "upgrades a call")
 @pytest.mark.peer("firefox", "upgrades a call")
 def test_a_call_of_data_alone_gets_sound_and_pictures_and_loses_them_again(people, server):
@@ -445,6 +458,20 @@ def test_a_call_goes_over_to_the_server_and_back_and_sound_goes_on(people, serve
     # Data goes on without a connection between the two.
     pair[0].evaluate("room.send([...room.participants.keys()][0], 'still here')")
     until(pair[1], "log.some(([type, , data]) => type === 'data' && data === 'still here')")
+
+
+@pytest.mark.peer("chromium", "goes over to the server's media when others come")
+@pytest.mark.peer("firefox", "goes over to the server's media when others come")
+def test_the_third_who_comes_moves_the_call_to_the_server(people, make_server):
+    server = make_server(configuration="rooms: {mesh_limit: 2}\n")
+    ada, bob = call(people, server, "grows", "ada"), call(people, server, "grows", "bob")
+    others_flow(ada, 1)
+    assert ada.evaluate("room.topology") == "mesh"
+    eve = call(people, server, "grows", "eve")
+    for browser in (ada, bob, eve):
+        until(browser, "room.topology === 'sfu' && peers.filter(({ connectionState }) => connectionState !== 'closed').length === 1")
+        until(browser, "[...document.querySelectorAll('.tile.pictured video')].filter(({ videoWidth, currentTime }) => videoWidth > 0 && currentTime > 0.5).length === 3")
+        others_flow(browser, 1)
 
 
 @pytest.mark.peer("chromium", "calls through the server")

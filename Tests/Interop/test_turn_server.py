@@ -70,7 +70,7 @@ def uclient(turn, transport, *arguments, messages=10, clients=2):
 
 
 @CLIENT
-@pytest.mark.peer("coturn", "as a client of our TURN server over {transport}")
+@pytest.mark.peer("coturn", "TURN server: over {transport}")
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("mode", [[], ["-s"]], ids=["channels", "indications"])
 def test_an_echo_comes_back_through_a_relay(turn, echo, transport, mode):
@@ -113,7 +113,7 @@ def test_pairs_of_ports_and_extra_requests(turn, echo):
 
 
 @CLIENT
-@pytest.mark.peer("coturn", "as a client of our TCP relays (RFC 6062)")
+@pytest.mark.peer("coturn", "TURN server: TCP relays (RFC 6062)")
 def test_tcp_is_relayed_whatever_worker_the_client_comes_to(turn):
     sent, received, output = uclient(turn, "tcp", "-T", clients=4)
     assert sent == received == 40, output[-2000:]
@@ -132,7 +132,7 @@ def test_a_stun_client_sees_itself(turn):
     assert "UDP reflexive addr: 127.0.0.1" in output.stdout + output.stderr
 
 
-@pytest.mark.peer("aioice", "our TURN server over {transport}")
+@pytest.mark.peer("aioice", "TURN server: over {transport}")
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 def test_aioice_reaches_a_peer_through_a_relay(turn, echo, transport):
     class Receiver(asyncio.DatagramProtocol):
@@ -168,7 +168,7 @@ def test_our_own_connections_reach_each_other_by_relays_alone(agent, turn, trans
     talk_through_relays(agent, turn, transport)
 
 
-@pytest.mark.peer("kind", "our TURN server over {transport}")
+@pytest.mark.peer("kind", "TURN server: over {transport}")
 @pytest.mark.parametrize("kind", ["chromium", "firefox", "pion"])
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_others_reach_us_by_relays_alone(make_peer, turn, kind, transport):  # noqa: F811
@@ -189,7 +189,7 @@ def test_relays_of_one_worker_need_no_kernel_between_them(tmp_path):
         assert turn.metrics()["martlet_turn_handed_over_total"] >= sent
 
 
-@pytest.mark.peer("chromium", "publishes through the server's own relay")
+@pytest.mark.peer("chromium", "TURN server: publishes through it")
 def test_a_browser_publishes_to_the_server_through_its_own_relay(tmp_path):
     with martlet_turn(tmp_path, flags=["--workers", "1"]) as turn:
         server = turn.server_process

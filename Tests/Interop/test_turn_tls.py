@@ -78,7 +78,7 @@ def over_tls(turn, port, transport="tcp"):
     return {"iceServers": [server], "relayOnly": True}
 
 
-@pytest.mark.peer("kind", "our TURN server over TLS, on the {port} port")
+@pytest.mark.peer("kind", "TURN server: over TLS, on the {port} port")
 @pytest.mark.parametrize("kind", ["chromium", "firefox", "pion"])
 @pytest.mark.parametrize("port", ["TURN", "HTTPS"])
 def test_relays_over_tls_carry_what_is_said(make, turn, kind, port):
@@ -93,7 +93,7 @@ def test_relays_over_tls_carry_what_is_said(make, turn, kind, port):
     assert len(carrying) == 2 and all(each["transport"] == "tls" for each in allocations), allocations
 
 
-@pytest.mark.peer("pion", "our TURN server over DTLS")
+@pytest.mark.peer("pion", "TURN server: over DTLS")
 def test_pion_reaches_us_over_dtls(make, turn):
     configuration = over_tls(turn, turn.tls_port, "udp")
     ours, other = make("martlet", **configuration), make("pion", **configuration)

@@ -38,7 +38,7 @@ def uclient(port, *arguments):
 
 
 @CLIENT
-@pytest.mark.peer("coturn", "as a client of our TURN server over dtls")
+@pytest.mark.peer("coturn", "TURN server: over dtls")
 def test_an_echo_comes_back_over_dtls(turn, echo):  # noqa: F811
     output = uclient(turn.tls_port, "-S", "-u", USER, "-w", PASSWORD, "-e", "127.0.0.1", "-r", echo)
     assert "tot_send_msgs=40, tot_recv_msgs=40" in output, output[-2000:]
@@ -67,7 +67,7 @@ def coturn_with_dtls(tmp_path_factory):
     server.stop()
 
 
-@pytest.mark.peer("coturn", "relays for PeerConnection over dtls")
+@pytest.mark.peer("coturn", "relay only: with PeerConnection, over dtls")
 @pytest.mark.parametrize("kind", ["ours", "coturn"])
 def test_our_connections_reach_each_other_by_relays_over_dtls(agent, turn, coturn_with_dtls, kind):  # noqa: F811
     relay = turn if kind == "ours" else coturn_with_dtls
@@ -106,7 +106,7 @@ def test_a_client_is_served_on_the_port_of_http(turn, echo, secure):  # noqa: F8
 
 
 @pytest.mark.skipif(not shutil.which("turnutils_natdiscovery"), reason="turnutils_natdiscovery is missing: Scripts/bootstrap --interop")
-@pytest.mark.peer("coturn", "asks our server about NATs")
+@pytest.mark.peer("coturn", "TURN server: asked about NATs")
 def test_the_tool_of_coturn_finds_no_nat_here(turn):
     command = ["turnutils_natdiscovery", "-m", "-f", "-p", str(turn.port), "-L", "127.0.0.1", "127.0.0.1"]
     output = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from aiortc_peer import exchange, open_echo
 from browsers import BrowserError
-from conftest import AUDIO, H264, VIDEO, ffmpeg, wait_for
+from conftest import AUDIO, H264, VIDEO, ffmpeg, loudest, wait_for
 from webrtc import WEBRTC_BROWSERS, page, send
 
 pytestmark = pytest.mark.alone
@@ -62,8 +62,8 @@ PLAIN = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g"
 REORDERED = ["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "30", "-pix_fmt", "yuv420p"]
 
 
-@pytest.mark.peer("publisher", "publishes by WHIP")
-@pytest.mark.peer("viewer", "watches by WHEP")
+@pytest.mark.peer("publisher", "publish: by WHIP")
+@pytest.mark.peer("viewer", "watch: by WHEP")
 def test_what_one_browser_publishes_another_sees(publisher, viewer, server):
     path = f"live/{publisher.name}-to-{viewer.name}"
     if publisher.name == "chromium" and viewer.name == "firefox":
@@ -79,7 +79,7 @@ def test_what_one_browser_publishes_another_sees(publisher, viewer, server):
     viewer.evaluate("viewer.close()")
 
 
-@pytest.mark.peer("publisher", "plays in all other outputs")
+@pytest.mark.peer("publisher", "publish: for all other outputs")
 def test_a_browser_s_stream_plays_in_every_other_output(publisher, server):
     """H.264 passes, VP8 is transcoded once; Opus becomes AAC."""
     path = f"live/{publisher.name}-to-all"
@@ -93,8 +93,25 @@ def test_a_browser_s_stream_plays_in_every_other_output(publisher, server):
     publisher.evaluate("window.publisher.close()")
 
 
-@pytest.mark.peer("ffmpeg", "publishes by RTMP")
-@pytest.mark.peer("chromium", "watches what comes by RTMP")
+@pytest.mark.peer("publisher", "publish: G.722 and G.711")
+@pytest.mark.parametrize("sound", ["g722", "pcmu"])
+def test_telephone_sound_is_aac_in_every_other_output(publisher, server, sound):
+    path = f"live/{publisher.name}-{sound}"
+    start(publisher, server, f"publish('/{path}/whip', {{ video: false, sound: '{sound}' }})")
+    wait_for(lambda: server.live(path))
+    assert server.api(f"/webrtc?path={path}")["sessions"][0]["tracks"][0]["codec"] == sound.upper()
+    for url in [server.url(f"/{path}.flv"), server.rtmp_url(path), server.url(f"/{path}.m3u8")]:
+        assert probe(url) == {"aac"}, url
+    # The tone of a fake microphone.
+    assert loudest("-t", "3", "-i", server.url(f"/{path}.flv")) > -40
+    # Others hear it as it is.
+    publisher.evaluate(f"watch('/{path}/whep', {{ video: false }}).then(() => 'done')")
+    wait_for(lambda: publisher.evaluate("received()").get("audio", {}).get("packets", 0) > 50)
+    publisher.evaluate("(() => { window.publisher.close(); viewer.close(); return true; })()")
+
+
+@pytest.mark.peer("ffmpeg", "publish: by RTMP")
+@pytest.mark.peer("chromium", "watch: what comes by RTMP")
 @pytest.mark.parametrize("options", [PLAIN, REORDERED], ids=["without B-frames", "with B-frames"])
 def test_an_encoder_s_stream_plays_in_a_browser_with_sound(chromium, server, options):
     path = f"live/encoder-{'bf' if '-bf' in options else 'plain'}"
@@ -126,8 +143,8 @@ def hevc(server, binary, path):
         process.wait()
 
 
-@pytest.mark.peer("ffmpeg9", "publishes HEVC by RTMP")
-@pytest.mark.peer("chromium", "watches HEVC as H.264")
+@pytest.mark.peer("ffmpeg9", "publish: HEVC by RTMP")
+@pytest.mark.peer("chromium", "watch: HEVC as H.264")
 def test_hevc_is_h264_for_a_browser_without_it(make_server, chromium, ffmpeg9):
     # One of its own: transcoders of the tests before may still count.
     server = make_server()
@@ -153,8 +170,8 @@ def test_hevc_stays_as_it_is_where_nothing_may_be_transcoded(make_server, chromi
         chromium.evaluate("watch('/live/hevc/whep')")
 
 
-@pytest.mark.peer("ffmpeg9", "publishes by WHIP")
-@pytest.mark.peer("chromium", "watches by WHEP")
+@pytest.mark.peer("ffmpeg9", "publish: by WHIP")
+@pytest.mark.peer("chromium", "watch: by WHEP")
 def test_ffmpeg_publishes_by_whip(server, chromium, ffmpeg9):
     process = subprocess.Popen([
         ffmpeg9, "-v", "error", "-re", *VIDEO, *AUDIO, "-c:v", "libx264", "-profile:v", "baseline", "-preset", "ultrafast", "-tune",
@@ -171,7 +188,7 @@ def test_ffmpeg_publishes_by_whip(server, chromium, ffmpeg9):
     chromium.evaluate("viewer.close()")
 
 
-@pytest.mark.peer("aiortc", "watches by WHEP")
+@pytest.mark.peer("aiortc", "watch: by WHEP")
 def test_aiortc_watches(server):
     from aiortc import RTCPeerConnection
 
@@ -202,20 +219,20 @@ def test_aiortc_watches(server):
         process.wait()
 
 
-@pytest.mark.peer("chromium", "simulcast")
-def test_three_layers_of_simulcast_are_received_and_a_viewer_may_pin_one(server, chromium):
-    other = WEBRTC_BROWSERS["chromium"]()
+@pytest.mark.peer("publisher", "simulcast: three layers")
+def test_three_layers_of_simulcast_are_received_and_a_viewer_may_pin_one(server, chromium, publisher):
+    path = f"live/layers-{publisher.name}"
     try:
-        start(other, server, "publish('/live/layers/whip', { codec: 'vp8', simulcast: true })")
-        wait_for(lambda: server.live("live/layers"))
+        start(publisher, server, f"publish('/{path}/whip', {{ codec: 'vp8', simulcast: true }})")
+        wait_for(lambda: server.live(path))
         # The encoder starts its layers one by one, as bandwidth allows.
-        wait_for(lambda: all(other.evaluate("sent()").get(f"video-{rid}", {}).get("packets", 0) > 20 for rid in "qhf"), 40)
+        wait_for(lambda: all(publisher.evaluate("sent()").get(f"video-{rid}", {}).get("packets", 0) > 20 for rid in "qhf"), 40)
         for rid, width in [("q", 320), ("f", 1280), ("h", 640)]:
-            start(chromium, server, f"watch('/live/layers/whep?layer={rid}')")
+            start(chromium, server, f"watch('/{path}/whep?layer={rid}')")
             assert playing(chromium, frames=10)["width"] == width
             chromium.evaluate("viewer.close()")
     finally:
-        other.close()
+        publisher.evaluate("window.publisher?.close()")
 
 
 def test_the_resource_of_a_session_is_patched_and_deleted(server, chromium):
@@ -245,7 +262,7 @@ def test_the_resource_of_a_session_is_patched_and_deleted(server, chromium):
         process.wait()
 
 
-@pytest.mark.peer("chromium", "restarts ICE")
+@pytest.mark.peer("chromium", "restart: by PATCH")
 def test_a_viewer_restarts_ice_and_goes_on(server, chromium):
     process = encoder(server, "live/restart", *PLAIN)
     try:
@@ -261,7 +278,7 @@ def test_a_viewer_restarts_ice_and_goes_on(server, chromium):
     chromium.evaluate("viewer.close()")
 
 
-@pytest.mark.peer("publisher", "restarts ICE")
+@pytest.mark.peer("publisher", "restart: by PATCH")
 def test_a_publisher_restarts_ice_and_goes_on(publisher, server):
     path = f"live/restart-{publisher.name}"
     start(publisher, server, f"publish('/{path}/whip')")
@@ -280,7 +297,7 @@ def test_a_publisher_restarts_ice_and_goes_on(publisher, server):
     publisher.evaluate("window.publisher.close()")
 
 
-@pytest.mark.peer("aiortc", "restarts ICE")
+@pytest.mark.peer("aiortc", "restart: by PATCH")
 def test_aiortc_restarts_ice_and_goes_on(server):
     """aiortc has no restart of its own; its ICE agent is exchanged for a new one beneath DTLS."""
     import aioice
@@ -438,14 +455,14 @@ CHANNELS = """(async () => {
 })()"""
 
 
-@pytest.mark.peer("publisher", "data channels")
+@pytest.mark.peer("publisher", "data channels: with the server")
 def test_data_channels_with_a_browser(publisher, server):
     page(publisher, server)
     results = publisher.evaluate(CHANNELS)
     assert results["binary"] and results["sunk"] == 200 * 16384 and results["sourced"] > 4 << 20, results
 
 
-@pytest.mark.peer("aiortc", "data channels")
+@pytest.mark.peer("aiortc", "data channels: with the server")
 def test_data_channels_with_aiortc(server):
     async def talk():
         peer, channel, answers, *_ = await open_echo(server)

@@ -34,7 +34,7 @@ def pair(server, path):
     return [session["pair"]["kind"] for session in sessions if session.get("pair")]
 
 
-@pytest.mark.peer("names", "ICE-TCP alone")
+@pytest.mark.peer("names", "TCP only: by WHIP and WHEP")
 @pytest.mark.parametrize("names", [("chromium", "firefox"), ("firefox", "chromium")], ids=" to ".join)
 def test_browsers_publish_and_watch_over_tcp_alone(server, chromium, firefox, names):
     browsers = {"chromium": chromium, "firefox": firefox}

@@ -41,7 +41,7 @@ PAGE = """(() => {
       setTimeout(() => fail(new Error(`still ${peer.connectionState} after 15 s`)), 15000);
     });
   };
-  window.publish = async (url, { video = true, audio = true, codec, simulcast } = {}) => {
+  window.publish = async (url, { video = true, audio = true, codec, sound, simulcast } = {}) => {
     const peer = window.publisher = new RTCPeerConnection(window.configuration);
     // Chromium makes three layers of no less than 960 x 540.
     const size = simulcast ? { width: 1280, height: 720 } : { width: 640, height: 480 };
@@ -54,6 +54,10 @@ PAGE = """(() => {
         const all = RTCRtpSender.getCapabilities("video").codecs;
         const chosen = all.filter(c => c.mimeType.toLowerCase() === `video/${codec}`);
         transceiver.setCodecPreferences([...chosen, ...all.filter(c => /[/](rtx|red|ulpfec)$/.test(c.mimeType))]);
+      }
+      if (sound && track.kind === "audio") {
+        const all = RTCRtpSender.getCapabilities("audio").codecs;
+        transceiver.setCodecPreferences(all.filter(c => c.mimeType.toLowerCase() === `audio/${sound}`));
       }
     }
     await exchange(peer, url);

@@ -12,7 +12,7 @@
     /// - Parameters:
     ///   - onset, duration: seconds.
     ///   - period: seconds; the tone falls silent for the second half of each.
-    ///   - start: time of the first sample, in ticks of the track.
+    ///   - start: time of the first sample, in samples.
     init(
       _ codec: Codec, rate: Int, channels: Int = 1, onset: Double = 0, period: Double = .infinity, duration: Double = 2, start: Int64 = 0
     ) throws {
@@ -22,6 +22,7 @@
         case .opus: "libopus"
         case .mp3: "libmp3lame"
         case .g711a: "pcm_alaw"
+        case .g722: "g722"
         default: "pcm_mulaw"
         }
       let encoder = try TestEncoder(name) { context in
@@ -35,6 +36,7 @@
       case .aac: format = try .aac(encoder.extradata)
       case .opus: format = try .opus(encoder.extradata)
       case .mp3: format = .mp3(sampleRate: rate, channels: channels)
+      case .g722: format = .g722
       default: format = .g711(codec, sampleRate: rate, channels: channels)
       }
       let size = encoder.context.pointee.frame_size > 0 ? Int(encoder.context.pointee.frame_size) : rate / 50
@@ -59,8 +61,11 @@
         sample += size
       }
       frames += encoder.encode(pts: nil)
+      // Ticks are samples, but those of G.722 (RFC 3551 §4.5.2).
+      let ticks = Int64(format.timescale)
       self.frames = frames.map { frame in
-        Frame(track: 3, dts: frame.pts + start, pts: frame.pts + start, isKey: true, payload: frame.payload)
+        let time = (frame.pts + start) * ticks / Int64(rate)
+        return Frame(track: 3, dts: time, pts: time, isKey: true, payload: frame.payload)
       }
     }
 

@@ -17,6 +17,19 @@ public func play(_ file: IVFFile, on transceiver: MediaTransceiver, loops: Bool 
   } while loops
 }
 
+public func play(_ file: G722File, on transceiver: MediaTransceiver, loops: Bool = false) async throws {
+  let (clock, start) = (ContinuousClock(), ContinuousClock.now)
+  var count = 0
+  repeat {
+    for packet in file.packets {
+      try await clock.sleep(until: start + .milliseconds(20 * count), tolerance: .milliseconds(1))
+      // Its clock has 8,000 ticks a second, though it is sampled at 16 kHz (RFC 3551 §4.5.2).
+      try await transceiver.send(.init(timestamp: UInt32(truncatingIfNeeded: 160 * count), isKeyFrame: true, data: packet))
+      count += 1
+    }
+  } while loops
+}
+
 public func play(_ file: OggOpusFile, on transceiver: MediaTransceiver, loops: Bool = false) async throws {
   let (clock, start) = (ContinuousClock(), ContinuousClock.now)
   var position = 0

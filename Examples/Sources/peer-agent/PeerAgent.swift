@@ -52,7 +52,9 @@ struct Command: Decodable {
   // media
   var kind: String?
   var direction: String?
-  /// What to send again and again, or where to write what comes: IVF or Ogg.
+  /// `VP8` and `opus` without.
+  var codec: String?
+  /// What to send again and again, or where to write what comes: IVF, Ogg, or bare G.722.
   var file: String?
   var record: String?
 }

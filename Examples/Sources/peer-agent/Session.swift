@@ -68,17 +68,18 @@ final class Session: Sendable {
     let kind = command.kind.flatMap(MediaTransceiver.Kind.init) ?? .video
     let direction = command.direction.flatMap(MediaTransceiver.Direction.init) ?? .sendrecv
     let transceiver = direction == .sendrecv ? try await peer.addTrack(kind) : try await peer.addTransceiver(kind, direction)
-    try await transceiver.setCodecPreferences(kind == .video ? ["VP8"] : ["opus"])
-    if let path = command.record { await tracks.record(kind, to: path) }
+    let codec = command.codec ?? (kind == .video ? "VP8" : "opus")
+    try await transceiver.setCodecPreferences([codec])
+    if let path = command.record { await tracks.record(kind, codec, to: path) }
     guard let file = command.file else { return }
     Task { [peer] in
       do {
         try await peer.waitUntilConnected()
         while await transceiver.codecs.isEmpty { try await Task.sleep(for: .milliseconds(20)) }
-        if kind == .video {
-          try await play(IVFFile(path: file), on: transceiver, loops: true)
-        } else {
-          try await play(OggOpusFile(path: file), on: transceiver, loops: true)
+        switch codec {
+        case "VP8": try await play(IVFFile(path: file), on: transceiver, loops: true)
+        case "G722": try await play(G722File(path: file), on: transceiver, loops: true)
+        default: try await play(OggOpusFile(path: file), on: transceiver, loops: true)
         }
       } catch { tell(Report(event: "error", text: "\(file): \(error)")) }
     }
@@ -109,10 +110,10 @@ final class Session: Sendable {
 
 /// What the peer sends: it is counted, and written down where that was asked for.
 actor Tracks {
-  private var paths: [MediaTransceiver.Kind: String] = [:]
+  private var files: [MediaTransceiver.Kind: (codec: String, path: String)] = [:]
   private var known: [MediaTransceiver] = []
 
-  func record(_ kind: MediaTransceiver.Kind, to path: String) { paths[kind] = path }
+  func record(_ kind: MediaTransceiver.Kind, _ codec: String, to path: String) { files[kind] = (codec, path) }
 
   func receive(_ transceiver: MediaTransceiver) async {
     tell(Report(event: "track", kind: transceiver.kind.rawValue))
@@ -120,13 +121,16 @@ actor Tracks {
     guard !known.contains(transceiver) else { return }
     known.append(transceiver)
     let kind = transceiver.kind
-    let pictures = kind == .video ? paths[kind].flatMap { try? IVFWriter(path: $0) } : nil
-    let sound = kind == .audio ? paths[kind].flatMap { try? OggOpusWriter(path: $0) } : nil
+    let file = files[kind]
+    let pictures = file?.codec == "VP8" ? file.flatMap { try? IVFWriter(path: $0.path) } : nil
+    let sound = file?.codec == "opus" ? file.flatMap { try? OggOpusWriter(path: $0.path) } : nil
+    let plain = file?.codec == "G722" ? file.flatMap { try? G722Writer(path: $0.path) } : nil
     var count = 0
     for await frame in transceiver.frames {
       count += 1
       _ = try? pictures?.write(frame.data, timestamp: frame.timestamp, isKeyFrame: frame.isKeyFrame)
       try? sound?.write(frame.data)
+      try? plain?.write(frame.data)
       if count == 1 || count % 25 == 0 { tell(Report(event: "frames", kind: kind.rawValue, frames: count)) }
     }
   }

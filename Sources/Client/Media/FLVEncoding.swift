@@ -14,6 +14,7 @@ package struct FLVEncoding: Sendable {
     switch packet {
     case .format(let format):
       var track = format.track
+      guard FLVMuxer.carries(track.codec) else { throw MediaError("FLV and RTMP have no place for \(track.codec): send AAC or Opus") }
       // Frames bring nanoseconds.
       track.timescale = 1_000_000_000
       guard formats[format.kind] != track else { return }

@@ -1,4 +1,5 @@
 package import MartletCodecs
+internal import MartletContainers
 package import MartletPrimitives
 package import MartletRTMP
 
@@ -17,7 +18,7 @@ package enum FLVMetadata {
       ]
       if video.frameRate > 0 { properties.append(AMFProperty("framerate", .number(video.frameRate))) }
     }
-    if let audio = formats.first(where: { $0.kind == .audio }) {
+    if let audio = formats.first(where: { $0.kind == .audio && FLVMuxer.carries($0.codec) }) {
       properties += [
         AMFProperty("audiocodecid", .number(codecID(audio.codec))), AMFProperty("audiosamplerate", .number(Double(audio.sampleRate))),
         AMFProperty("audiosamplesize", .number(16)), AMFProperty("stereo", .boolean(audio.channels > 1)),
@@ -41,7 +42,7 @@ package enum FLVMetadata {
     case .g711a: 7
     case .g711u: 8
     case .opus: fourCC("Opus")
-    case .data: 0
+    case .g722, .data: 0
     }
   }
 }

@@ -7,6 +7,8 @@ public struct MediaFormat: Sendable, Equatable {
   public enum Codec: String, Sendable, CaseIterable {
     case h264, hevc, av1, vp8, vp9
     case aac, mp3, opus, g711a, g711u
+    /// Of WebRTC; neither RTMP nor FLV has a place for it.
+    case g722
     /// Messages that travel with the media: AMF0 in RTMP and FLV.
     case data
   }
@@ -18,7 +20,7 @@ public struct MediaFormat: Sendable, Equatable {
   /// - Parameters:
   ///   - configuration: as ISO BMFF stores it (ISO/IEC 14496-15 and its kin): the content of `avcC`, `hvcC`, `av1C` or
   ///     `vpcC`, an AudioSpecificConfig for AAC (ISO/IEC 14496-3), an identification header for Opus (RFC 7845 §5.1, with or
-  ///     without `OpusHead`). None for MP3, G.711 and data.
+  ///     without `OpusHead`). None for MP3, G.711, G.722 and data.
   ///   - sampleRate: in hertz, for MP3 and G.711.
   ///   - channels: for MP3 and G.711, 1 or 2.
   /// - Throws: `MediaError` when the record is none of this codec.
@@ -40,6 +42,7 @@ public struct MediaFormat: Sendable, Equatable {
       case .mp3: track = .mp3(sampleRate: sampleRate, channels: channels)
       case .g711a: track = .g711(.g711a, sampleRate: sampleRate, channels: channels)
       case .g711u: track = .g711(.g711u, sampleRate: sampleRate, channels: channels)
+      case .g722: track = .g722
       case .data: track = .data
       }
     } catch { throw MediaError("the configuration of \(codec.rawValue): \(error)") }
@@ -59,6 +62,7 @@ public struct MediaFormat: Sendable, Equatable {
     case .opus: .opus
     case .g711a: .g711a
     case .g711u: .g711u
+    case .g722: .g722
     case .data: .data
     }
   }

@@ -34,8 +34,16 @@ package final class RoomHub {
   private var rooms: [RoomName: Room] = [:]
   /// Over the life of the worker.
   package private(set) var joins = 0, refusals = 0
-  /// Somebody came or left: webhooks, and the ends of media.
-  package var didChange: ((RoomName, Participant, DepartureReason?) -> Void)?
+  /// For webhooks, and the ends of media.
+  package var didChange: ((Change) -> Void)?
+
+  /// What happened to a room whose home is here.
+  package enum Change {
+    case began(RoomName)
+    case joined(RoomName, Participant)
+    case left(RoomName, Participant, DepartureReason)
+    case ended(RoomName)
+  }
 
   /// - Parameter addresses: counts participants by address, over all workers.
   package init(
@@ -53,6 +61,7 @@ package final class RoomHub {
 
   /// Those whose home is here.
   package var localRooms: [Room] { Array(rooms.values) }
+  package func localRoom(_ name: RoomName) -> Room? { rooms[name] }
 
   // MARK: The way to a room
 
@@ -201,12 +210,14 @@ package final class RoomHub {
       context.log(
         .info, "rooms", "\(name): \(participant.id) joins\(participant.name.isEmpty ? "" : " as \(participant.name)")",
         ["peer": "\(participant.remote)"])
-      didChange?(name, participant, nil)
+      if rooms[name]?.participants.count == 1 { didChange?(.began(name)) }
+      didChange?(.joined(name, participant))
     case .departed(let participant, let reason):
       context.log(.info, "rooms", "\(name): \(participant.id) is gone: \(reason.rawValue)", ["peer": "\(participant.remote)"])
       // The last words are read before the inbox goes.
       release(participant.key, participant.remote, in: name)
-      didChange?(name, participant, reason)
+      didChange?(.left(name, participant, reason))
+      if rooms[name]?.participants.isEmpty == true { didChange?(.ended(name)) }
     case .turnedAway(let participant): release(participant.key, participant.remote, in: name)
     }
   }
@@ -240,9 +251,11 @@ package final class RoomHub {
 
   /// Those of a user, or with a token that was revoked, on this worker.
   /// - Returns: how many.
-  @discardableResult package func remove(_ reason: DepartureReason, where isMeant: (Participant) -> Bool) -> Int {
+  @discardableResult package func remove(
+    _ reason: DepartureReason, from room: String? = nil, where isMeant: (Participant) -> Bool = { _ in true }
+  ) -> Int {
     var count = 0
-    for name in Array(rooms.keys) {
+    for name in Array(rooms.keys) where room == nil || name.text == room {
       count += rooms[name]?.remove(reason, where: isMeant) ?? 0
       drain(name)
     }

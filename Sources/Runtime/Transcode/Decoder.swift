@@ -41,6 +41,7 @@
       case .opus: avcodec_find_decoder_by_name("libopus") ?? avcodec_find_decoder(AV_CODEC_ID_OPUS)
       case .g711a: avcodec_find_decoder(AV_CODEC_ID_PCM_ALAW)
       case .g711u: avcodec_find_decoder(AV_CODEC_ID_PCM_MULAW)
+      case .g722: avcodec_find_decoder(AV_CODEC_ID_ADPCM_G722)
       case .data: nil
       }
     }

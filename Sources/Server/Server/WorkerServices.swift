@@ -24,6 +24,7 @@ internal final class WorkerServices {
   private let live: LiveEndpoint
   private let outputs: OutputServices
   private let channels: ChannelsEndpoint
+  private let roomHub: RoomHub
   private let rooms: RoomsEndpoint
   private let socketIO: SocketIOServices
   private let files: FilesEndpoint
@@ -60,17 +61,21 @@ internal final class WorkerServices {
     _ = turn.revoke(shared.policy.revocations.add)
     turn.allocationDidChange = { [notifier] in notifier.notify($0, $1) }
     channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
-    let roomHub = RoomHub(
+    roomHub = RoomHub(
       configuration.rooms, messages: messages, loops: shared.loops, hasServer: configuration.listeners.webrtc != nil,
       addresses: shared.roomAddresses, in: context)
     context.register(roomHub)
     let media = RoomMedia(webrtc, admission, loops: shared.loops)
     context.register(media)
-    roomHub.didChange = { [loops = shared.loops] _, participant, reason in
-      guard let reason else { return }
+    roomHub.didChange = { [loops = shared.loops, notifier] change in
+      notifier.notify(change)
+      guard case .left(_, let participant, let reason) = change else { return }
       for loop in loops { loop.post { $0.service(RoomMedia.self).end(participant.key, reason) } }
     }
     rooms = RoomsEndpoint(roomHub, messages: messages, access: access, webSocket: configuration.http.webSocket)
+    rooms.iceServer = { [unowned rest] authority, user, expires, token in
+      try? TURNCredentialResource.mint(rest, authority: authority, user: user, expires: expires, token: token).server
+    }
     socketIO = SocketIOServices(shared, hub: messages, access: access, in: context)
     files = FilesEndpoint(shared.files, hub: messages, access: access, in: context)
     context.register(files)
@@ -156,12 +161,14 @@ internal final class WorkerServices {
   internal func metrics(in context: LoopContext) -> [Metric] {
     MediaCollector.collect(hub) + MessageCollector.collect(messages) + socketIO.metrics + NetworkCollector.collect(context)
       + HTTPCollector.collect(http.responses) + WebRTCCollector.collect(webrtc) + TURNCollector.collect(turn)
+      + RoomCollector.collect(roomHub)
       + AccessCollector.collect(access, notifier)
   }
 
   /// Closes what a user has open on this worker, of any protocol.
   internal func kick(user: String) -> Int {
     hub.kick(.administrator) { $0.user == user } + messages.kick(.administrator) { $0.user == user }
+      + roomHub.remove(.kicked) { $0.user == user }
       + files.kick { name, _ in name == user } + turn.closeAllocations(of: user)
   }
 

@@ -180,6 +180,9 @@ func (a *agent) addMedia(c command) {
 	check(err)
 	sender, err := a.peer.AddTrack(track)
 	check(err)
+	if c.Kind == "video" {
+		a.prefer(codec, sender)
+	}
 	go func() {
 		buffer := make([]byte, 1500)
 		for {
@@ -195,6 +198,21 @@ func (a *agent) addMedia(c command) {
 		go a.playH264(c.File, track)
 	default:
 		go a.playAudio(c.File, track)
+	}
+}
+
+// Else the answer chooses of all that Pion knows.
+func (a *agent) prefer(codec string, sender *webrtc.RTPSender) {
+	chosen := []webrtc.RTPCodecParameters{}
+	for _, known := range sender.GetParameters().Codecs {
+		if known.MimeType == codec {
+			chosen = append(chosen, known)
+		}
+	}
+	for _, transceiver := range a.peer.GetTransceivers() {
+		if transceiver.Sender() == sender {
+			check(transceiver.SetCodecPreferences(chosen))
+		}
 	}
 }
 

@@ -64,9 +64,10 @@ import Testing
     }
   }
 
-  @Test func `audio that is counted in bytes is cut to the packet time`() throws {
+  @Test(arguments: [Codec.g711a, .g711u, .g722])
+  func `audio that is counted in bytes is cut to the packet time`(codec: Codec) throws {
     var random = RandomSource(seed: 1)
-    var packetizer = try #require(RTPPacketizer(.g711u, random: &random))
+    var packetizer = try #require(RTPPacketizer(codec, random: &random))
     var payloads = RTPPayloads()
     let frame = Frame(track: 0, dts: 0, pts: 0, isKey: true, payload: Slice([UInt8](repeating: 7, count: 400)))
     try packetizer.packetize(frame, into: &payloads)

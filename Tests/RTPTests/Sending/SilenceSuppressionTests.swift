@@ -33,8 +33,40 @@ import Testing
     #expect(G711Level.level(of: [UInt8]().span.bytes, .g711a) == 127)
   }
 
-  @Test func `a spurt begins with a marker and ends with noise, which is told again every 200 ms`() {
-    var suppression = SilenceSuppression(.g711u)
+  // 10 ms of ITU-T G.722 from its beginning, encoded by FFmpeg: a tone in either band, 21 dB below the overload point once it is
+  // there, and silence.
+  @Test(arguments: [
+    (
+      "fadb329b2795a0a0a0e0e1ec71f7fed9d5d2d2539699ddfcf6f3f1b0f072f6bbdedbd895d454d69afefbb8f3f2f171f3b8fbdeda98d454d496dcdebaf6f4f0ef"
+        + "7374b5fb9edcd6d6d5d596dbdffaf8f3", 22
+    ),
+    (
+      "fa3788208420bcbd3e3cbfbf3d3fbdbd3d3dbdbd3d3dbdbd3d3dbdfd3d7dbdfc3d7dbcfc3d7dfcfc3d7dfcfc3c7cbcfc7c7cbcfb3d7dfbfd3f7ffdfd3f7fbcfc"
+        + "7e7ebcfc7e7ebcfc3e7efcbc7efebcfc", 23
+    ),
+    (
+      "fafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafaf7f7f7f7f7f7f7f8f7faf7f8f8fafaf7f7f8f7fa"
+        + "f8f7faf8f7faf7f8f8fadbf0f8f8f8f8", 85
+    ),
+  ])
+  func `the level of G,722 is that of both its bands`(digits: String, level: UInt8) {
+    var meter = G722Level()
+    #expect(meter.level(of: hex(digits).span.bytes) == level)
+    #expect(meter.level(of: [UInt8]().span.bytes) == 127)
+  }
+
+  // Every code at every state stays within the integers of the recommendation.
+  @Test func `the level of any bytes is a level`() {
+    var (meter, random) = (G722Level(), RandomSource(seed: 722))
+    for round in 0..<200 {
+      let bytes = (0..<160).map { _ in round % 2 == 0 ? UInt8.random(in: .min ... .max, using: &random) : UInt8(truncatingIfNeeded: round) }
+      #expect(meter.level(of: bytes.span.bytes) <= 127)
+    }
+    #expect(SilenceSuppression(.opus) == nil)
+  }
+
+  @Test func `a spurt begins with a marker and ends with noise, which is told again every 200 ms`() throws {
+    var suppression = try #require(SilenceSuppression(.g711u))
     #expect(run(&suppression, [Self.loud, Self.loud]) == [.sound(startsSpurt: true), .sound(startsSpurt: false)])
     let silence = run(&suppression, [[UInt8]](repeating: Self.quiet, count: 31), from: 2)
     // The ends of words belong to the spurt.
@@ -46,7 +78,7 @@ import Testing
   }
 
   @Test func `a source that stops is spoken for`() throws {
-    var suppression = SilenceSuppression(.g711u)
+    var suppression = try #require(SilenceSuppression(.g711u))
     #expect(suppression.deadline == nil)
     _ = run(&suppression, [Self.loud])
     let due = try #require(suppression.deadline)

@@ -132,7 +132,7 @@ extension TrackFormat {
     case .av1: digits = "81000c000a0b000000043cfeccdaf90040"
     case .opus: digits = "01023801" + "80bb0000" + "000000"
     case .aac: digits = "1210"
-    case .vp8, .vp9, .mp3, .g711a, .g711u, .data: digits = ""
+    case .vp8, .vp9, .mp3, .g711a, .g711u, .g722, .data: digits = ""
     }
     return TrackFormat(codec: codec, timescale: codec.kind == .video ? 1000 : 44100, configuration: Slice(Hex.decode(digits) ?? []))
   }

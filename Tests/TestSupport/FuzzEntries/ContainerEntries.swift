@@ -69,7 +69,7 @@ extension FuzzEntry {
     var format = TrackFormat(codec: codec, timescale: [1, 1000, 44100, 90000, .max][Int(bytes[1]) % 5])
     switch codec {
     case .h264, .hevc, .av1, .aac, .opus: format.configuration = TrackFormat.sample(codec).configuration
-    case .vp8, .vp9, .mp3, .g711a, .g711u, .data: break
+    case .vp8, .vp9, .mp3, .g711a, .g711u, .g722, .data: break
     }
     var stage = MuxStage([format])
     var reader = ByteReader(bytes.span.bytes)

@@ -44,7 +44,7 @@ extension Rendition {
   ///   - isReordered: its pictures are not sent in the order in which they are shown (B-frames).
   internal func target(of format: TrackFormat, isRealtime: Bool, isReordered: Bool) -> Codec? {
     switch (self, format.codec) {
-    case (.broadcast, .opus), (.broadcast, .g711a), (.broadcast, .g711u): isRealtime ? .aac : nil
+    case (.broadcast, .opus), (.broadcast, .g711a), (.broadcast, .g711u), (.broadcast, .g722): isRealtime ? .aac : nil
     case (.broadcast, .vp8), (.broadcast, .vp9), (.broadcast, .av1): isRealtime ? .h264 : nil
     case (.realtime, .aac), (.realtime, .mp3), (.compatible, .aac), (.compatible, .mp3): .opus
     case (.compatible, .hevc): .h264

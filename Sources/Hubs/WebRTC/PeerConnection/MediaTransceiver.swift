@@ -93,8 +93,8 @@ public final class MediaTransceiver: Sendable, Equatable {
     try await PeerConnection.run(connection) { [id] core throws(PeerError) in try core.send(frame, on: id) }
   }
 
-  /// Whether silence is told to the peer as comfort noise (RFC 3389) instead of being sent, where `PCMU` or `PCMA` was negotiated with
-  /// `CN`: frames that stay below −55 dBov for 200 ms, and a source that stops giving frames. Not from the start.
+  /// Whether silence is told to the peer as comfort noise (RFC 3389) instead of being sent, where `G722`, `PCMU` or `PCMA` was
+  /// negotiated with `CN`: frames that stay below −55 dBov for 200 ms, and a source that stops giving frames. Not from the start.
   public func setComfortNoise(_ isOn: Bool) async throws(PeerError) {
     try await PeerConnection.run(connection) { [id] core throws(PeerError) in try core.setComfortNoise(isOn, of: id) }
   }

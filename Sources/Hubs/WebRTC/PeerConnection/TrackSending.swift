@@ -82,12 +82,14 @@ final class TrackSending {
   private func judge(
     _ frame: MediaTransceiver.Frame, _ media: Codec, _ codec: RTPCodec, now: Instant
   ) -> SilenceSuppression.Verdict {
-    guard suppressesSilence, media == .g711a || media == .g711u, noiseType(for: codec) != nil else { return .sound(startsSpurt: false) }
-    var suppression = silence ?? SilenceSuppression(media)
+    guard suppressesSilence, noiseType(for: codec) != nil, var suppression = silence ?? SilenceSuppression(media) else {
+      return .sound(startsSpurt: false)
+    }
     defer { silence = suppression }
     return suppression.receive(frame.data.span.bytes, timestamp: frame.timestamp, now: now)
   }
 
+  /// Of the same clock of RTP, which is that of CN/8000 for G.722 too (RFC 3551 §4.5.2, RFC 3389 §4).
   private func noiseType(for codec: RTPCodec) -> UInt8? {
     codecs.first { $0.isNamed("CN") && $0.clockRate == codec.clockRate }?.payloadType
   }

@@ -4,6 +4,9 @@ package import MartletPrimitives
 /// Formats and frames as bodies of RTMP messages and FLV tags. H.264, AAC, MP3 and G.711 go in the legacy form that every
 /// player reads, HEVC, AV1, VP8, VP9 and Opus in that of Enhanced RTMP. Payloads are never copied.
 package enum FLVMuxer {
+  /// G.722 has neither a number nor a FourCC.
+  package static func carries(_ codec: Codec) -> Bool { codec != .g722 }
+
   /// The body that announces a format; `nil` for codecs that need none (MP3, G.711) or that FLV cannot carry.
   package static func sequenceHeader(_ format: TrackFormat) -> [UInt8]? {
     switch format.codec {
@@ -14,7 +17,7 @@ package enum FLVMuxer {
     case .opus:
       let magic = Array("OpusHead".utf8)
       return enhanced(9 << 4 | FLVEnhanced.Audio.sequenceStart, .opus) + magic + format.configuration.array
-    case .mp3, .g711a, .g711u, .data: return nil
+    case .mp3, .g711a, .g711u, .g722, .data: return nil
     }
   }
 
@@ -56,7 +59,7 @@ package enum FLVMuxer {
     case .mp3: return [legacyAudio(format)]
     case .g711a: return [0x72 | (format.channels == 2 ? 1 : 0)]
     case .g711u: return [0x82 | (format.channels == 2 ? 1 : 0)]
-    case .data: return []
+    case .g722, .data: return []
     }
   }
 

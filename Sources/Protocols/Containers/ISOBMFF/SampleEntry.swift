@@ -6,7 +6,7 @@ enum SampleEntry {
   static func isSupported(_ codec: Codec) -> Bool {
     switch codec {
     case .h264, .hevc, .av1, .vp8, .vp9, .aac, .mp3, .opus: true
-    case .g711a, .g711u, .data: false
+    case .g711a, .g711u, .g722, .data: false
     }
   }
 
@@ -25,7 +25,7 @@ enum SampleEntry {
         let configuration = (try? OpusConfiguration(format.configuration)) ?? OpusConfiguration(channels: format.channels)
         writer.box("dOps") { $0.append(configuration.writeDOps()) }
       }
-    case .g711a, .g711u, .data: break
+    case .g711a, .g711u, .g722, .data: break
     }
   }
 

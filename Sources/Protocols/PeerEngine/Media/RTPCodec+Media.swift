@@ -13,6 +13,7 @@ extension RTPCodec {
     case "opus": .opus
     case "pcmu": .g711u
     case "pcma": .g711a
+    case "g722": .g722
     default: nil
     }
   }

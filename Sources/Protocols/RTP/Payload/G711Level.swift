@@ -11,20 +11,8 @@ package enum G711Level {
       let sample = Int64(codec == .g711a ? linear(aLaw: byte) : linear(muLaw: byte))
       energy &+= UInt64(sample.magnitude) &* UInt64(sample.magnitude)
     }
-    guard sound.byteCount > 0, energy > 0 else { return 127 }
-    let overload = 32_768.0 * 32_768
-    var power = Double(energy) / Double(sound.byteCount)
-    var level: UInt8 = 0
-    // Half a decibel away from either neighbour; there is no logarithm below the I/O line.
-    while power * halfDecibel < overload, level < 127 {
-      power *= decibel
-      level += 1
-    }
-    return level
+    return SoundLevel.decibels(energy: energy, samples: sound.byteCount, overload: 32_768)
   }
-
-  private static let decibel = 1.258_925_411_794_167_2
-  private static let halfDecibel = 1.122_018_454_301_963_3
 
   /// ITU-T G.711, table 2: sign, three bits of exponent and four of mantissa, all inverted.
   static func linear(muLaw byte: UInt8) -> Int32 {

@@ -12,7 +12,7 @@ extension Codec {
       VP8Assembler().beginsUnit(payload) && Codec.vp8FrameByte(payload).map { $0 & 1 == 0 } ?? false
     case .vp9: Codec.vp9Descriptor(payload)?.isKeyFrameStart ?? false
     case .av1: AV1Assembler().beginsUnit(payload)
-    case .opus, .g711a, .g711u, .aac, .mp3, .data: !payload.isEmpty
+    case .opus, .g711a, .g711u, .g722, .aac, .mp3, .data: !payload.isEmpty
     }
   }
 

@@ -62,7 +62,7 @@ package struct RTPDepacketizer: Sendable {
     case .vp8: format = .vp8(VideoDepacketizer(VP8Assembler(), limits: limits))
     case .vp9: format = .vp9(VideoDepacketizer(VP9Assembler(), limits: limits))
     case .av1: format = .av1(VideoDepacketizer(AV1Assembler(), limits: limits))
-    case .opus, .g711a, .g711u: format = .audio(AudioDepacketizer())
+    case .opus, .g711a, .g711u, .g722: format = .audio(AudioDepacketizer())
     case .aac, .mp3, .data: return nil
     }
   }

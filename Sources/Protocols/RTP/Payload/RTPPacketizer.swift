@@ -40,7 +40,7 @@ package struct RTPPacketizer: Sendable {
     case .av1: format = .av1(AV1Packetizer(maximumSize: maximum))
     case .opus: format = .audio(AudioPacketizer(maximumSize: maximum, packetTicks: nil))
     // 8 bytes a millisecond, one channel.
-    case .g711a, .g711u: format = .audio(AudioPacketizer(maximumSize: maximum, packetTicks: 8 * max(1, options.packetTime)))
+    case .g711a, .g711u, .g722: format = .audio(AudioPacketizer(maximumSize: maximum, packetTicks: 8 * max(1, options.packetTime)))
     case .aac, .mp3, .data: return nil
     }
   }

@@ -1,7 +1,7 @@
 package import MartletCodecs
 package import MartletPrimitives
 
-/// Leaves the silence between talk spurts of G.711 out, and says what it sounds like (RFC 3551 §4.1, RFC 3389 §4).
+/// Leaves the silence between talk spurts of G.711 and G.722 out, and says what it sounds like (RFC 3551 §4.1, RFC 3389 §4).
 ///
 ///     sound ── quiet for `hangover`, or the source stops ──▶ silence: noise at once and then once an `interval`
 ///       ▲────────────────── a frame that is loud ──────────────┘
@@ -27,7 +27,7 @@ package struct SilenceSuppression: Sendable {
     case nothing
   }
 
-  private let codec: Codec
+  private var meter: SoundLevel
   private let options: Options
   private var isSilent = true
   /// The first quiet frame after a loud one.
@@ -39,12 +39,13 @@ package struct SilenceSuppression: Sendable {
   /// Where the sound given so far ends, and when that was.
   private var end: (timestamp: UInt32, time: Instant)?
 
-  /// Of G.711, in both of its laws and of G.722 in RTP.
+  /// And bytes: of G.711 in both of its laws, and of G.722 in RTP (RFC 3551 §4.5.2).
   private static let ticksPerMillisecond: Int64 = 8
 
-  /// - Parameter codec: `g711a` or `g711u`.
-  package init(_ codec: Codec, options: Options = Options()) {
-    self.codec = codec
+  /// `nil` for a codec whose silence is not told.
+  package init?(_ codec: Codec, options: Options = Options()) {
+    guard let meter = SoundLevel(of: codec) else { return nil }
+    self.meter = meter
     self.options = options
   }
 
@@ -57,7 +58,7 @@ package struct SilenceSuppression: Sendable {
 
   package mutating func receive(_ sound: RawSpan, timestamp: UInt32, now: Instant) -> Verdict {
     end = (timestamp &+ UInt32(truncatingIfNeeded: sound.byteCount), now)
-    let loudness = G711Level.level(of: sound, codec)
+    let loudness = meter.level(of: sound)
     guard loudness >= options.threshold else {
       quietSince = nil
       defer { isSilent = false }

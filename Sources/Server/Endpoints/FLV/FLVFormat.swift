@@ -33,6 +33,7 @@ internal struct FLVStreamMuxer: WireMuxer {
 
   internal mutating func mux(_ frame: Frame) -> Slice {
     let format = formats[Int(frame.track)]
+    guard FLVMuxer.carries(format.codec) else { return Slice() }
     let (header, payload) = FLVMuxer.body(frame, format)
     return Slice(Self.tag(FLVMuxer.tagKind(format), FLVMuxer.timestamp(frame, format), header, payload, framed))
   }

@@ -42,6 +42,7 @@ private struct RTMPMuxer: WireMuxer {
 
   mutating func mux(_ frame: Frame) -> Slice {
     let format = formats[Int(frame.track)]
+    guard FLVMuxer.carries(format.codec) else { return Slice() }
     let (header, payload) = FLVMuxer.body(frame, format)
     return Self.message(FLVMuxer.tagKind(format), FLVMuxer.timestamp(frame, format), [Slice(header), payload], streamID)
   }

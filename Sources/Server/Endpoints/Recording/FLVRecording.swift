@@ -48,8 +48,7 @@ internal struct FLVRecording {
 
   /// Frames before the first one's time, and such as no tag can hold, are left out.
   internal mutating func append(_ frame: Frame) {
-    guard Int(frame.track) < formats.count else { return }
-    let format = formats[Int(frame.track)]
+    guard Int(frame.track) < formats.count, case let format = formats[Int(frame.track)], FLVMuxer.carries(format.codec) else { return }
     let time = MediaTime.rescale(frame.dts, from: format.timescale, to: 1000)
     let base = base ?? time
     self.base = base

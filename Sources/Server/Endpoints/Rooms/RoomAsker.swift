@@ -12,6 +12,8 @@ internal final class RoomAsker {
   private let context: LoopContext
   /// The host that was asked, which the TURN server's URLs have too.
   private let authority: String?
+  /// The last permission to be here.
+  private var grant: Grant?
 
   internal init(_ exchange: HTTPExchange, _ transport: String, _ endpoint: RoomsEndpoint) {
     question = exchange.accessRequest(.join, on: "", transport: transport)
@@ -48,7 +50,7 @@ internal final class RoomAsker {
 
   // MARK: Permissions
 
-  private struct Grant {
+  private struct Grant: Sendable {
     let user: String?
     let expires: WallTime?
     let tokenID: String?
@@ -108,26 +110,28 @@ internal final class RoomAsker {
   private func enter(_ entry: Room.Entry, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
     endpoint.hub.perform(.join(entry), in: room) { [self] result in
       if case .failure(let error) = result { log("join", room, error) }
-      then(result.map { equip($0, entry.user, entry.expires) })
+      then(result.map { equip($0, Grant(user: entry.user, expires: entry.expires, tokenID: entry.tokenID)) })
     }
   }
 
   private func resume(_ key: ParticipantKey, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
-    endpoint.hub.perform(.resume(key), in: room) { [self] result in then(result.map { equip($0, nil, nil) }) }
+    endpoint.hub.perform(.resume(key), in: room) { [self] result in then(result.map { equip($0) }) }
   }
 
-  /// With the servers to reach the others by.
-  private func equip(_ greeting: JSON, _ user: String?, _ expires: WallTime?) -> JSON {
+  /// With a server to reach the others by. Who comes back is known by what it was granted when it came.
+  private func equip(_ greeting: JSON, _ grant: Grant? = nil) -> JSON {
     guard greeting["ok"] == .bool(true), case .object(var object) = greeting, case .string(let id)? = greeting["participant"] else {
       return greeting
     }
-    object["iceServers"] = endpoint.iceServers(authority, user ?? id, expires) ?? []
+    self.grant = grant ?? self.grant
+    let server = endpoint.iceServer(authority, self.grant?.user ?? id, self.grant?.expires, self.grant?.tokenID)
+    object["iceServers"] = .array([server].compactMap(\.self))
     return .object(object)
   }
 
   private func ice(_ key: ParticipantKey, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
     endpoint.hub.perform(.resume(key), in: room) { [self] result in
-      then(result.map { ["ok": true, "iceServers": equip($0, nil, nil)["iceServers"] ?? []] })
+      then(result.map { ["ok": true, "iceServers": equip($0)["iceServers"] ?? []] })
     }
   }
 

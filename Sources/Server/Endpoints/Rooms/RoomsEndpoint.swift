@@ -1,4 +1,4 @@
-internal import MartletHTTP
+package import MartletHTTP
 internal import MartletIO
 package import MartletMessages
 package import MartletPrimitives
@@ -10,8 +10,8 @@ package final class RoomsEndpoint {
   internal let hub: RoomHub
   internal let messages: MessageHub
   internal let access: any AccessControl
-  /// What a participant reaches the others by: `RTCIceServer`s with credentials for a while. Set once, before anything is served.
-  package var iceServers: (_ authority: String?, _ user: String, _ expires: WallTime?) -> JSON? = { _, _, _ in nil }
+  /// What participants reach each other by: an `RTCIceServer` with credentials for a while. Set once, before anything is served.
+  package var iceServer: (_ authority: String?, _ user: String, _ expires: WallTime?, _ token: String?) -> JSON? = { _, _, _, _ in nil }
   internal var random = RandomSource.system
   internal let socketOptions: WebSocketOptions
 
@@ -100,7 +100,7 @@ extension RoomsEndpoint {
 extension RoomError {
   internal var json: JSON { ["ok": false, "code": .string(code), "error": .string(description)] }
 
-  internal var status: HTTPStatus {
+  package var status: HTTPStatus {
     switch self {
     case .badCommand: .badRequest
     case .noCredentials: .unauthorized

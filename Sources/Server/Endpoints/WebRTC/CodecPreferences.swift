@@ -35,6 +35,7 @@ internal enum CodecPreferences {
       RTPCodec(
         111, "opus", clockRate: 48_000, channels: 2, parameters: FormatParameters("minptime=10;useinbandfec=1;stereo=1"), feedback: feedback
       ),
+      RTPCodec(9, "G722", clockRate: 8000, feedback: feedback),
       RTPCodec(0, "PCMU", clockRate: 8000, feedback: feedback), RTPCodec(8, "PCMA", clockRate: 8000, feedback: feedback),
     ]
   }

@@ -49,7 +49,7 @@ package final class StreamPacketizer: FrameConsumer {
   private static func clockRate(_ codec: Codec) -> UInt32 {
     switch codec {
     case .opus: 48_000
-    case .g711a, .g711u: 8000
+    case .g711a, .g711u, .g722: 8000
     default: 90_000
     }
   }

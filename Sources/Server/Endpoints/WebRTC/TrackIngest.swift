@@ -96,6 +96,7 @@ internal struct TrackIngest {
     case .vp8, .vp9: return (try? TrackFormat.vpx(codec, keyFrame: payload, timescale: clockRate)) ?? nil
     case .opus: return format ?? (try? TrackFormat.opus(OpusConfiguration(channels: 2).write()))
     case .g711a, .g711u: return TrackFormat.g711(codec)
+    case .g722: return .g722
     case .aac, .mp3, .data: return nil
     }
   }

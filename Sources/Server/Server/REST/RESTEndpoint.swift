@@ -29,7 +29,7 @@ internal final class RESTEndpoint {
   /// Every operation there is.
   internal static let routes: [APIRoute] =
     ServerResource.routes + StreamsResource.routes + ChannelsResource.routes + FilesResource.routes + ClientsResource.routes
-    + WebRTCResource.routes + TURNResource.routes + RevocationResource.routes + TURNCredentialResource.routes
+    + WebRTCResource.routes + TURNResource.routes + RoomsResource.routes + RevocationResource.routes + TURNCredentialResource.routes
 
   internal func add(to router: Router) {
     for route in Self.routes {

@@ -4,6 +4,7 @@ internal import MartletIO
 internal import MartletMedia
 internal import MartletMessages
 internal import MartletPrimitives
+internal import MartletRooms
 internal import MartletSTUN
 internal import MartletWeb
 
@@ -39,6 +40,7 @@ internal enum RevocationResource {
       return context.service(MediaHub.self).kick(.expired) { token == nil ? $0.user == subject : $0.tokenID == subject }
         + context.service(MessageHub.self).kick(.expired) { token == nil ? $0.user == subject : $0.tokenID == subject }
         + context.service(FilesEndpoint.self).kick { token == nil ? $0 == subject : $1 == subject }
+        + context.service(RoomHub.self).remove(.expired) { token == nil ? $0.user == subject : $0.tokenID == subject }
         + context.service(TURNListener.self).revoke {
           if let token { $0.revoke(token: token) } else { $0.revoke(user: subject, at: now.milliseconds / 1000) }
         }

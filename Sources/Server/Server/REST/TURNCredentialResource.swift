@@ -40,31 +40,47 @@ internal enum TURNCredentialResource {
   }
 
   private static func answer(_ endpoint: RESTEndpoint, _ exchange: HTTPExchange, user: String, expires: WallTime?, token: String?) {
+    do throws(Refusal) {
+      let (server, ttl) = try mint(endpoint, authority: exchange.request.authority, user: user, expires: expires, token: token)
+      // Credentials are nobody else's.
+      exchange.responseFields.append("Cache-Control", "no-store")
+      exchange.respond(.ok, json: ["iceServers": [server], "ttl": .int(ttl)])
+    } catch { exchange.refuse(error.status, error.reason) }
+  }
+
+  internal struct Refusal: Error {
+    let status: HTTPStatus
+    let reason: String
+  }
+
+  /// An `RTCIceServer` with credentials of its own, and how many seconds they are good.
+  ///
+  /// - Parameters:
+  ///   - authority: the host that was asked, which the URLs have too.
+  ///   - token: the id of the token that this is for, with which they are revoked.
+  internal static func mint(
+    _ endpoint: RESTEndpoint, authority: String?, user: String, expires: WallTime?, token: String?
+  ) throws(Refusal) -> (server: JSON, ttl: Int64) {
     let turn = endpoint.context.service(TURNListener.self).configuration
     let now = endpoint.context.wallTime.milliseconds / 1000
     let longest = turn.credentialLifetime.nanoseconds / 1_000_000_000
     let ttl = min(longest, expires.map { $0.milliseconds / 1000 - now } ?? longest)
-    guard ttl > 0 else { return exchange.refuse(.forbidden, "the token has expired") }
+    guard ttl > 0 else { throw Refusal(status: .forbidden, reason: "the token has expired") }
     let grant = TURNGrant(token: token, made: now)
     let credentials = TURNCredentials(realm: turn.realm, secrets: turn.secrets.map(\.value))
     guard let (username, password) = credentials.mint(for: user, expires: now + ttl, grant: grant) else {
-      return exchange.refuse(.notFound, "there is no secret to make credentials of (turn.secrets)")
+      throw Refusal(status: .notFound, reason: "there is no secret to make credentials of (turn.secrets)")
     }
-    let urls = turn.urls.isEmpty ? self.urls(endpoint, exchange, sharesHTTP: turn.sharesHTTP) : turn.urls
-    guard !urls.isEmpty else { return exchange.refuse(.notFound, "the TURN server does not listen (listeners.turn, listeners.turns)") }
-    let server: JSON = [
-      "urls": .array(urls.map { .string($0) }), "username": .string(username), "credential": .string(password),
-    ]
-    // Credentials are nobody else's.
-    exchange.responseFields.append("Cache-Control", "no-store")
-    exchange.respond(.ok, json: ["iceServers": [server], "ttl": .int(ttl)])
+    let urls = turn.urls.isEmpty ? self.urls(endpoint, authority, sharesHTTP: turn.sharesHTTP) : turn.urls
+    guard !urls.isEmpty else {
+      throw Refusal(status: .notFound, reason: "the TURN server does not listen (listeners.turn, listeners.turns)")
+    }
+    return (["urls": .array(urls.map { .string($0) }), "username": .string(username), "credential": .string(password)], ttl)
   }
 
-  /// The host that was asked, with the ports that are open. Few, since browsers try each of them.
-  private static func urls(_ endpoint: RESTEndpoint, _ exchange: HTTPExchange, sharesHTTP: Bool) -> [String] {
-    guard let host = exchange.request.authority.map(hostOnly), let open = endpoint.shared.state.listeners.withLock({ $0 }) else {
-      return []
-    }
+  /// That host with the ports that are open. Few, since browsers try each of them.
+  private static func urls(_ endpoint: RESTEndpoint, _ authority: String?, sharesHTTP: Bool) -> [String] {
+    guard let host = authority.map(hostOnly), let open = endpoint.shared.state.listeners.withLock({ $0 }) else { return [] }
     var urls: [String] = []
     if let port = open.turn?.port { urls += ["turn:\(host):\(port)?transport=udp", "turn:\(host):\(port)?transport=tcp"] }
     if let port = open.turns?.port ?? (sharesHTTP ? open.https?.port : nil) { urls.append("turns:\(host):\(port)?transport=tcp") }

@@ -2,7 +2,11 @@ package import MartletPrimitives
 
 /// Who is told when sessions begin and end.
 package struct WebhookConfiguration: Equatable, Sendable {
-  package enum Event: String, Sendable, CaseIterable { case publish, unpublish, play, stop, allocate, release }
+  package enum Event: String, Sendable, CaseIterable {
+    case publish, unpublish, play, stop, allocate, release, join, leave
+    case roomBegin = "room_begin"
+    case roomEnd = "room_end"
+  }
 
   package struct Target: Equatable, Sendable {
     package var url: String

@@ -2,6 +2,7 @@ package import MartletEndpoints
 package import MartletIO
 package import MartletMedia
 internal import MartletPrimitives
+package import MartletRooms
 package import MartletSTUN
 
 /// Tells the configured targets when sessions begin and end. One on each worker; each target has its own queue here, so
@@ -56,6 +57,35 @@ package final class WebhookNotifier {
   package func notify(_ allocation: TURNAllocationReport, _ end: TURNAllocationEnd?) {
     let event = end == nil ? WebhookConfiguration.Event.allocate : .release
     notify(event) { Self.body(event, allocation, end, at: context.wallTime) }
+  }
+
+  package func notify(_ change: RoomHub.Change) {
+    switch change {
+    case .began(let room): notify(.roomBegin) { Self.body(.roomBegin, room, at: context.wallTime) }
+    case .joined(let room, let participant): notify(.join) { Self.body(.join, room, participant, at: context.wallTime) }
+    case .left(let room, let participant, let reason):
+      notify(.leave) { Self.body(.leave, room, participant, reason, at: context.wallTime) }
+    case .ended(let room): notify(.roomEnd) { Self.body(.roomEnd, room, at: context.wallTime) }
+    }
+  }
+
+  private static func body(
+    _ event: WebhookConfiguration.Event, _ room: RoomName, _ participant: Participant? = nil, _ reason: DepartureReason? = nil,
+    at time: WallTime
+  ) -> [UInt8] {
+    var object = JSON.Object()
+    object["event"] = .string(event.rawValue)
+    object["time"] = .string(time.iso8601)
+    object["room"] = .string(room.text)
+    if let participant {
+      object["participant"] = .string(participant.id.text)
+      object["name"] = .string(participant.name)
+      object["address"] = .string("\(participant.remote.ip)")
+      object["since"] = .string(participant.joined.iso8601)
+      if let user = participant.user { object["user"] = .string(user) }
+    }
+    if let reason { object["reason"] = .string(reason.rawValue) }
+    return JSON.object(object).serialized
   }
 
   private func notify(_ event: WebhookConfiguration.Event, _ makeBody: () -> [UInt8]) {
