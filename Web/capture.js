@@ -5,6 +5,15 @@ export function isPossible() {
   return globalThis.isSecureContext && Boolean(navigator.mediaDevices?.getUserMedia);
 }
 
+/** @returns {Promise<URL|null>} this page over HTTPS, where the server has that. */
+export async function secureTwin() {
+  const { port } = await (await fetch("/api/v1/https")).json();
+  if (!port) return null;
+  const twin = new URL(location.href);
+  [twin.protocol, twin.port] = ["https:", port];
+  return twin;
+}
+
 export function canShareScreen() {
   return Boolean(navigator.mediaDevices?.getDisplayMedia);
 }

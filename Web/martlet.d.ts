@@ -175,3 +175,138 @@ export class Upload extends EventTarget {
     type: "loadstart" | "progress" | "load" | "error" | "abort" | "loadend", listener: Listener<UploadEvent>,
     options?: boolean | EventListenerOptions): void;
 }
+
+// Rooms
+
+/** `screen-audio` is the sound of what is shared. */
+export type TrackSource = "microphone" | "camera" | "screen" | "screen-audio";
+
+export interface RoomOptions {
+  /** The server's; where this module came from by default. */
+  url?: string | URL;
+  /** What the others see: at most 128 bytes. */
+  name?: string;
+  /** Whatever else they shall know: at most 4 KiB of JSON. */
+  info?: JSONValue;
+  token?: MartletOptions["token"];
+  transports?: TransportName[];
+  /** The microphone (the default), one with constraints, a track or stream of your own, or none. */
+  audio?: boolean | MediaTrackConstraints | MediaStreamTrack | MediaStream;
+  /** The camera, likewise. */
+  video?: boolean | MediaTrackConstraints | MediaStreamTrack | MediaStream;
+  /** A moderator has to let us in. */
+  onwaiting?: (text: string) => void;
+}
+
+/**
+ * Meets others: opens camera and microphone, and joins the room.
+ * Broken with a `DOMException` of `getUserMedia`, or a `RoomError`.
+ */
+export function joinRoom(name: string, options?: RoomOptions): Promise<Room>;
+
+/** What the server had against a command. */
+export interface RoomError extends Error {
+  /** Of docs/rooms.md; `network` when no answer came, `server` when it was no answer of a room. */
+  readonly code: string;
+  readonly isTemporary: boolean;
+}
+
+export interface Quality {
+  /** `none` while there is no path. */
+  readonly level: "unknown" | "none" | "poor" | "fair" | "good";
+  /** Why it is no better, for people; and whether it goes over a relay. */
+  readonly reasons: string[];
+  readonly isRelayed?: boolean;
+  /** Share of the packets, 0 to 1, in the worse direction. */
+  readonly loss?: number;
+  /** Seconds. */
+  readonly roundTrip?: number | null;
+}
+
+export interface Participant {
+  readonly id: string;
+  readonly name: string;
+  readonly info?: JSONValue;
+  readonly muted: TrackSource[];
+  readonly tracks: ReadonlyMap<TrackSource, MediaStreamTrack>;
+  /** Camera and microphone, always the same object: for `srcObject`. */
+  readonly stream: MediaStream;
+  readonly quality: Quality;
+}
+
+export interface Transfer extends EventTarget {
+  readonly name: string;
+  readonly size: number;
+  readonly type: string;
+  /** The other one's id. */
+  readonly participant: string;
+  readonly direction: "in" | "out";
+  readonly via: "peer" | "server";
+  readonly state: "waiting" | "running" | "paused" | "done" | "failed" | "cancelled";
+  readonly loaded: number;
+  readonly error: Error | null;
+  /** Of one that comes in, with the file, once its SHA-256 is right. */
+  readonly done: Promise<Blob | undefined>;
+  /** Lets one that comes in come. */
+  accept?(): Promise<Blob>;
+  pause(): void;
+  resume(): void;
+  cancel(reason?: string): void;
+  addEventListener(type: "progress" | "state", listener: Listener<Event>, options?: boolean | AddEventListenerOptions): void;
+}
+
+interface ParticipantEvent extends Event { readonly participant: Participant }
+
+export interface RoomEvents {
+  joined: ParticipantEvent;
+  left: ParticipantEvent & { readonly reason: "left" | "timeout" | "kicked" | "moved" | "expired" };
+  /** The name, `info` or what is muted. */
+  changed: ParticipantEvent;
+  track: ParticipantEvent & { readonly source: TrackSource; readonly track: MediaStreamTrack };
+  trackended: ParticipantEvent & { readonly source: TrackSource; readonly track: MediaStreamTrack };
+  /** The chat; `from` is null for who is no participant. */
+  message: Event & { readonly from: string | null; readonly name: string; readonly data: JSONValue; readonly time: number; readonly cursor: string };
+  /** What a participant sent us with `send`. */
+  data: ParticipantEvent & { readonly data: JSONValue };
+  /** A participant offers a file: `transfer.accept()` lets it come. */
+  file: ParticipantEvent & { readonly transfer: Transfer };
+  topology: Event & { readonly topology: "mesh" | "supernode" | "sfu"; readonly mode: string };
+  /** The loudest first, where the server passes media on. */
+  speaking: Event & { readonly participants: Participant[] };
+  /** `text` is for people. */
+  connection: Event & { readonly state: Room["state"]; readonly text: string; readonly error?: Error };
+  quality: ParticipantEvent & { readonly quality: Quality };
+  /** A moderator has muted us, which is done already. */
+  mute: Event & { readonly muted: TrackSource[] };
+  /** A moderator asks us into another room; we are out of this one. */
+  moved: Event & { readonly room: string };
+  /** To moderators: somebody asks to come in. */
+  waiting: Event & { readonly participant: { readonly id: string; readonly name: string } };
+  locked: Event;
+  unlocked: Event;
+}
+
+export interface Room extends EventTarget {
+  readonly name: string;
+  readonly me: Participant;
+  /** The others, by id, in the order in which they came. */
+  readonly participants: ReadonlyMap<string, Participant>;
+  readonly topology: "mesh" | "supernode" | "sfu";
+  readonly isLocked: boolean;
+  readonly state: "joining" | "connected" | "reconnecting" | "closed";
+  readonly transport: TransportName | null;
+  say(data: JSONValue): Promise<void>;
+  set(change: { name?: string; info?: JSONValue }): Promise<void>;
+  setMuted(source: TrackSource, isMuted: boolean): Promise<void>;
+  /** In place of what the source had; microphone or camera by the track's kind by default. */
+  publish(track: MediaStreamTrack, options?: { source?: TrackSource }): Promise<void>;
+  unpublish(track: MediaStreamTrack): Promise<void>;
+  /** JSON to one participant, over a data channel, else by way of the server. */
+  send(participant: Participant | string, data: JSONValue): void;
+  sendFile(participant: Participant | string, file: File): Transfer;
+  /** `kick`, `mute`, `lock`, `unlock`, `admit`, `refuse`, `move`, `topology`, with what docs/rooms.md says. */
+  moderate(action: string, details?: Record<string, JSONValue>): Promise<void>;
+  leave(options?: { stopsTracks?: boolean }): Promise<void>;
+  addEventListener<K extends keyof RoomEvents>(type: K, listener: Listener<RoomEvents[K]>, options?: boolean | AddEventListenerOptions): void;
+  removeEventListener<K extends keyof RoomEvents>(type: K, listener: Listener<RoomEvents[K]>, options?: boolean | EventListenerOptions): void;
+}

@@ -1,5 +1,5 @@
-// martlet.js: channels that resume on any transport, and uploads that go on where they stopped. One module, no dependencies.
-// How to use it: docs/javascript.md. What it speaks: docs/channels.md.
+// martlet.js: channels that resume on any transport, uploads that go on where they stopped, and rooms, whose modules come when they
+// are asked for. How to use it: docs/javascript.md. What it speaks: docs/channels.md, docs/rooms.md.
 
 /** What a server or the network had against a request. */
 export class MartletError extends Error {
@@ -163,6 +163,16 @@ export class Channel extends EventTarget {
     if (type === "message") for (const iterator of [...this.#iterators]) iterator.push(details);
     this.dispatchEvent(new DetailedEvent(type, details));
   }
+}
+
+/**
+ * Meets others: camera and microphone are opened, and the room is joined.
+ * @returns {Promise<Room>} of rooms.js; its types are in martlet.d.ts.
+ */
+export async function joinRoom(name, options = {}) {
+  if (typeof name !== "string" || !name) throw new TypeError("a room has a name");
+  const { join } = await import("./rooms.js");
+  return join({ Martlet, expiry }, name, options);
 }
 
 /** Messages between a channel and one loop over it. */

@@ -1,5 +1,5 @@
 // The page /publish.html: camera, microphone or screen, sent by WHIP.
-import { canShareScreen, capture, devices, explain, isPossible, stop } from "/capture.js";
+import { canShareScreen, capture, devices, explain, isPossible, secureTwin, stop } from "/capture.js";
 import { encodePath } from "/api.js";
 import { el, setText } from "/dom.js";
 import { Figures } from "/figures.js";
@@ -238,10 +238,8 @@ async function showInsecure() {
     ? "This browser gives pages neither camera nor microphone."
     : "Browsers give camera, microphone and screen only to pages over HTTPS, or from the machine itself. This page came over plain HTTP."));
   if (globalThis.isSecureContext) return;
-  const { port } = await (await fetch("/api/v1/https")).json();
-  if (!port) return box.append(el("p", {}, "HTTPS is off on this server: set listeners.https and tls.certificate."));
-  const twin = new URL(location.href);
-  [twin.protocol, twin.port] = ["https:", port];
+  const twin = await secureTwin();
+  if (!twin) return box.append(el("p", {}, "HTTPS is off on this server: set listeners.https and tls.certificate."));
   box.append(el("p", {}, el("a", { href: twin.href }, `Open this page over HTTPS: ${twin.host}`)),
     el("p", {}, "With the certificate that the server made for itself the browser warns first; a certificate of your own (tls.certificate) ends that."));
 }

@@ -101,6 +101,54 @@ static const unsigned char relays_js[] = {
 static const unsigned char sessions_js[] = {
 #embed "../../../Web/sessions.js"
 };
+static const unsigned char signaling_js[] = {
+#embed "../../../Web/signaling.js"
+};
+static const unsigned char rooms_js[] = {
+#embed "../../../Web/rooms.js"
+};
+static const unsigned char mesh_js[] = {
+#embed "../../../Web/mesh.js"
+};
+static const unsigned char sfu_js[] = {
+#embed "../../../Web/sfu.js"
+};
+static const unsigned char transfers_js[] = {
+#embed "../../../Web/transfers.js"
+};
+static const unsigned char sha256_js[] = {
+#embed "../../../Web/sha256.js"
+};
+static const unsigned char peer_quality_js[] = {
+#embed "../../../Web/peer-quality.js"
+};
+static const unsigned char call_html[] = {
+#embed "../../../Web/call.html"
+};
+static const unsigned char call_css[] = {
+#embed "../../../Web/call.css"
+};
+static const unsigned char call_js[] = {
+#embed "../../../Web/call.js"
+};
+static const unsigned char call_join_js[] = {
+#embed "../../../Web/call-join.js"
+};
+static const unsigned char call_tiles_js[] = {
+#embed "../../../Web/call-tiles.js"
+};
+static const unsigned char call_chat_js[] = {
+#embed "../../../Web/call-chat.js"
+};
+static const unsigned char call_levels_js[] = {
+#embed "../../../Web/call-levels.js"
+};
+static const unsigned char handover_js[] = {
+#embed "../../../Web/handover.js"
+};
+static const unsigned char participant_js[] = {
+#embed "../../../Web/participant.js"
+};
 // clang-format on
 
 static const martlet_web_file files[] = {
@@ -137,6 +185,22 @@ static const martlet_web_file files[] = {
     {"figures.js", figures_js, sizeof figures_js},
     {"relays.js", relays_js, sizeof relays_js},
     {"sessions.js", sessions_js, sizeof sessions_js},
+    {"signaling.js", signaling_js, sizeof signaling_js},
+    {"rooms.js", rooms_js, sizeof rooms_js},
+    {"mesh.js", mesh_js, sizeof mesh_js},
+    {"sfu.js", sfu_js, sizeof sfu_js},
+    {"transfers.js", transfers_js, sizeof transfers_js},
+    {"sha256.js", sha256_js, sizeof sha256_js},
+    {"peer-quality.js", peer_quality_js, sizeof peer_quality_js},
+    {"call.html", call_html, sizeof call_html},
+    {"call.css", call_css, sizeof call_css},
+    {"call.js", call_js, sizeof call_js},
+    {"call-join.js", call_join_js, sizeof call_join_js},
+    {"call-tiles.js", call_tiles_js, sizeof call_tiles_js},
+    {"call-chat.js", call_chat_js, sizeof call_chat_js},
+    {"call-levels.js", call_levels_js, sizeof call_levels_js},
+    {"handover.js", handover_js, sizeof handover_js},
+    {"participant.js", participant_js, sizeof participant_js},
     {0, 0, 0},
 };
 

@@ -19,6 +19,7 @@ package enum WebPages {
       router.on(.get, "/\(name)") { exchange, _ in content.respond(exchange) }
     }
     if let index = pages["index.html"] { router.on(.get, "/") { exchange, _ in index.respond(exchange) } }
+    if let call = pages["call.html"] { router.on(.get, "/call/{name}") { exchange, _ in call.respond(exchange) } }
     if let player = pages["player.html"] { router.on(.get, "/play/{path...}") { exchange, _ in player.respond(exchange) } }
   }
 

@@ -1,0 +1,333 @@
+// Connections from each participant to each: perfect negotiation, one data channel, and what flows through them.
+// `rooms.js` makes one `Mesh` for a room, `sfu.js` is the same by way of the server.
+
+/** Milliseconds in which candidates are gathered that go out with the description. */
+const GATHERING = 80;
+/** Milliseconds until a silent path is looked for anew, by who came later and by the other, and between attempts; then a new connection is made. */
+const RECOVERY = { later: 1500, earlier: 5000, again: 4000, attempts: 3 };
+/** Bytes in the data channel beyond which its writers wait. */
+const HIGH_WATER = 1 << 20;
+
+/**
+ * What a `Mesh` and an `SFU` are told of, and tell.
+ *
+ * @typedef {object} Plane
+ * @property {(publication: Publication) => void} publish
+ * @property {(publication: Publication) => void} unpublish
+ * @property {() => void} close
+ *
+ * @typedef {{source: "camera"|"microphone"|"screen"|"screen-audio", track: MediaStreamTrack}} Publication
+ *
+ * @typedef {object} PlaneEvents
+ * @property {(id: string, tracks: Map<string, MediaStreamTrack>) => void} tracks what comes of a participant now, by source
+ * @property {(id: string, state: RTCPeerConnectionState) => void} state
+ */
+export class Mesh {
+  #links = new Map();
+  #publications = new Map();
+  #servers = [];
+  #events;
+
+  /** @param {PlaneEvents & {send, message, opened}} events `send(to, command)` is the signaling, `message(id, data)` the data channel's */
+  constructor(events) { this.#events = events; }
+
+  get ids() { return [...this.#links.keys()]; }
+
+  link(id) { return this.#links.get(id) ?? null; }
+
+  setServers(servers) {
+    this.#servers = servers;
+    for (const link of this.#links.values()) link.setServers(servers);
+  }
+
+  /** Makes ready for a participant. @param {boolean} isLater who came later is the impolite one. */
+  add(id, isLater) {
+    if (this.#links.has(id)) return;
+    this.#links.set(id, new PeerLink(id, isLater, this.#servers, {
+      ...this.#events,
+      hopeless: () => {
+        this.#replace(id);
+        this.connect(id);
+      },
+    }));
+  }
+
+  /** Whether the link carries what is published, or data alone. */
+  carry(id, hasMedia) { this.#links.get(id)?.carry(hasMedia ? this.#publications : null); }
+
+  /** Makes the first offer, if none was made. */
+  connect(id) { this.#links.get(id)?.begin(); }
+
+  remove(id) {
+    this.#links.get(id)?.close();
+    this.#links.delete(id);
+  }
+
+  receive(from, event) {
+    // The other one has begun anew: so do we.
+    if (event.event === "offer" && this.#links.get(from)?.isOfAnother(event.sdp)) this.#replace(from);
+    this.#links.get(from)?.receive(event);
+  }
+
+  #replace(id) {
+    const { isLater, hasMedia } = this.#links.get(id);
+    this.remove(id);
+    this.add(id, isLater);
+    this.carry(id, hasMedia);
+  }
+
+  publish(publication) {
+    this.#publications.set(publication.source, publication);
+    for (const link of this.#links.values()) link.assign();
+  }
+
+  unpublish({ source }) {
+    this.#publications.delete(source);
+    for (const link of this.#links.values()) link.assign();
+  }
+
+  close() { for (const id of this.ids) this.remove(id); }
+}
+
+/** One connection to one participant, and its data channel. */
+class PeerLink {
+  /** What the other one says its sections are, by mid. */
+  #sources = new Map();
+  /** Which section each of our sources goes through. */
+  #sections = new Map();
+  #shown = "";
+  #publications = null;
+  #isBegun = false;
+  #isOver = false;
+  #ignoresOffer = false;
+  #holdsCandidates = true;
+  #recovery = 0;
+  #attempts = 0;
+  #channels = new Set();
+  #events;
+  /** Descriptions and candidates, ours and theirs, one after the other. */
+  #turn = Promise.resolve();
+
+  constructor(id, isLater, iceServers, events) {
+    Object.assign(this, { id, isLater });
+    this.#events = events;
+    const peer = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
+    this.peer = peer;
+    peer.onnegotiationneeded = () => this.#inTurn(() => this.#offer());
+    peer.onicecandidate = ({ candidate }) => {
+      if (candidate?.candidate && !this.#holdsCandidates) events.send(id, { do: "candidate", candidate: candidate.toJSON() });
+    };
+    peer.onconnectionstatechange = () => this.#follow();
+    peer.ondatachannel = ({ channel }) => this.#adopt(channel);
+  }
+
+  get channel() { return [...this.#channels].find(({ readyState }) => readyState === "open") ?? null; }
+
+  get hasMedia() { return this.#publications !== null; }
+
+  /** Whether a description is of another connection than the one that is known (RFC 8866 §5.2). */
+  isOfAnother(sdp) {
+    const known = this.peer.remoteDescription?.sdp;
+    return known !== undefined && originOf(known) !== originOf(sdp);
+  }
+
+  setServers(iceServers) { if (!this.#isOver) this.peer.setConfiguration({ ...this.peer.getConfiguration(), iceServers }); }
+
+  begin() {
+    if (this.#isBegun || this.#isOver) return;
+    this.#isBegun = true;
+    this.#adopt(this.peer.createDataChannel("martlet"));
+    this.assign();
+  }
+
+  /** @param {Map<string, Publication>|null} publications what is sent from now on; it may change before `assign`. */
+  carry(publications) {
+    this.#publications = publications;
+    this.assign();
+  }
+
+  /**
+   * Gives each source a section and takes away those that ended. A section is used again, and in both directions; who came
+   * earlier waits for the first offer, so that there is only one.
+   */
+  assign() {
+    if (!this.#isBegun || this.#isOver) return;
+    const wanted = this.#publications ?? new Map();
+    for (const [source, section] of this.#sections) {
+      if (wanted.has(source)) continue;
+      this.#sections.delete(source);
+      section.sender.replaceTrack(null).catch(() => {});
+      section.direction = "recvonly";
+    }
+    for (const [source, { track }] of wanted) {
+      const known = this.#sections.get(source);
+      if (known?.sender.track === track) continue;
+      if (known) known.sender.replaceTrack(track).catch(() => {});
+      else this.#sections.set(source, this.#sectionFor(track));
+    }
+  }
+
+  #sectionFor(track) {
+    const taken = new Set(this.#sections.values());
+    const free = this.peer.getTransceivers().find((each) =>
+      !taken.has(each) && each.direction !== "stopped" && each.receiver.track.kind === track.kind);
+    if (!free) return this.peer.addTransceiver(track, { direction: "sendrecv" });
+    free.sender.replaceTrack(track).catch(() => {});
+    free.direction = "sendrecv";
+    return free;
+  }
+
+  close() {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearTimeout(this.#recovery);
+    for (const channel of this.#channels) channel.close();
+    this.peer.close();
+  }
+
+  // MARK: Negotiation
+
+  receive(event) { this.#inTurn(() => this.#take(event)); }
+
+  #inTurn(act) {
+    this.#turn = this.#turn.then(() => this.#isOver || act()).catch((error) => {
+      if (!this.#isOver) console.warn(`martlet: ${this.id}:`, error);
+    });
+  }
+
+  async #offer() {
+    // When it is stable again the browser asks anew.
+    if (this.peer.signalingState !== "stable") return;
+    this.#holdsCandidates = true;
+    await this.peer.setLocalDescription();
+    await gathered(this.peer);
+    this.#tell("offer", this.peer.pendingLocalDescription);
+  }
+
+  /** https://www.w3.org/TR/webrtc/#perfect-negotiation-example */
+  async #take({ event, sdp, candidate }) {
+    const { peer } = this;
+    if (event === "candidate") {
+      // Those of an offer that was not taken belong to nothing.
+      return peer.addIceCandidate(candidate).catch((error) => { if (!this.#ignoresOffer) throw error; });
+    }
+    if (event === "answer" && peer.signalingState !== "have-local-offer") return;
+    this.#ignoresOffer = event === "offer" && this.isLater && peer.signalingState !== "stable";
+    if (this.#ignoresOffer) return;
+    await peer.setRemoteDescription({ type: event, sdp });
+    this.#sources = sourcesIn(sdp);
+    if (event === "offer") await this.#answer();
+    this.#show();
+  }
+
+  async #answer() {
+    this.#isBegun = true;
+    this.assign();
+    this.#holdsCandidates = true;
+    await this.peer.setLocalDescription();
+    await gathered(this.peer);
+    this.#tell("answer", this.peer.currentLocalDescription);
+  }
+
+  #tell(what, description) {
+    this.#holdsCandidates = false;
+    if (description) this.#events.send(this.id, { do: what, sdp: withContent(description.sdp, this.#screenMids()) });
+  }
+
+  #screenMids() { return new Set(["screen", "screen-audio"].map((source) => this.#sections.get(source)?.mid)); }
+
+  /** What comes in now. */
+  #show() {
+    const tracks = new Map();
+    for (const { mid, currentDirection, receiver } of this.peer.getTransceivers()) {
+      if (/recv/.test(currentDirection) && this.#sources.has(mid)) tracks.set(this.#sources.get(mid), receiver.track);
+    }
+    const shown = [...tracks].map(([source, { id }]) => `${source} ${id}`).sort().join();
+    if (shown === this.#shown) return;
+    this.#shown = shown;
+    this.#events.tracks(this.id, tracks);
+  }
+
+  // MARK: The path
+
+  #follow() {
+    if (this.#isOver) return;
+    const { connectionState } = this.peer;
+    clearTimeout(this.#recovery);
+    if (connectionState === "connected") this.#attempts = 0;
+    if (connectionState === "failed" || connectionState === "disconnected") this.#recoverIn(this.isLater ? RECOVERY.later : RECOVERY.earlier);
+    this.#events.state(this.id, connectionState);
+  }
+
+  #recoverIn(delay) {
+    this.#recovery = setTimeout(() => {
+      if (this.#isOver || this.peer.connectionState === "connected") return;
+      if (this.isLater && ++this.#attempts > RECOVERY.attempts) return this.#events.hopeless();
+      this.peer.restartIce();
+      this.#recoverIn(RECOVERY.again);
+    }, delay);
+  }
+
+  // MARK: The data channel
+
+  #adopt(channel) {
+    channel.binaryType = "arraybuffer";
+    channel.bufferedAmountLowThreshold = HIGH_WATER / 4;
+    this.#channels.add(channel);
+    channel.onopen = () => this.#events.opened(this.id);
+    channel.onmessage = ({ data }) => this.#events.message(this.id, data);
+    channel.onclose = () => this.#channels.delete(channel);
+    if (channel.readyState === "open") channel.onopen();
+  }
+
+  /** @returns {boolean} false when there is no open channel. */
+  send(data) {
+    const { channel } = this;
+    if (!channel) return false;
+    channel.send(data);
+    return true;
+  }
+
+  /** Kept when the channel takes more; broken when it is gone. */
+  async writable() {
+    const { channel } = this;
+    if (!channel) throw new Error("the connection to the participant is gone");
+    if (channel.bufferedAmount < HIGH_WATER) return;
+    await new Promise((resolve) => {
+      const events = new AbortController();
+      for (const type of ["bufferedamountlow", "close"]) {
+        channel.addEventListener(type, () => (events.abort(), resolve()), { signal: events.signal });
+      }
+    });
+  }
+}
+
+/** Most candidates of this machine are there at once: with them in the description fewer messages go around. */
+export function gathered(peer) {
+  if (peer.iceGatheringState === "complete") return Promise.resolve();
+  return new Promise((resolve) => {
+    const events = new AbortController();
+    const done = () => (events.abort(), clearTimeout(timer), resolve());
+    const timer = setTimeout(done, GATHERING);
+    peer.addEventListener("icegatheringstatechange", () => peer.iceGatheringState === "complete" && done(), { signal: events.signal });
+  });
+}
+
+/** Says of sections that they carry a screen (RFC 4796). */
+function withContent(sdp, mids) {
+  return sdp.replace(/^a=mid:(\S+)\r?\n/gm, (line, mid) => (mids.has(mid) ? `${line}a=content:slides\r\n` : line));
+}
+
+function originOf(sdp) { return sdp.match(/^o=\S+ (\S+)/m)?.[1]; }
+
+/** The source of each section that has media, by mid. */
+function sourcesIn(sdp) {
+  const sources = new Map();
+  for (const section of sdp.split(/^(?=m=)/m).slice(1)) {
+    const mid = section.match(/^a=mid:(\S+)/m)?.[1];
+    const isScreen = /^a=content:slides/m.test(section);
+    if (section.startsWith("m=audio")) sources.set(mid, isScreen ? "screen-audio" : "microphone");
+    else if (section.startsWith("m=video")) sources.set(mid, isScreen ? "screen" : "camera");
+  }
+  return sources;
+}

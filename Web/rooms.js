@@ -1,0 +1,538 @@
+// Rooms: what `joinRoom` of martlet.js loads. How to use it: docs/javascript.md; what it speaks: docs/rooms.md.
+//
+// Who is here comes over channels (`Signaling`), media over a plane: `Mesh` (mesh.js) or `SFU` (sfu.js). Where the room changes from
+// one to the other both run until what flows through the old one flows through the new one.
+import { Handover } from "./handover.js";
+import { Mesh } from "./mesh.js";
+import { Participant } from "./participant.js";
+import { QualityReader } from "./peer-quality.js";
+import { SFU } from "./sfu.js";
+import { RoomError, Signaling } from "./signaling.js";
+import { Transfers } from "./transfers.js";
+
+/** Milliseconds between readings of how good connections are. */
+const READING = 2000;
+/** Milliseconds without a path after which the server is told, for its choice of the topology. */
+const UNREACHABLE = 10_000;
+/** Messages of participants who are not known yet: two channels have no common order. */
+const EARLY = 256;
+
+class RoomEvent extends Event {
+  constructor(type, details) {
+    super(type);
+    Object.assign(this, details);
+  }
+}
+
+/** @param {{Martlet, expiry}} library of martlet.js @param {string} name @param {object} options */
+export async function join(library, name, options) {
+  const given = tracksGiven(options);
+  const opened = await openDevices(options, given);
+  const room = new Room(library, name, options);
+  try {
+    for (const track of [...given, ...opened]) await room.publish(track);
+    await room.enter();
+  } catch (error) {
+    for (const track of opened) track.stop();
+    throw error;
+  }
+  return room;
+}
+
+function tracksGiven({ audio, video }) {
+  const all = [audio, video].flatMap((each) => (each instanceof MediaStream ? each.getTracks() : each instanceof MediaStreamTrack ? [each] : []));
+  return [...new Set(all)];
+}
+
+async function openDevices({ audio = true, video = true }, given) {
+  const missing = { audio: wish(audio, "audio", given), video: wish(video, "video", given) };
+  if (!missing.audio && !missing.video) return [];
+  if (!navigator.mediaDevices) throw new DOMException("pages get camera and microphone over HTTPS only", "SecurityError");
+  return (await navigator.mediaDevices.getUserMedia(missing)).getTracks();
+}
+
+/** `true`, constraints, or `false` where it is there already. */
+function wish(value, kind, given) {
+  if (!value || given.some((track) => track.kind === kind)) return false;
+  return value instanceof MediaStream || value instanceof MediaStreamTrack ? false : value;
+}
+
+export class Room extends EventTarget {
+  participants = new Map();
+  me = null;
+  topology = "mesh";
+  mode = "auto";
+  isLocked = false;
+  /** `joining`, `connected`, `reconnecting` or `closed`. */
+  state = "joining";
+  #options;
+  #signaling;
+  #mesh;
+  #sfu = null;
+  #transfers;
+  #publications = new Map();
+  /** What comes of each participant, by plane and source. */
+  #incoming = new Map();
+  #early = [];
+  #servers = [];
+  /** Counts the topologies. */
+  #generation = 0;
+  #handover = new Handover({ done: (id) => this.topology === "sfu" && this.#giveUpLink(id), finished: () => this.topology !== "sfu" && this.#giveUpServer() });
+  #lost = new Map();
+  #unreachable = "";
+  #quality = new QualityReader();
+  #reading = 0;
+  #listening = new AbortController();
+
+  constructor(library, name, options) {
+    super();
+    this.#options = options;
+    Object.defineProperty(this, "name", { value: name, enumerable: true });
+    this.#signaling = new Signaling(library, name, options, {
+      entered: (answer) => this.#enter(answer),
+      caughtUp: (answer) => this.#catchUp(answer),
+      event: (event) => this.#follow(event),
+      inbox: (event) => this.#hear(event),
+      message: (message) => this.#emit("message", message),
+      state: (state, text, error) => this.#change(state, text, error),
+      servers: (servers) => this.#setServers(servers),
+    });
+    this.#mesh = new Mesh({
+      send: (to, command) => this.#signaling.send({ ...command, to }),
+      tracks: (id, tracks) => this.#take(id, "mesh", tracks),
+      state: (id, state) => this.#followLink(id, state),
+      message: (id, data) => this.#transfers.receive(id, data),
+      opened: (id) => this.#transfers.opened(id),
+    });
+    this.#transfers = new Transfers({
+      link: (id) => this.#mesh.link(id),
+      connect: (id) => this.#connectForData(id),
+      signal: (to, data) => this.#signaling.send({ do: "signal", to, data }),
+      download: (url) => this.#signaling.download(url),
+      upload: (file, path) => this.#signaling.martlet.upload(file, { name: `rooms/${name}/${path}` }),
+      data: (from, data) => this.participants.has(from) && this.#emit("data", { participant: this.participants.get(from), data }),
+      handover: (from, generation) => this.#handover.hear(from, generation),
+      file: (from, transfer) => this.#emit("file", { participant: this.participants.get(from), transfer }),
+    });
+  }
+
+  get transport() { return this.#signaling.martlet.transport; }
+
+  // MARK: What applications do
+
+  async enter() {
+    const { signal } = this.#listening;
+    await this.#signaling.join();
+    globalThis.addEventListener("pagehide", () => this.#signaling.leaveByBeacon(), { signal });
+    // Kept for the way back, the page is somebody new: it has left.
+    globalThis.addEventListener("pageshow", ({ persisted }) => persisted && this.#signaling.rejoin(), { signal });
+    this.#reading = setInterval(() => this.#read(), READING);
+  }
+
+  /** Says something in the chat: text, or any JSON. */
+  async say(data) { await this.#signaling.ask({ do: "say", data }); }
+
+  async set({ name, info }) { await this.#signaling.ask({ do: "set", name, info }); }
+
+  async setMuted(source, isMuted) {
+    const publication = this.#publications.get(source);
+    if (publication) publication.track.enabled = !isMuted;
+    const muted = new Set(this.me?.muted);
+    if (muted.has(source) === isMuted) return;
+    if (isMuted) muted.add(source);
+    else muted.delete(source);
+    this.me.muted = [...muted];
+    this.#emit("changed", { participant: this.me });
+    await this.#signaling.ask({ do: "set", muted: this.me.muted });
+  }
+
+  /** Shows or lets hear a track, in place of what the source had before. */
+  async publish(track, { source = track.kind === "audio" ? "microphone" : "camera" } = {}) {
+    const publication = { source, track };
+    track.enabled = !this.me?.muted.includes(source);
+    this.#publications.set(source, publication);
+    this.me?.setTrack(source, track);
+    this.#mesh.publish(publication);
+    this.#sfu?.publish(publication);
+    track.addEventListener("ended", () => this.unpublish(track));
+    if (this.me) this.#emit("track", { participant: this.me, source, track });
+  }
+
+  async unpublish(track) {
+    const publication = [...this.#publications.values()].find((each) => each.track === track);
+    if (!publication) return;
+    const { source } = publication;
+    this.#publications.delete(source);
+    this.#mesh.unpublish(publication);
+    this.#sfu?.unpublish(publication);
+    if (this.me?.setTrack(source, null)) this.#emit("trackended", { participant: this.me, source, track });
+  }
+
+  /** Sends JSON to one participant: over the data channel, else by the server. */
+  send(participant, data) { this.#transfers.say(idOf(participant), { data }); }
+
+  /** @returns {Transfer} */
+  sendFile(participant, file) { return this.#transfers.send(idOf(participant), file); }
+
+  /** Moderation, for those who may: `kick`, `mute`, `lock`, `unlock`, `admit`, `refuse`, `move`, `topology`. */
+  async moderate(action, details = {}) { return this.#signaling.ask({ do: action, ...details }); }
+
+  /** @param {boolean} stopsTracks ends camera and microphone, too. */
+  async leave({ stopsTracks = true } = {}) {
+    if (this.state === "closed") return;
+    const done = this.#signaling.leave();
+    this.#close("You have left.");
+    if (stopsTracks) for (const { track } of this.#publications.values()) track.stop();
+    await done;
+  }
+
+  // MARK: Who is here
+
+  /** The server's answer to a join, the first or another one. */
+  #enter({ participant, name, room, participants }) {
+    const ids = new Set(participants.map(({ id }) => id));
+    for (const id of [...this.participants.keys()]) {
+      if (ids.has(id)) this.#disconnect(id);
+      else this.#remove(id, "left");
+    }
+    this.#sfu?.close();
+    this.#sfu = null;
+    this.#handover.stop();
+    const old = this.me;
+    this.me = new Participant(participant);
+    this.me.update({ name: name ?? this.#options.name ?? "", info: this.#options.info, muted: old?.muted });
+    for (const { source, track } of this.#publications.values()) this.me.setTrack(source, track);
+    if (this.me.muted.length) this.#signaling.send({ do: "set", muted: this.me.muted });
+    this.#setRoom(room);
+    for (const each of participants) if (each.id !== participant) this.#add(each, true);
+    if (this.topology === "sfu") this.#openServer();
+  }
+
+  /** The same participant, after a time in which events may have been lost. */
+  #catchUp({ room, participants }) {
+    const now = new Map(participants.map((each) => [each.id, each]));
+    for (const id of [...this.participants.keys()]) if (!now.has(id)) this.#remove(id, "left");
+    for (const each of participants) if (each.id !== this.me.id) this.#add(each, false);
+    const { topology } = this;
+    this.#setRoom(room);
+    if (topology !== this.topology) this.#switch();
+  }
+
+  #setRoom({ topology = "mesh", mode = topology, generation = 0, locked = false }) {
+    Object.assign(this, { topology, mode, isLocked: locked });
+    this.#generation = generation;
+  }
+
+  /** @param {boolean} isEarlier it was here when we came. */
+  #add(description, isEarlier) {
+    const { id } = description;
+    const known = this.participants.get(id);
+    const participant = known ?? new Participant(id);
+    participant.update(description);
+    if (!known || isEarlier) participant.isEarlier = isEarlier;
+    if (!known) {
+      this.participants.set(id, participant);
+      this.#incoming.set(id, { mesh: new Map(), sfu: new Map() });
+      this.#emit("joined", { participant });
+    }
+    if (this.topology !== "sfu" && !this.#mesh.link(id)) this.#meet(participant);
+    this.#forwardedChanged(id, description.tracks ?? []);
+    const early = this.#early.filter(({ from }) => from === id);
+    this.#early = this.#early.filter(({ from }) => from !== id);
+    for (const event of early) this.#hear(event);
+  }
+
+  /** Who came later makes the first offer. */
+  #meet({ id, isEarlier }) {
+    this.#mesh.add(id, isEarlier);
+    this.#mesh.carry(id, this.topology !== "sfu");
+    if (isEarlier) this.#mesh.connect(id);
+  }
+
+  /** We are somebody else to a participant who is the same to us. */
+  #disconnect(id) {
+    clearTimeout(this.#lost.get(id));
+    this.#lost.delete(id);
+    this.#mesh.remove(id);
+    this.#transfers.gone(id);
+    this.#incoming.set(id, { mesh: new Map(), sfu: new Map() });
+    this.#show(id);
+  }
+
+  #remove(id, reason) {
+    const participant = this.participants.get(id);
+    if (!participant) return;
+    this.#disconnect(id);
+    this.participants.delete(id);
+    this.#incoming.delete(id);
+    this.#sfu?.setTracks(id, []);
+    this.#handover.forget(id);
+    this.#emit("left", { participant, reason });
+  }
+
+  /** What everybody hears. */
+  #follow(event) {
+    switch (event.event) {
+      case "joined":
+        if (event.participant.id !== this.me.id) this.#add(event.participant, false);
+        break;
+      case "left":
+        if (event.participant === this.me.id) this.#followOwnEnd(event.reason);
+        else this.#remove(event.participant, event.reason);
+        break;
+      case "changed":
+        this.#changeParticipant(event.participant);
+        break;
+      case "tracks":
+        this.#forwardedChanged(event.participant, event.tracks);
+        break;
+      case "topology":
+        this.#followTopology(event);
+        break;
+      case "locked":
+      case "unlocked":
+        this.isLocked = event.event === "locked";
+        this.#emit(event.event, {});
+        break;
+      case "speaking":
+        this.#emit("speaking", { participants: event.participants.map((id) => this.participants.get(id) ?? (id === this.me.id ? this.me : null)).filter(Boolean) });
+        break;
+      case "closed":
+        this.#close("The room was closed.");
+        break;
+    }
+  }
+
+  /** Of one that was meant the inbox says more, which may come later. */
+  #followOwnEnd(reason) {
+    if (reason === "timeout") this.#signaling.check();
+    else if (reason !== "left") setTimeout(() => this.#close("Your part in the room was ended."), 1000);
+  }
+
+  #changeParticipant(description) {
+    const participant = description.id === this.me.id ? this.me : this.participants.get(description.id);
+    if (!participant) return;
+    // What of ours is muted we know better than an echo.
+    participant.update(participant === this.me ? { ...description, muted: this.me.muted } : description);
+    this.#emit("changed", { participant });
+  }
+
+  #forwardedChanged(id, tracks) {
+    const participant = this.participants.get(id);
+    if (!participant) return;
+    participant.forwarded = tracks;
+    this.#sfu?.setTracks(id, tracks);
+  }
+
+  /** What only we hear. */
+  #hear(event) {
+    const { from } = event;
+    if (from && !this.participants.has(from)) {
+      // It has just come, or has already gone.
+      this.#early.push(event);
+      if (this.#early.length > EARLY) this.#early.shift();
+      return;
+    }
+    switch (event.event) {
+      case "offer":
+        // For data beside the server's connection, or of a topology that we are still to hear of.
+        if (!this.#mesh.link(from)) this.#meetForData(from);
+        this.#mesh.receive(from, event);
+        break;
+      case "answer":
+      case "candidate":
+        this.#mesh.receive(from, event);
+        break;
+      case "signal":
+        this.#transfers.take(from, event.data);
+        break;
+      case "mute":
+        for (const source of event.muted) this.setMuted(source, true).catch(() => {});
+        this.#emit("mute", { muted: event.muted });
+        break;
+      case "waiting":
+        this.#emit("waiting", { participant: event.participant });
+        break;
+      case "kicked":
+        this.#close(`A moderator has ended your part in the room${event.reason ? `: ${event.reason}` : ""}.`);
+        break;
+      case "moved":
+        this.#close(`A moderator asks you into the room “${event.room}”.`);
+        this.#emit("moved", { room: event.room });
+        break;
+      case "expired":
+        this.#close("Your permission to be here has expired.");
+        break;
+    }
+  }
+
+  // MARK: Media
+
+  /** What comes of a participant through one of the planes. */
+  #take(id, plane, tracks) {
+    const incoming = this.#incoming.get(id);
+    if (!incoming) return;
+    incoming[plane] = tracks;
+    for (const track of tracks.values()) track.onunmute = () => this.#show(id);
+    this.#show(id);
+  }
+
+  /** Of two planes that have a track, the one shows it that the room has now, as soon as it flows. */
+  #show(id) {
+    const participant = this.participants.get(id);
+    const incoming = this.#incoming.get(id);
+    if (!participant || !incoming) return;
+    const [now, before] = this.topology === "sfu" ? [incoming.sfu, incoming.mesh] : [incoming.mesh, incoming.sfu];
+    for (const source of new Set([...now.keys(), ...before.keys(), ...participant.tracks.keys()])) {
+      const [next, old] = [now.get(source), before.get(source)];
+      const track = (next && (!next.muted || !old) ? next : old) ?? null;
+      const last = participant.tracks.get(source);
+      if (!participant.setTrack(source, track)) continue;
+      this.#emit(track ? "track" : "trackended", { participant, source, track: track ?? last });
+    }
+    this.#handOver(id);
+  }
+
+  #openServer() {
+    if (this.#sfu) return;
+    this.#sfu = new SFU(this.#servers, (offer) => this.#signaling.ask({ do: "offer", ...offer }), {
+      tracks: (all) => { for (const id of this.participants.keys()) this.#take(id, "sfu", all.get(id) ?? new Map()); },
+      state: (state) => this.#followServer(state),
+      refused: (error) => this.#emit("connection", { state: this.state, text: sentence(error.message), error }),
+    });
+    for (const publication of this.#publications.values()) this.#sfu.publish(publication);
+    for (const { id, forwarded } of this.participants.values()) this.#sfu.setTracks(id, forwarded);
+  }
+
+  #followServer(state) {
+    const texts = {
+      disconnected: "The way to the server's media was interrupted; looking for another one…",
+      failed: "No media gets through to the server; trying again…", connected: "Connected",
+    };
+    if (state === "connected") for (const id of this.participants.keys()) this.#handOver(id);
+    if (texts[state] && this.state === "connected") this.#emit("connection", { state: "connected", media: state, text: texts[state] });
+  }
+
+  #followTopology({ topology, mode, generation }) {
+    const before = this.topology;
+    this.#setRoom({ topology, mode, generation, locked: this.isLocked });
+    if (before !== topology) this.#switch();
+  }
+
+  // MARK: From one topology to the next
+
+  #switch() {
+    this.#handover.begin(this.#generation, this.participants.keys());
+    if (this.topology === "sfu") this.#openServer();
+    else for (const participant of this.participants.values()) this.#meet(participant);
+    this.#emit("topology", { topology: this.topology, mode: this.mode });
+    for (const id of this.participants.keys()) this.#show(id);
+  }
+
+  /** Once all that came the old way comes the new way, the other one is told. */
+  #handOver(id) {
+    if (!this.#handover.needs(id)) return;
+    const { mesh, sfu } = this.#incoming.get(id);
+    const [now, before] = this.topology === "sfu" ? [sfu, mesh] : [mesh, sfu];
+    if (this.topology === "sfu" ? !this.#sfu.isConnected : this.#mesh.link(id)?.peer.connectionState !== "connected") return;
+    if ([...before.keys()].some((source) => now.get(source)?.muted ?? true)) return;
+    this.#transfers.say(id, { handover: this.#generation });
+    this.#handover.complete(id);
+  }
+
+  #giveUpServer() {
+    this.#sfu?.close();
+    this.#sfu = null;
+    for (const [id, incoming] of this.#incoming) {
+      incoming.sfu = new Map();
+      this.#show(id);
+    }
+  }
+
+  /** A file under way keeps it, for data. */
+  #giveUpLink(id) {
+    if (this.#transfers.isBusy(id)) this.#mesh.carry(id, false);
+    else this.#mesh.remove(id);
+    this.#incoming.get(id).mesh = new Map();
+    this.#show(id);
+  }
+
+  #meetForData(id) {
+    this.#mesh.add(id, this.participants.get(id).isEarlier);
+    this.#mesh.carry(id, this.topology !== "sfu");
+  }
+
+  #connectForData(id) {
+    if (!this.participants.has(id)) return;
+    this.#meetForData(id);
+    this.#mesh.connect(id);
+  }
+
+  // MARK: Paths
+
+  #setServers(servers) {
+    this.#servers = servers;
+    this.#mesh.setServers(servers);
+    this.#sfu?.setServers(servers);
+  }
+
+  #followLink(id, state) {
+    clearTimeout(this.#lost.get(id));
+    this.#lost.delete(id);
+    if (state === "connected") {
+      this.#handOver(id);
+      if (this.#unreachable) this.#report();
+    } else if (state !== "closed") {
+      this.#lost.set(id, setTimeout(() => this.#report(), UNREACHABLE));
+    }
+    this.#read();
+  }
+
+  #report() {
+    const unreachable = this.#mesh.ids.filter((id) => !["connected", "new"].includes(this.#mesh.link(id).peer.connectionState));
+    if (this.#unreachable === unreachable.join()) return;
+    this.#unreachable = unreachable.join();
+    this.#signaling.send({ do: "report", unreachable });
+  }
+
+  async #read() {
+    const readings = await this.#quality.read(this.#mesh, this.#sfu, [...this.participants.keys()]);
+    for (const [id, quality] of readings) {
+      const participant = this.participants.get(id);
+      if (!participant || JSON.stringify(participant.quality) === JSON.stringify(quality)) continue;
+      participant.quality = quality;
+      this.#emit("quality", { participant, quality });
+    }
+  }
+
+  // MARK: Ends
+
+  #change(state, text, error) {
+    if (this.state === "closed") return;
+    if (state === "closed") return this.#close(text, error);
+    this.state = state;
+    this.#emit("connection", { state, text, error });
+  }
+
+  #close(text, error) {
+    if (this.state === "closed") return;
+    this.state = "closed";
+    this.#listening.abort();
+    clearInterval(this.#reading);
+    this.#handover.stop();
+    for (const timer of this.#lost.values()) clearTimeout(timer);
+    this.#transfers.close();
+    this.#mesh.close();
+    this.#sfu?.close();
+    this.#signaling.close();
+    this.#emit("connection", { state: "closed", text, error });
+  }
+
+  #emit(type, details) { this.dispatchEvent(new RoomEvent(type, details)); }
+}
+
+export { RoomError };
+
+function idOf(participant) { return typeof participant === "string" ? participant : participant.id; }
+
+function sentence(text) { return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? "" : "."}`; }
