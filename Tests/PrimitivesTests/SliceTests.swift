@@ -11,6 +11,6 @@ import Testing
       return await group.reduce(0, +)
     }
     #expect(sizes == 0)
-    #expect([UInt8](copying: [7, 8].span.bytes) == [7, 8])
+    #expect([UInt8](copying: [UInt8]([7, 8]).span.bytes) == [7, 8])
   }
 }
