@@ -16,7 +16,8 @@ import pytest
 MARK = "peer(who, scenario): a real peer, or the name of the test's parameter that has it, and what it does, for the table of peers"
 
 SCENARIOS = ["publish", "watch", "data channels", "trickle", "restart", "TCP only", "relay only", "simulcast", "loss and delay", "NAT",
-             "PeerConnection", "TURN server", "rooms"]
+             "PeerConnection", "TURN server",
+             "rooms"]
 
 
 def output(*command):

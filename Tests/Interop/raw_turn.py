@@ -19,26 +19,48 @@ def attribute(kind, value):
 
 
 def message(kind, attributes, key=None, transaction=None):
-    body = b"".join(attribute(*each) for each in attributes)
     transaction = transaction or os.urandom(12)
+    body = b"".join(attribute(each, value(transaction) if callable(value) else value) for each, value in attributes)
     if key:
         header = struct.pack(">HHI", kind, len(body) + 24, COOKIE) + transaction
         body += attribute(0x08, hmac.new(key, header + body, hashlib.sha1).digest())
     return struct.pack(">HHI", kind, len(body), COOKIE) + transaction + body
 
 
-def parse(data):
-    """The type, and the first attribute of each kind."""
-    found, offset = {}, 20
+def attributes(data):
+    offset = 20
     while offset < len(data):
         kind, length = struct.unpack_from(">HH", data, offset)
-        found.setdefault(kind, data[offset + 4:offset + 4 + length])
+        yield kind, data[offset + 4:offset + 4 + length]
         offset += 4 + length + -length % 4
+
+
+def parse(data):
+    """The type, and the first attribute of each kind."""
+    found = {}
+    for kind, value in attributes(data):
+        found.setdefault(kind, value)
     return struct.unpack_from(">H", data)[0], found
 
 
 def address(ip, port):
+    """An address as messages have it; one of IPv6 is mixed with the transaction of its message."""
+    if ":" in ip:
+        plain = socket.inet_pton(socket.AF_INET6, ip)
+        return lambda transaction: struct.pack(">HH", 2, port ^ (COOKIE >> 16)) + mixed(plain, transaction)
     return struct.pack(">HHI", 1, port ^ (COOKIE >> 16), struct.unpack(">I", socket.inet_aton(ip))[0] ^ COOKIE)
+
+
+def mixed(plain, transaction):
+    return bytes(one ^ other for one, other in zip(plain, struct.pack(">I", COOKIE) + transaction))
+
+
+def addresses(kind, data):
+    """Those of a message, by family."""
+    for found, value in attributes(data):
+        if found == kind:
+            family = socket.AF_INET6 if value[1] == 2 else socket.AF_INET
+            yield family, socket.inet_ntop(family, mixed(value[4:], data[8:20])), struct.unpack_from(">H", value, 2)[0] ^ (COOKIE >> 16)
 
 
 class RawTurn:
@@ -46,7 +68,7 @@ class RawTurn:
 
     def __init__(self, turn, user, password, source="127.0.0.1"):
         self.server, self.user, self.password = (turn.host, turn.port), user, password
-        self.realm = self.nonce = b""
+        self.realm = self.nonce = self.last = b""
         self.socket = self.open(source)
         self.socket.settimeout(20)
 
@@ -69,7 +91,8 @@ class RawTurn:
         return self.receive()
 
     def receive(self):
-        return parse(self.socket.recv(2000))
+        self.last = self.socket.recv(2000)
+        return parse(self.last)
 
     def ask(self, method, *attributes):
         """The attributes of the answer, and the error's code or 0; challenges are answered."""

@@ -18,6 +18,19 @@ EXPECTED = {
 }
 
 
+# What the host sends to its own outer address comes back to it, from there.
+HAIRPIN = f"""
+table ip nat {{
+  chain post {{
+    type nat hook postrouting priority srcnat;
+    oifname "eth0" masquerade;
+    oifname "lan" ip saddr 10.77.0.0/24 snat to {ROUTER};
+  }}
+  chain pre {{ type nat hook prerouting priority dstnat; meta l4proto udp ip daddr {ROUTER} dnat to {HOME}; }}
+}}
+"""
+
+
 @pytest.fixture(scope="module")
 def coturn(internet, tmp_path_factory):  # noqa: F811
     folder = tmp_path_factory.mktemp("turn")
@@ -61,6 +74,13 @@ def test_the_nat_is_named(coturn, home, nat):
     before, after = EXPECTED[nat].split("{}")
     assert any(before in line and after in line and f" {ROUTER}:" in line for line in lines), lines
     assert any(f"webrtc.addresses: [{ROUTER}]" in line for line in lines), lines
+
+
+def test_a_nat_that_turns_back_what_is_for_its_own_outside_is_named(coturn, home):
+    router, host = home
+    router.rules(HAIRPIN)
+    lines = doctor(host, coturn)
+    assert any("full cone NAT" in line and ", hairpinning" in line for line in lines), lines
 
 
 def test_no_nat_and_no_udp_are_named(coturn, internet, home):  # noqa: F811

@@ -4,6 +4,7 @@ import http.server
 import json
 import subprocess
 import threading
+import time
 import urllib.request
 
 import pytest
@@ -400,3 +401,57 @@ def test_a_token_says_who_may_join_and_who_moderates(member, make_server, tmp_pa
     assert short.greeting["ok"]
     assert short.hear("expired")
     assert short.do("say", data="still?")["code"] == "gone"
+
+
+@pytest.mark.alone
+def test_a_viewer_gets_the_layer_that_it_sees(chromium, server):
+    chromium.open(server.url("/publish.html"))
+    chromium.evaluate(MEDIA + "; 0")
+    chromium.evaluate("""(async () => {
+      window.ada = await enter("layers", "Ada");
+      // A tone that goes on; the fake microphone only clicks.
+      const voice = () => {
+        const context = window.sound = new AudioContext(), tone = context.createOscillator(), out = context.createMediaStreamDestination();
+        tone.connect(out);
+        tone.start();
+        return out.stream.getAudioTracks()[0];
+      };
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 1280, height: 720 }, audio: true });
+      const sendEncodings = [["q", 4, 150000], ["h", 2, 500000], ["f", 1, 1500000]].map(
+        ([rid, scaleResolutionDownBy, maxBitrate]) => ({ rid, scaleResolutionDownBy, maxBitrate }));
+      ada.tracks.push({ transceiver: ada.peer.addTransceiver(stream.getVideoTracks()[0], { direction: "sendonly", sendEncodings }), source: "camera" });
+      ada.tracks.push({ transceiver: ada.peer.addTransceiver(voice(), { direction: "sendonly" }), source: "microphone" });
+      await ada.negotiate();
+      window.bob = await enter("layers", "Bob");
+      await bob.watch(ada.participant, ["camera"]);
+      bob.view = (wish) => post("layers", { do: "view", key: bob.key, session: bob.session,
+        tracks: [{ participant: ada.participant, source: "camera", ...wish }] });
+      bob.shown = async () => {
+        const shown = {};
+        (await bob.peer.getStats()).forEach((entry) => { if (entry.type === "inbound-rtp") Object.assign(shown, entry); });
+        return { width: shown.frameWidth, frames: shown.framesDecoded };
+      };
+      return "done";
+    })()""")
+    wait_for(lambda: chromium.evaluate("bob.shown()").get("width") == 1280, 40)
+    layers = next(room for room in server.api("/rooms")["rooms"] if room["name"] == "layers")["participants"][0]["tracks"][0]["layers"]
+    assert sorted(layers) == ["f", "h", "q"]
+    assert chromium.evaluate("bob.view({ width: 160, height: 90 })")["ok"]
+    wait_for(lambda: chromium.evaluate("bob.shown()").get("width") == 320, 20)
+    assert chromium.evaluate("bob.view({ paused: true })")["ok"]
+
+    def stands_still():
+        before = chromium.evaluate("bob.shown()")["frames"]
+        time.sleep(1)
+        return chromium.evaluate("bob.shown()")["frames"] == before
+
+    wait_for(stands_still, 20)
+    assert chromium.evaluate("bob.view({ width: 640, height: 360 })")["ok"]
+    wait_for(lambda: chromium.evaluate("bob.shown()").get("width") == 640, 20)
+    # Who speaks is told, and who stops.
+    eve = Member(server, "layers", "Eve")
+    chromium.evaluate("sound.suspend()")
+    eve.hear("speaking", participants=[])
+    chromium.evaluate("sound.resume()")
+    eve.hear("speaking", participants=[chromium.evaluate("ada.participant")])
+    eve.close()

@@ -78,7 +78,8 @@ def test_an_echo_comes_back_through_a_relay(turn, echo, transport, mode):
     assert sent == received == 20, output[-2000:]
 
 
-# Over TLS this client loses its first messages, with coturn's server too.
+# This client draws a version of TLS by lot for each connection, among them 1.0 and 1.1, which are refused here; until it has drawn
+# another it sends into nothing. So over TLS what is told of two relays or two connections is less than what was meant to be.
 @CLIENT
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_two_relays_talk_to_each_other(turn, transport):
@@ -114,9 +115,17 @@ def test_pairs_of_ports_and_extra_requests(turn, echo):
 
 @CLIENT
 @pytest.mark.peer("coturn", "TURN server: TCP relays (RFC 6062)")
-def test_tcp_is_relayed_whatever_worker_the_client_comes_to(turn):
-    sent, received, output = uclient(turn, "tcp", "-T", clients=4)
-    assert sent == received == 40, output[-2000:]
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_tcp_is_relayed_whatever_worker_the_client_comes_to(turn, transport):
+    sent, received, output = uclient(turn, transport, "-T", clients=4)
+    assert sent == received and (sent == 40 or transport == "tls" and sent > 20), output[-2000:]
+
+
+@CLIENT
+def test_peers_connect_to_a_relay(turn):
+    """Each client's peer is another client's relay; with -P one of two waits to be connected to, and only the other hears answers."""
+    sent, received, output = uclient(turn, "tcp", "-T", "-P")
+    assert (sent, received) == (20, 10), output[-2000:]
 
 
 @CLIENT
@@ -209,6 +218,34 @@ def test_a_browser_publishes_to_the_server_through_its_own_relay(tmp_path):
 
 
 # What no client asks for or shows.
+
+
+def test_two_families_are_had_at_once_and_given_back_one_by_one(tmp_path):
+    if not has_ipv6():
+        pytest.skip("no IPv6 here")
+    with martlet_turn(tmp_path, more='  addresses: [127.0.0.1, "::1"]') as turn, RawTurn(turn, USER, PASSWORD) as client:
+        found, error = client.ask(raw_turn.ALLOCATE, raw_turn.UDP, (raw_turn.BOTH_FAMILIES, b"\2\0\0\0"))
+        assert error == 0
+        relayed = {family: (ip, port) for family, ip, port in raw_turn.addresses(raw_turn.RELAYED, client.last)}
+        (listed,) = turn.api("/turn/allocations")["allocations"]
+        assert listed["relayed"] == [f"127.0.0.1:{relayed[socket.AF_INET][1]}", f"[::1]:{relayed[socket.AF_INET6][1]}"]
+        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            with socket.socket(family, socket.SOCK_DGRAM) as peer:
+                peer.bind((host, 0))
+                peer.settimeout(20)
+                port = peer.getsockname()[1]
+                assert client.permit(host) == 0
+                client.tell(host, port, b"out")
+                data, source = peer.recvfrom(100)
+                assert data == b"out" and source[:2] == relayed[family] and relayed[family][0] == host
+                peer.sendto(b"back", relayed[family])
+                kind, found = client.receive()
+                assert (kind, found[raw_turn.DATA]) == (0x17, b"back")
+                assert list(raw_turn.addresses(raw_turn.PEER, client.last)) == [(family, host, port)]
+        assert client.ask(raw_turn.REFRESH, raw_turn.RELEASE, (raw_turn.FAMILY, b"\1\0\0\0"))[1] == 0
+        assert [len(each["relayed"]) for each in turn.api("/turn/allocations")["allocations"]] == [1]
+        assert client.ask(raw_turn.REFRESH, raw_turn.RELEASE, (raw_turn.FAMILY, b"\2\0\0\0"))[1] == 0
+        assert turn.api("/turn/allocations")["total"] == 0
 
 
 def test_a_peer_that_is_not_there_is_told_of(turn):

@@ -25,6 +25,7 @@ def turn(tmp_path_factory):
     port = free_port()
     more = f"  former_channels: true\nstun: {{alternate: \"127.0.0.2:{port}\"}}\nauth: {{jwt: [{{secret: {KEY}, do: [relay]}}]}}"
     with martlet_turn(tmp_path_factory.mktemp("martlet-turn"), more=more) as server:
+        server.alternate = port
         yield server
 
 
@@ -113,6 +114,17 @@ def test_the_tool_of_coturn_finds_no_nat_here(turn):
     text = output.stdout + output.stderr
     assert "NAT with Endpoint Independent Mapping" in text or "No NAT" in text, text
     assert "NAT with Endpoint Independent Filtering" in text, text
+
+
+def test_a_stun_client_is_answered_at_the_other_address_and_port_too(turn):
+    other = turn.alternate
+    for host, port in (("127.0.0.1", turn.port), ("127.0.0.1", other), ("127.0.0.2", turn.port), ("127.0.0.2", other)):
+        result = subprocess.run(["turnutils_stunclient", "-p", str(port), host], capture_output=True, text=True, timeout=60)
+        output = result.stdout + result.stderr
+        # From the address that was asked, and from the other one.
+        assert output.count("UDP reflexive addr: 127.0.0.1") >= 2, output
+        assert f"Response origin: : {host}:{port}" in output, output
+        assert f"Other addr: : 127.0.0.{3 - int(host[-1])}:{turn.port if port == other else other}" in output, output
 
 
 def test_our_own_client_finds_no_nat_here(turn):

@@ -226,7 +226,7 @@ def test_three_layers_of_simulcast_are_received_and_a_viewer_may_pin_one(server,
         start(publisher, server, f"publish('/{path}/whip', {{ codec: 'vp8', simulcast: true }})")
         wait_for(lambda: server.live(path))
         # The encoder starts its layers one by one, as bandwidth allows.
-        wait_for(lambda: all(publisher.evaluate("sent()").get(f"video-{rid}", {}).get("packets", 0) > 20 for rid in "qhf"), 40)
+        wait_for(lambda: all(publisher.evaluate("sent()").get(f"video-{rid}", {}).get("packets", 0) > 20 for rid in "qhf"), 90)
         for rid, width in [("q", 320), ("f", 1280), ("h", 640)]:
             start(chromium, server, f"watch('/{path}/whep?layer={rid}')")
             assert playing(chromium, frames=10)["width"] == width

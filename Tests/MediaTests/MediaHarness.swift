@@ -53,11 +53,14 @@ final class TestViewer: RingReaderOwner {
   func readerWasKicked(_ reader: RingReader, _ reason: KickReason) { heard.append("kicked: \(reason)") }
 }
 
-/// A publisher that notes that it was revoked.
+/// A publisher that notes that it was revoked, and what it is asked for.
 final class TestPublisher: PublicationOwner {
   var publication: Publication?
   private(set) var revocations = 0
+  private(set) var asked: [String] = []
   func publicationWasRevoked(_ publication: Publication, _ reason: KickReason) { revocations += 1 }
+  func publication(_ publication: Publication, needsKeyFrameOf track: UInt8, layer: UInt8) { asked.append("key frame") }
+  func publication(_ publication: Publication, framesAreRead areRead: Bool) { asked.append(areRead ? "frames" : "rest") }
 }
 
 extension ClientInfo {

@@ -67,6 +67,11 @@ extension MediaHub {
     }
   }
 
+  internal func setRead(_ areRead: Bool, publication: UInt64) {
+    if let local = publications[publication] { return local.setRead(areRead) }
+    for link in links.values { link.send(.readFrames(publication: publication, areRead)) }
+  }
+
   internal func requestKeyFrame(publication: UInt64, track: UInt8, layer: UInt8) {
     if let local = publications[publication] { return local.requestKeyFrame(track: track, layer: layer) }
     for link in links.values { link.send(.needKeyFrame(publication: publication, track: track, layer: layer)) }

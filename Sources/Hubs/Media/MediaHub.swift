@@ -84,6 +84,7 @@ package final class MediaHub {
     stream.makePacketizer = { [weak self] in self?.makePacketizer?($0, $1) }
     stream.makeTranscoder = { [weak self] in self?.makeTranscoder?($0, $1) }
     stream.keyFrameWanted = { [weak self] in self?.requestKeyFrame(publication: $0, track: $1, layer: $2) }
+    stream.readingChanged = { [weak self] in self?.setRead($1, publication: $0) }
     stream.begin(client, publication: publication)
     for (key, ring) in packetRings where key.path == path { _ = stream.openPackets(ring) }
     for (key, ring) in rings where key.path == path { stream.attach(ring, ring.format) }
@@ -242,6 +243,7 @@ package final class MediaHub {
     case .expect(let id, let kinds): remotePublications[id]?.expect(kinds, from: id)
     case .format(let id, let format, let track): remotePublications[id]?.setFormat(format, track: track, from: id)
     case .frame(let id, let frame): remotePublications[id]?.receive(frame, from: id)
+    case .unread(let id, let frames): remotePublications[id]?.receive(frames, from: id)
     case .publishedTracks(let id, let tracks):
       guard let stream = remotePublications[id] else { return }
       openPackets(of: stream)
@@ -257,6 +259,7 @@ package final class MediaHub {
     case .packetPause(let key): packetRings[key]?.pause()
     case .packetEnd(let key, let reason): packetRings[key]?.end(reason)
     case .needKeyFrame(let publication, let track, let layer): publications[publication]?.requestKeyFrame(track: track, layer: layer)
+    case .readFrames(let publication, let areRead): publications[publication]?.setRead(areRead)
     case .finish(let id): if let stream = remotePublications.removeValue(forKey: id) { pause(stream, id) }
     case .attach(let path, let format, let worker): attachRemote(path, format, worker)
     case .detach(let path, let formatName, let worker):

@@ -9,6 +9,7 @@ package enum MediaMessage: WorkerMessage {
   case expect(publication: UInt64, Set<MediaKind>)
   case format(publication: UInt64, TrackFormat, track: UInt8)
   case frame(publication: UInt64, Frame)
+  case unread(publication: UInt64, UnreadFrames)
   case publishedTracks(publication: UInt64, [PacketTrack])
   case publishedClock(publication: UInt64, PacketClock)
   case publishedPackets(publication: UInt64, [StreamPacket])
@@ -32,6 +33,7 @@ package enum MediaMessage: WorkerMessage {
   case packetEnd(PacketKey, EndReason)
   /// To a publisher's worker.
   case needKeyFrame(publication: UInt64, track: UInt8, layer: UInt8)
+  case readFrames(publication: UInt64, Bool)
 
   /// Media may be dropped: the sender skips to the next key frame.
   package var droppableSize: Int? {

@@ -8,10 +8,14 @@ package protocol PublicationOwner: AnyObject {
   func publicationWasRevoked(_ publication: Publication, _ reason: KickReason)
   /// Somebody cannot decode a track, or one layer of it, before its next key frame.
   func publication(_ publication: Publication, needsKeyFrameOf track: UInt8, layer: UInt8)
+  /// Somebody reads the frames of a publisher that has packets too, or nobody any more: then key frames alone need be made, and the
+  /// others counted.
+  func publication(_ publication: Publication, framesAreRead areRead: Bool)
 }
 
 extension PublicationOwner {
   package func publication(_ publication: Publication, needsKeyFrameOf track: UInt8, layer: UInt8) {}
+  package func publication(_ publication: Publication, framesAreRead areRead: Bool) {}
 }
 
 /// A publisher's hold on a stream. The stream may live on another worker; the publisher need not know.
@@ -67,6 +71,14 @@ package final class Publication {
     }
   }
 
+  package func send(_ frames: UnreadFrames) {
+    guard hub != nil, !frames.isEmpty else { return }
+    switch home {
+    case .here(let stream): stream.receive(frames, from: id)
+    case .there(let link): link.send(.unread(publication: id, frames))
+    }
+  }
+
   /// The packet plane: the tracks of a publisher whose protocol has packets.
   package func setPacketTracks(_ tracks: [PacketTrack]) {
     guard let hub else { return }
@@ -96,6 +108,8 @@ package final class Publication {
   }
 
   internal func requestKeyFrame(track: UInt8, layer: UInt8) { owner?.publication(self, needsKeyFrameOf: track, layer: layer) }
+
+  internal func setRead(_ areRead: Bool) { owner?.publication(self, framesAreRead: areRead) }
 
   /// Gives the stream up; viewers stay for the grace period. Safe to call again.
   package func finish() {

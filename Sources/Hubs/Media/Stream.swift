@@ -59,6 +59,10 @@ package final class Stream {
   /// The planes beside frames, each in being while somebody watches it; `realtime` also while the publisher has packets.
   private var planes: [Rendition: PacketPlane] = [:]
   private var publishesPackets = false
+  /// The publisher makes all frames. One that has packets need not while nobody reads frames; they begin again with a key frame.
+  private var isRead = true
+  /// Before the next frame some were not made.
+  private var isResuming = false
   /// What the outputs were configured for.
   private var wasRealtime = false
   private var lastKeyFrame: Instant?
@@ -66,6 +70,7 @@ package final class Stream {
   internal var makePacketizer: ((Stream, StreamPackets) -> (any FrameConsumer)?)?
   /// Asks the publisher, wherever it is.
   internal var keyFrameWanted: ((_ publication: UInt64, _ track: UInt8, _ layer: UInt8) -> Void)?
+  internal var readingChanged: ((_ publication: UInt64, _ isRead: Bool) -> Void)?
 
   package init(path: StreamPath, configuration: StreamConfiguration, in context: LoopContext) {
     self.path = path
@@ -96,6 +101,7 @@ package final class Stream {
     firstFrame = nil
     cache.removeAll()
     publishesPackets = false
+    (isRead, isResuming) = (true, false)
     updatePacketizer(.realtime)
   }
 
@@ -123,8 +129,11 @@ package final class Stream {
   internal func receive(_ frame: Frame, from publication: UInt64) {
     guard publication == self.publication, Int(frame.track) < formats.count else { return }
     let format = formats[Int(frame.track)]
-    let placed = timeline.place(frame, timescale: format.timescale)
     let now = context.now
+    // What nobody read is as long as it took.
+    if isResuming, let lastFrame { timeline.republish(after: now - lastFrame) }
+    isResuming = !isRead
+    let placed = timeline.place(frame, timescale: format.timescale)
     lastFrame = now
     if firstFrame == nil { firstFrame = now }
     statistics.count(placed, format, now: now)
@@ -135,6 +144,11 @@ package final class Stream {
       return
     }
     forward(placed)
+  }
+
+  internal func receive(_ unread: UnreadFrames, from publication: UInt64) {
+    guard publication == self.publication else { return }
+    statistics.count(unread, now: context.now)
   }
 
   private func forward(_ frame: Frame) {
@@ -250,6 +264,7 @@ package final class Stream {
     } else {
       reconfigure()
     }
+    restIfUnread()
   }
 
   private func reconfigure() {
@@ -271,15 +286,41 @@ package final class Stream {
   }
 
   /// Feeds `target` with the stream in `format` from now on, beginning with what the GOP cache holds.
-  internal func attach(_ target: any WireTarget, _ format: WireFormat) { lane(format.rendition).attach(target, format) }
+  internal func attach(_ target: any WireTarget, _ format: WireFormat) {
+    startReading()
+    lane(format.rendition).attach(target, format)
+  }
 
   internal func detach(_ target: any WireTarget, _ formatName: String) {
     for lane in lanes.values { lane.detach(target, formatName) }
+    restIfUnread()
   }
 
-  package func add(_ consumer: any FrameConsumer) { lane(consumer.rendition).add(consumer) }
+  package func add(_ consumer: any FrameConsumer) {
+    startReading()
+    lane(consumer.rendition).add(consumer)
+  }
 
-  package func remove(_ consumer: any FrameConsumer) { lanes[consumer.rendition]?.remove(consumer) }
+  package func remove(_ consumer: any FrameConsumer) {
+    lanes[consumer.rendition]?.remove(consumer)
+    restIfUnread()
+  }
+
+  private func startReading() {
+    guard !isRead, let publication else { return }
+    isRead = true
+    // Its key frame is not followed by what followed it.
+    cache.removeAll()
+    readingChanged?(publication, true)
+    requestKeyFrame()
+  }
+
+  /// Not before the tracks are known, since frames tell of what format they are.
+  private func restIfUnread() {
+    guard publishesPackets, isSettled, isRead, let publication, !lanes.values.contains(where: \.isUsed) else { return }
+    (isRead, isResuming) = (false, true)
+    readingChanged?(publication, false)
+  }
 
   /// From a transcoder's thread, by way of this loop.
   internal func receive(_ output: TrackTranscoderOutput, track: Int, of rendition: Rendition, _ generation: Int) {

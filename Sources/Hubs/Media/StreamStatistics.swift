@@ -18,13 +18,19 @@ package struct StreamStatistics: Sendable {
   package init() {}
 
   internal mutating func count(_ frame: Frame, _ format: TrackFormat, now: Instant) {
-    frames += 1
-    bytes += frame.payload.count
-    windowBytes += frame.payload.count
-    if format.kind == .video {
-      windowFrames += 1
-      if frame.isKey { keyFrames += 1 }
-    }
+    if format.kind == .video, frame.isKey { keyFrames += 1 }
+    count(frames: 1, pictures: format.kind == .video ? 1 : 0, bytes: frame.payload.count, now)
+  }
+
+  internal mutating func count(_ unread: UnreadFrames, now: Instant) {
+    count(frames: unread.pictures + unread.sounds, pictures: unread.pictures, bytes: unread.bytes, now)
+  }
+
+  private mutating func count(frames count: Int, pictures: Int, bytes: Int, _ now: Instant) {
+    frames += count
+    self.bytes += bytes
+    windowBytes += bytes
+    windowFrames += pictures
     guard let start = windowStart else {
       windowStart = now
       return

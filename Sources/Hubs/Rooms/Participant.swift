@@ -20,6 +20,8 @@ package struct Participant: Sendable {
   let isMeshOnly: Bool
   /// What it was last heard of.
   var seen: Instant
+  /// While it speaks.
+  var loudness: Int?
   var uplink: Int?
   var unreachable: Set<ParticipantID> = []
   /// It has shown that it is one.

@@ -75,6 +75,14 @@ extension Room {
     raise(.toAll(.tracks(participants[index])))
   }
 
+  /// Who speaks, the loudest first.
+  package mutating func setSpeech(_ loudness: Int?, of id: ParticipantID) {
+    guard let index = participants.firstIndex(where: { $0.id == id }), participants[index].loudness != loudness else { return }
+    participants[index].loudness = loudness
+    let speakers = participants.compactMap { one in one.loudness.map { (one.id, $0) } }.sorted { $0.1 > $1.1 }
+    raise(.toAll(.speaking(speakers.map(\.0))))
+  }
+
   /// A new token: who it is and until when.
   package mutating func refresh(_ key: ParticipantKey, user: String?, tokenID: String?, expires: WallTime?, now: Instant) throws(RoomError)
   {

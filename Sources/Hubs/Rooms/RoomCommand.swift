@@ -94,7 +94,8 @@ package enum RoomCommand: Sendable {
   }
 
   private static let words = [
-    "join", "resume", "offer", "answer", "candidate", "signal", "set", "say", "report", "ice", "refresh", "leave", "kick", "mute", "lock",
+    "join", "resume", "offer", "answer", "candidate", "signal", "view", "set", "say", "report", "ice", "refresh", "leave", "kick", "mute",
+    "lock",
     "unlock", "admit", "refuse", "move", "topology",
   ]
 }
@@ -148,6 +149,14 @@ package struct CommandFields {
       sources.insert(source)
     }
     return sources
+  }
+
+  /// A list of objects.
+  package func entries(_ name: String, limit: Int) throws(RoomError) -> [CommandFields] {
+    guard let value = json[name], value != .null else { return [] }
+    guard case .array(let entries) = value else { throw .badCommand("\"\(name)\" is a list") }
+    guard entries.count <= limit else { throw .limit("entries of \"\(name)\"", maximum: limit) }
+    return entries.map { CommandFields($0) }
   }
 
   private func texts(_ name: String, limit: Int) throws(RoomError) -> [String] {

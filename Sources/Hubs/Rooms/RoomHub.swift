@@ -17,6 +17,8 @@ package final class RoomHub {
     case command(ParticipantKey, RoomCommand, isModerator: Bool)
     /// Who has this key: `{"participant": ID, "publish": BOOL}`.
     case identify(ParticipantKey)
+    /// It speaks, so loud, or does not any more.
+    case speech(ParticipantID, loudness: Int?)
     /// What it publishes through the server now.
     case tracks(ParticipantID, [RoomTrack])
     case refresh(ParticipantKey, user: String?, tokenID: String?, expires: WallTime?)
@@ -103,6 +105,7 @@ package final class RoomHub {
       guard let participant = rooms[name]?.participants[index] else { throw .gone }
       return ["participant": .string(participant.id.text), "publish": .bool(participant.mayPublish)]
     case .tracks(let id, let tracks): try change(name) { room throws(RoomError) in room.setTracks(tracks, of: id) }
+    case .speech(let id, let loudness): try change(name) { room throws(RoomError) in room.setSpeech(loudness, of: id) }
     case .refresh(let key, let user, let tokenID, let expires):
       try change(name) { room throws(RoomError) in
         try room.refresh(key, user: user, tokenID: tokenID, expires: expires, now: now)

@@ -44,6 +44,7 @@ package final class PacketRing {
   }
   /// The newest key frame of each layer.
   private var joins: [Join] = []
+  private var meters: [LayerMeter] = []
   package private(set) var readers: [PacketReader] = []
   /// The first reader came or the last one left.
   internal var occupancyChanged: ((PacketRing) -> Void)?
@@ -103,7 +104,7 @@ package final class PacketRing {
     isLive = true
     if tracks != self.tracks {
       self.tracks = tracks
-      joins = []
+      (joins, meters) = ([], [])
     }
     for reader in readers { reader.owner?.readerDidConfigure(reader) }
   }
@@ -129,7 +130,9 @@ package final class PacketRing {
     entries.append(Entry(packet: packet, arrival: now))
     bytes += packet.payload.count
     note(packet, at: offset)
-    guard packet.startsKeyFrame, tracks[Int(packet.track)].kind == .video else { return }
+    guard tracks[Int(packet.track)].kind == .video else { return }
+    measure(packet, now)
+    guard packet.startsKeyFrame else { return }
     if let index = joins.firstIndex(where: { $0.track == packet.track && $0.layer == packet.layer }) {
       // The packets of one key frame may each look like a beginning: parameter sets, then slices.
       let known = joins[index].offset
@@ -138,6 +141,19 @@ package final class PacketRing {
     } else if joins.count < 64 {
       joins.append(Join(track: packet.track, layer: packet.layer, offset: offset))
     }
+  }
+
+  private func measure(_ packet: StreamPacket, _ now: Instant) {
+    if let index = meters.firstIndex(where: { $0.track == packet.track && $0.layer == packet.layer }) {
+      meters[index].add(packet.payload.count, now)
+    } else if meters.count < 64 {
+      meters.append(LayerMeter(track: packet.track, layer: packet.layer, since: now))
+    }
+  }
+
+  /// The layers of a track that come now, with their bits a second, the least first.
+  package func layerRates(of track: UInt8, now: Instant) -> [(layer: UInt8, rate: Int)] {
+    meters.filter { $0.track == track }.compactMap { meter in meter.rate(now).map { (meter.layer, $0) } }.sorted { $0.1 < $1.1 }
   }
 
   private func note(_ packet: StreamPacket, at offset: Int) {

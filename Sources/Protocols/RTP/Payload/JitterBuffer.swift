@@ -81,6 +81,15 @@ package struct JitterBuffer: Sendable {
     while let deadline, deadline <= now, held > 0 { skipGap(into: &output, limit: highest) }
   }
 
+  /// Forgets what it holds and waits for: the next packet is the first.
+  package mutating func restart() {
+    for index in ring.indices { ring[index] = nil }
+    (held, bytes, gapSince, next, strayFollower) = (0, 0, nil, nil, nil)
+  }
+
+  /// A packet that is none of its business; its clock goes on.
+  package mutating func pass(timestamp: UInt32) { _ = timestamps.unwrap(UInt64(timestamp)) }
+
   private func slot(_ sequence: Int64) -> Int { Int(truncatingIfNeeded: sequence & (capacity - 1)) }
 
   /// The sequence number nearest to the highest; `nil` for a stray.

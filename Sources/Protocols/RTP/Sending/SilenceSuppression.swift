@@ -39,7 +39,7 @@ package struct SilenceSuppression: Sendable {
   /// Where the sound given so far ends, and when that was.
   private var end: (timestamp: UInt32, time: Instant)?
 
-  /// And bytes: of G.711 in both of its laws, and of G.722 in RTP (RFC 3551 §4.5.2).
+  /// As many as bytes, of G.711 in both of its laws and of G.722 (RFC 3551 §4.5.2).
   private static let ticksPerMillisecond: Int64 = 8
 
   /// `nil` for a codec whose silence is not told.

@@ -35,6 +35,7 @@ internal final class RoomAsker {
       case "refresh": refresh(try Self.key(fields, key), try fields.word("token"), room, then)
       case "offer" where fields.json["to"] == nil:
         offer(try RoomOffer(fields), try Self.key(fields, key), room, then)
+      case "view": view(try RoomView(fields), try Self.key(fields, key), then)
       case "ice": ice(try Self.key(fields, key), room, then)
       default:
         let key = try Self.key(fields, key)
@@ -157,6 +158,10 @@ internal final class RoomAsker {
       let asker = RoomMedia.Asker(identity: identity, remote: remote, userAgent: userAgent)
       context.service(RoomMedia.self).answer(offer, by: asker, then: then)
     }
+  }
+
+  private func view(_ view: RoomView, _ key: ParticipantKey, _ then: @escaping RoomHub.Answer) {
+    context.service(RoomMedia.self).show(view, to: key, then: then)
   }
 
   // MARK: Commands

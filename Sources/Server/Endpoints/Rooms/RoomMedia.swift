@@ -32,11 +32,22 @@ package final class RoomMedia {
   internal func answer(_ offer: RoomOffer, by asker: Asker, then: @escaping RoomHub.Answer) {
     guard isAvailable else { return then(.failure(.noMedia("the server passes no media (listeners.webrtc)"))) }
     guard let session = offer.session else { return then(begin(offer, asker)) }
+    reach(session, { $0.goOn(offer, asker) }, then)
+  }
+
+  /// How a participant looks at what it watches.
+  internal func show(_ view: RoomView, to key: ParticipantKey, then: @escaping RoomHub.Answer) {
+    reach(view.session, { $0.show(view, key) }, then)
+  }
+
+  /// Asks the worker that a connection lives on.
+  private func reach(
+    _ session: String, _ question: @escaping @Sendable (RoomMedia) -> Result<JSON, RoomError>, _ then: @escaping RoomHub.Answer
+  ) {
     guard let worker = WebRTCListener.worker(of: session), loops.indices.contains(worker) else { return then(.failure(Self.ended)) }
-    let loop = loops[worker]
-    guard loop !== admission.context.loop else { return then(goOn(offer, asker)) }
-    admission.context.ask(loop) { context, answer in
-      answer(context.service(RoomMedia.self).goOn(offer, asker))
+    guard loops[worker] !== admission.context.loop else { return then(question(self)) }
+    admission.context.ask(loops[worker]) { context, answer in
+      answer(question(context.service(RoomMedia.self)))
     } then: {
       then($0)
     }
@@ -63,6 +74,12 @@ package final class RoomMedia {
   private func goOn(_ offer: RoomOffer, _ asker: Asker) -> Result<JSON, RoomError> {
     guard let peer = peers[asker.identity.key], peer.id == offer.session else { return .failure(Self.ended) }
     return answer(offer, by: peer)
+  }
+
+  private func show(_ view: RoomView, _ key: ParticipantKey) -> Result<JSON, RoomError> {
+    guard let peer = peers[key], peer.id == view.session else { return .failure(Self.ended) }
+    peer.view = view
+    return .success(["ok": true])
   }
 
   private func answer(_ offer: RoomOffer, by peer: RoomPeer) -> Result<JSON, RoomError> {

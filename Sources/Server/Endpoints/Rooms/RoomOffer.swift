@@ -23,23 +23,16 @@ internal struct RoomOffer: Sendable {
     sdp = try fields.word("sdp")
     session = try fields.text("session", limit: 64)
     var tracks: [String: TrackSource] = [:]
-    for entry in try Self.entries(fields, "tracks", limit: RoomLimits.tracks) { tracks[try entry.word("mid")] = try Self.source(entry) }
+    for entry in try fields.entries("tracks", limit: RoomLimits.tracks) { tracks[try entry.word("mid")] = try Self.source(entry) }
     var subscriptions: [String: Subscription] = [:]
-    for entry in try Self.entries(fields, "subscribe", limit: Self.maximumSections) {
+    for entry in try fields.entries("subscribe", limit: Self.maximumSections) {
       subscriptions[try entry.word("mid")] = Subscription(participant: try entry.participant("participant"), source: try Self.source(entry))
     }
     self.tracks = tracks
     self.subscriptions = subscriptions
   }
 
-  private static func entries(_ fields: CommandFields, _ name: String, limit: Int) throws(RoomError) -> [CommandFields] {
-    guard let value = fields.json[name], value != .null else { return [] }
-    guard case .array(let entries) = value else { throw .badCommand("\"\(name)\" is a list") }
-    guard entries.count <= limit else { throw .limit("entries of \"\(name)\"", maximum: limit) }
-    return entries.map { CommandFields($0) }
-  }
-
-  private static func source(_ entry: CommandFields) throws(RoomError) -> TrackSource {
+  internal static func source(_ entry: CommandFields) throws(RoomError) -> TrackSource {
     guard let source = TrackSource(rawValue: try entry.word("source")) else {
       throw .badCommand("\"source\" is one of \(TrackSource.allCases.map(\.rawValue).joined(separator: ", "))")
     }

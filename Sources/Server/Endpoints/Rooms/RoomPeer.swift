@@ -37,7 +37,16 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
   private var forwardings: [StreamPath: StreamForwarding] = [:]
   /// Places among `PeerMedia.outgoing`, by `mid`.
   private var outgoing: [String: Int] = [:]
+  private var speech = SpeechDetector()
+  /// How it looks at what it watches.
+  internal var view: RoomView? { didSet { nextChoice = .zero } }
+  private var nextChoice = Instant.zero
   private var isEnded = false
+
+  /// How often layers are chosen; feedback about the path comes more often.
+  private static let choiceInterval = TimeSpan.milliseconds(500)
+  /// Of what a path carries, for each sound.
+  private static let soundRate = 50_000
 
   /// Who it is, as the room's home knows.
   internal struct Identity: Sendable {
@@ -192,12 +201,51 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
   }
 
   internal func session(_ session: PeerSession, didReceive packet: IncomingMedia.Packet, in buffer: UnsafeRawBufferPointer) {
+    if let level = packet.audioLevel, speech.receive(level, now: context.now) { tellSpeech() }
     for publishing in publishings.values where publishing.receive(packet, in: buffer) { return }
   }
 
   internal func publishing(_ publishing: PacketPublishing, wasRevoked reason: KickReason) { end("\(reason)") }
 
+  private func tellSpeech() {
+    let (participant, room, loudness) = (participant, room, speech.isSpeaking ? Int(speech.loudness) : nil)
+    context.service(RoomHub.self).perform(.speech(participant, loudness: loudness), in: room) { _ in }
+  }
+
   // MARK: What it watches
+
+  /// Which layers the path carries, and the participant would see.
+  private func chooseLayers(_ now: Instant) {
+    nextChoice = now + Self.choiceInterval
+    if speech.timeout(now: now) { tellSpeech() }
+    guard let offer else { return }
+    let wanted = Dictionary(offer.subscriptions.compactMap { mid, wanted in outgoing[mid].map { ($0, wanted) } }) { first, _ in first }
+    var places: [(forwarding: StreamForwarding, index: Int, layers: [UInt8])] = []
+    var pictures: [LayerAllocation.Picture] = []
+    var sounds = 0
+    for forwarding in forwardings.values {
+      for (index, sender) in forwarding.senders.enumerated() {
+        guard sender.section.kind == .video else {
+          sounds += 1
+          continue
+        }
+        guard let track = sender.track else { continue }
+        let rates = forwarding.ring.layerRates(of: track, now: now)
+        let wish = wanted[sender.outgoing].flatMap { view?.wishes[$0] }
+        places.append((forwarding, index, rates.map(\.layer)))
+        pictures.append(
+          LayerAllocation.Picture(
+            rates: wish?.isPaused == true ? [] : rates.map(\.rate), useful: LayerAllocation.useful(wish?.height, of: rates.count),
+            priority: wish?.area ?? 0, present: sender.isPaused ? nil : rates.firstIndex { $0.layer == sender.wantedLayer }))
+      }
+    }
+    let budget = (peer.media.congestion?.estimate).map { max(0, $0.bitsPerSecond - sounds * Self.soundRate) }
+    for (place, layer) in zip(places, LayerAllocation.layers(of: pictures, budget: budget)) {
+      // Where nothing has come yet, nothing is known to choose by.
+      if place.layers.isEmpty { continue }
+      place.forwarding.choose(layer.map { place.layers[$0] }, of: place.index)
+    }
+  }
 
   private func forward(_ media: [OutgoingSection]) {
     guard let offer else { return }
@@ -262,6 +310,7 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
 
   internal func sessionDidReceiveBatch(_ session: PeerSession) {
     for publishing in publishings.values { publishing.didReceiveBatch() }
+    if context.now >= nextChoice { chooseLayers(context.now) }
     for forwarding in forwardings.values { forwarding.peerDidReceiveBatch() }
     session.ownDeadline = publishings.values.compactMap(\.deadline).min()
   }

@@ -48,6 +48,8 @@ internal final class PacketPublishing: PublicationOwner {
   private var pending: [StreamPacket] = []
   private var outputs: [TrackIngest.Output] = []
   private var frameTracks = 0
+  private var areFramesRead = true
+  private var unread = UnreadFrames()
   private var announced: [PacketTrack] = []
   /// From the publisher's wall clock to ours, fixed by its first report, so that all tracks keep step.
   private var wallOffset: TimeSpan?
@@ -129,6 +131,7 @@ internal final class PacketPublishing: PublicationOwner {
       publication?.send(pending)
       pending.removeAll(keepingCapacity: true)
     }
+    if !unread.isEmpty { publication?.send(exchange(&unread, with: UnreadFrames())) }
     if context.now >= nextChoice { chooseLayers() }
   }
 
@@ -148,6 +151,10 @@ internal final class PacketPublishing: PublicationOwner {
   private func ingest(_ packet: IncomingMedia.Packet, _ payload: Slice, _ index: Int, _ stream: IncomingStream) {
     guard let codec = stream.media else { return }
     if tracks[index].ingest?.codec != codec { tracks[index].ingest = TrackIngest(codec, clockRate: stream.codec.clockRate) }
+    tracks[index].ingest?.isRead = areFramesRead
+    guard tracks[index].ingest?.wants(packet.header, startsKeyFrame: packet.startsKeyFrame) ?? false else {
+      return unread.count(packet.header, payload, codec.kind)
+    }
     let now = context.now
     tracks[index].ingest?.receive(packet.header, payload, now: now, into: &outputs)
     publish(index, now)
@@ -164,7 +171,9 @@ internal final class PacketPublishing: PublicationOwner {
         frame.dts = clock.place(frame.dts, of: index, rate: announced[index].clockRate, now: now)
         frame.pts = frame.dts
         publication?.send(frame)
-      case .lost: requestKeyFrame(track: index, layer: tracks[index].framed)
+      // For the looks of a stream that nobody reads the next one will do, but the first tells what the track is.
+      case .lost where areFramesRead || tracks[index].frames == nil: requestKeyFrame(track: index, layer: tracks[index].framed)
+      case .lost: continue
       }
     }
   }
@@ -218,6 +227,8 @@ internal final class PacketPublishing: PublicationOwner {
     peer.settle()
   }
 
+  internal func publication(_ publication: Publication, framesAreRead areRead: Bool) { areFramesRead = areRead }
+
   private func requestKeyFrame(track: Int, layer: UInt8) {
     guard tracks.indices.contains(track) else { return }
     let layer = layer == StreamPacket.framedLayer ? tracks[track].framed : layer
@@ -231,5 +242,14 @@ internal final class PacketPublishing: PublicationOwner {
   internal func finish() {
     publication?.finish()
     publication = nil
+  }
+}
+
+extension UnreadFrames {
+  /// A picture ends with its marker (RFC 3551 §5); a packet of sound is a frame.
+  fileprivate mutating func count(_ header: RTPHeader, _ payload: Slice, _ kind: MediaKind) {
+    guard !payload.isEmpty else { return }
+    bytes += payload.count
+    if kind == .audio { sounds += 1 } else if header.marker { pictures += 1 }
   }
 }

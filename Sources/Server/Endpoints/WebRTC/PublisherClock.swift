@@ -37,6 +37,8 @@ internal struct PublisherClock {
     let difference = Int64(Int32(bitPattern: report.timestamp &- UInt32(truncatingIfNeeded: track.lastTicks)))
     let ticks = track.lastTicks + difference
     track.reported = (report.ntp, ticks)
+    // Also without frames it knows how often the clock has wrapped.
+    track.lastTicks = ticks
     let line = Self.nanoseconds(ticks, track.rate) &+ track.offset
     if origin == nil { origin = report.ntp.advanced(by: TimeSpan(nanoseconds: 0 &- line)) }
     let isFirst = tracks[index]?.reported == nil

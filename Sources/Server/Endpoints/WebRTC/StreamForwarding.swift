@@ -111,6 +111,22 @@ internal final class StreamForwarding: PacketReaderOwner {
     assignTracks()
   }
 
+  /// From the next key frame on another layer of a sender's track, or none for now.
+  internal func choose(_ layer: UInt8?, of index: Int) {
+    guard senders.indices.contains(index), let track = senders[index].track else { return }
+    guard let layer else {
+      if !senders[index].isPaused { held = nil }
+      senders[index].isPaused = true
+      return
+    }
+    let isResumed = senders[index].isPaused
+    guard isResumed || senders[index].wantedLayer != layer else { return }
+    senders[index].isPaused = false
+    senders[index].wantedLayer = layer
+    if isResumed { senders[index].awaitsKey = true }
+    hub.requestKeyFrame(ring.path, track: track, layer: layer)
+  }
+
   // MARK: The stream
 
   internal func readerDidConfigure(_ reader: PacketReader) { assignTracks() }

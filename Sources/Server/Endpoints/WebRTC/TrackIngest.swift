@@ -40,6 +40,32 @@ internal struct TrackIngest {
 
   internal var deadline: Instant? { jitter.deadline }
 
+  /// All frames are made; else key frames alone, which tell of what format a track is and what it looks like.
+  internal var isRead = true {
+    didSet { if isRead != oldValue { restart() } }
+  }
+  /// The key frame that is being made while others are not.
+  private var keyFrame: UInt32?
+
+  private mutating func restart() {
+    jitter.restart()
+    if let fresh = RTPDepacketizer(codec) { depacketizer = fresh }
+    awaitsKey = codec.kind == .video
+    keyFrame = nil
+  }
+
+  /// Whether the packet is to be received; no frame is made of the others.
+  internal mutating func wants(_ header: RTPHeader, startsKeyFrame: Bool) -> Bool {
+    if isRead || format == nil { return true }
+    if startsKeyFrame, codec.kind == .video, keyFrame != header.timestamp {
+      restart()
+      keyFrame = header.timestamp
+    }
+    if keyFrame == header.timestamp { return true }
+    jitter.pass(timestamp: header.timestamp)
+    return false
+  }
+
   internal mutating func receive(_ header: RTPHeader, _ payload: Slice, now: Instant, into output: inout [Output]) {
     jitter.receive(
       sequence: header.sequenceNumber, timestamp: header.timestamp, marker: header.marker, payload: payload, now: now, into: &ordered)
