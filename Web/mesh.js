@@ -45,10 +45,7 @@ export class Mesh {
     if (this.#links.has(id)) return;
     this.#links.set(id, new PeerLink(id, isLater, this.#servers, {
       ...this.#events,
-      hopeless: () => {
-        this.#replace(id);
-        this.connect(id);
-      },
+      hopeless: () => this.#renew(id),
     }));
   }
 
@@ -64,9 +61,17 @@ export class Mesh {
   }
 
   receive(from, event) {
-    // The other one has begun anew: so do we.
-    if (event.event === "offer" && this.#links.get(from)?.isOfAnother(event.sdp)) this.#replace(from);
-    this.#links.get(from)?.receive(event);
+    const link = this.#links.get(from);
+    if (!link) return;
+    // Who came later begins anew, with an offer of another connection; the other one waits for that.
+    if (link.isDead && link.isLater) return this.#renew(from);
+    if (event.event === "offer" && link.isOfAnother(event.sdp)) this.#replace(from);
+    this.#links.get(from).receive(event);
+  }
+
+  #renew(id) {
+    this.#replace(id);
+    this.connect(id);
   }
 
   #replace(id) {
@@ -124,6 +129,9 @@ class PeerLink {
   get channel() { return [...this.#channels].find(({ readyState }) => readyState === "open") ?? null; }
 
   get hasMedia() { return this.#publications !== null; }
+
+  /** Whether the browser has closed the connection. */
+  get isDead() { return this.peer.signalingState === "closed"; }
 
   /** Whether a description is of another connection than the one that is known (RFC 8866 §5.2). */
   isOfAnother(sdp) {
@@ -190,7 +198,7 @@ class PeerLink {
   receive(event) { this.#inTurn(() => this.#take(event)); }
 
   #inTurn(act) {
-    this.#turn = this.#turn.then(() => this.#isOver || act()).catch((error) => {
+    this.#turn = this.#turn.then(() => this.#isOver || this.isDead || act()).catch((error) => {
       if (!this.#isOver) console.warn(`martlet: ${this.id}:`, error);
     });
   }

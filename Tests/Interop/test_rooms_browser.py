@@ -16,8 +16,12 @@ from webrtc import CHROMIUM, FIREFOX
 
 pytestmark = pytest.mark.alone
 
+# A name that is not the machine's own.
+ELSEWHERE = "insecure.example"
 SECRET = "a secret of more than thirty-two letters"
-MAKERS = {"ada": lambda: Chromium(flags=CHROMIUM), "bob": lambda: Chromium(flags=CHROMIUM), "eve": lambda: Firefox(preferences=FIREFOX)}
+# Bob has a phone, and likes it dark.
+MAKERS = {"ada": lambda: Chromium(flags=CHROMIUM), "bob": lambda: Chromium(flags=CHROMIUM, size=(390, 800), dark=True),
+          "eve": lambda: Firefox(preferences=FIREFOX)}
 
 # Every connection of the page, for its statistics: what has been decoded, and how much of the sound was made up for what was missing.
 WATCH = """(() => {
@@ -103,6 +107,10 @@ def people(all_people):
     all_people.leave()
 
 
+def token(*actions):
+    return jwt.encode({"exp": time.time() + 600, "can": [{"do": actions, "on": "rooms/**"}]}, SECRET)
+
+
 def until(browser, script, seconds=30):
     try:
         return wait_for(lambda: browser.evaluate(f"(async () => Boolean(await ({script})))()"), seconds)
@@ -128,15 +136,20 @@ def join(people, server, room, name, options="{}", url="", block=()):
     return browser
 
 
-def call(people, server, room, name):
+def call(people, server, room, name, url=""):
     """The call page, as a person goes through it."""
+    browser = ask_in(people, server, room, name, url)
+    until(browser, "!document.getElementById('call').hidden")
+    return browser
+
+
+def ask_in(people, server, room, name, url=""):
     browser = people[name]
-    browser.open(server.url(f"/call/{room}"))
+    browser.open(f"{url or server.url('')}/call/{room}")
     browser.evaluate(WATCH)
     until(browser, "document.getElementById('preview').videoWidth > 0")
     browser.evaluate(f"document.getElementById('enter').elements.name.value = {json.dumps(name)}")
     browser.evaluate("document.getElementById('join').click()")
-    until(browser, "!document.getElementById('call').hidden")
     return browser
 
 
@@ -239,6 +252,51 @@ def test_a_screen_is_a_tile_of_its_own(people, server):
     assert ada.evaluate("peers.at(-1).getTransceivers().length") == 3
 
 
+def key(browser, name):
+    browser.evaluate(f"document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {{ key: {json.dumps(name)}, bubbles: true }}))")
+
+
+@pytest.mark.peer("chromium", "rooms: is used by keyboard")
+def test_the_page_by_keyboard(people, server):
+    ada = call(people, server, "keys", "ada")
+    ada.evaluate("document.activeElement.blur()")
+    key(ada, "m")
+    until(ada, "room.me.muted.join() === 'microphone' && document.getElementById('tool-microphone').innerText.trim() === 'Unmute'")
+    press(ada, "tool-chat")
+    assert ada.evaluate("document.activeElement.id") == "text"
+    key(ada, "m")
+    assert ada.evaluate("room.me.muted.join()") == "microphone", "a letter that is written is no key"
+    key(ada, "Escape")
+    until(ada, "document.getElementById('side').hidden && document.activeElement.id === 'tool-chat'")
+    press(ada, "tool-view")
+    key(ada, "Escape")
+    until(ada, "document.getElementById('stage').dataset.view === 'grid'")
+    # Whatever can be pressed says what it is.
+    assert ada.evaluate("[...document.querySelectorAll('button, input, select')].every((each) => each.textContent.trim() || each.labels?.length || each.ariaLabel || each.hidden)")
+
+
+@pytest.mark.peer("chromium", "rooms: waits in the lobby, and is thrown out")
+def test_a_moderator_lets_in_mutes_and_throws_out(request, people, make_server):
+    server = make_server(configuration="rooms: {lobby: true}\n")
+    # Who asks by this machine's own address is an administrator; Bob asks by another name.
+    origin = f"http://{ELSEWHERE}:{server.http}"
+    bob = Chromium(flags=[*CHROMIUM, f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1", f"--unsafely-treat-insecure-origin-as-secure={origin}"])
+    request.addfinalizer(bob.close)
+    ada = call(people, server, "door", "ada")
+    ask_in({"bob": bob}, server, "door", "bob", url=origin)
+    until(bob, "document.getElementById('entering').textContent.includes('let you in')")
+    until(ada, "document.getElementById('messages').textContent.includes('bob asks to come in')")
+    ada.evaluate("[...document.querySelectorAll('#messages button')].find((button) => button.textContent === 'Let in').click()")
+    until(bob, "!document.getElementById('call').hidden")
+    others_flow(ada, 1)
+    ada.evaluate("room.moderate('mute', { participant: [...room.participants.keys()][0], muted: ['microphone'] })")
+    until(ada, "(document.querySelector('.tile:not(.own) .off')?.textContent ?? '') === 'muted'")
+    ada.evaluate("room.moderate('kick', { participant: [...room.participants.keys()][0], reason: 'enough' })")
+    until(bob, "document.getElementById('over-text').textContent.includes('enough')")
+    assert bob.evaluate("room.state") == "closed"
+    until(ada, "room.participants.size === 0")
+
+
 # joinRoom
 
 
@@ -319,23 +377,23 @@ def cable(server):
 
 @pytest.mark.peer("chromium", "rooms: loses the signaling")
 def test_signaling_that_comes_back_in_time_leaves_media_alone(people, server, cable):
-    ada = join(people, server, "cut", "ada", url=f"http://127.0.0.1:{cable.port}")
+    ada = call(people, server, "cut", "ada", url=f"http://127.0.0.1:{cable.port}")
     bob = join(people, server, "cut", "bob")
     others_flow(ada, 1)
+    first = ada.evaluate("room.me.id")
     cable.pull()
-    until(ada, "room.state === 'reconnecting'")
+    until(ada, "room.state === 'reconnecting' && document.getElementById('banner').textContent.includes('connection to the server was lost')")
     # Media goes on, and what happens meanwhile is not lost.
     others_flow(ada, 1)
     bob.evaluate("room.setMuted('camera', true)")
     bob.evaluate("room.say('meanwhile')")
     cable.is_in = True
-    until(ada, "room.state === 'connected'")
-    until(ada, "log.some(([type, , data]) => type === 'message' && data === 'meanwhile')")
-    until(ada, "[...room.participants.values()][0].muted.includes('camera')")
-    assert ada.evaluate("room.me.id") == ada.own and not bob.evaluate("log.some(([type]) => type === 'left')")
+    until(ada, "room.state === 'connected' && document.getElementById('banner').hidden")
+    until(ada, "document.getElementById('messages').textContent.includes('meanwhile')")
+    until(ada, "document.querySelector('.tile:not(.own) .off').textContent === 'no picture'")
+    assert ada.evaluate("room.me.id") == first and not bob.evaluate("log.some(([type]) => type === 'left' || type === 'trackended')")
     for browser in (ada, bob):
         assert browser.evaluate("peers.length") == 1, "it is the same connection"
-        assert not browser.evaluate("log.some(([type]) => type === 'trackended')")
 
 
 @pytest.mark.peer("chromium", "rooms: comes again after the grace")
@@ -360,7 +418,7 @@ def test_a_connection_that_is_dead_is_made_anew(people, server, victim):
     others_flow(pair[0], 1)
     pair[victim].evaluate("peers[0].close()")
     for browser in pair:
-        until(browser, "peers.length === 2 && peers[1].connectionState === 'connected'", 60)
+        until(browser, "peers.length >= 2 && peers.at(-1).connectionState === 'connected'", 60)
         others_flow(browser, 1)
         assert not browser.evaluate("log.some(([type]) => type === 'left')")
 
@@ -566,8 +624,7 @@ def test_what_arrives_changed_is_not_taken(people, server):
 
 @pytest.mark.peer("chromium", "rooms: sends a file by way of the server")
 def test_where_a_participant_cannot_be_reached_the_file_goes_by_the_server(people, server):
-    token = jwt.encode({"exp": time.time() + 600, "can": [{"do": ["upload", "download", "join"], "on": "rooms/**"}]}, SECRET)
-    options = f"{{ audio: false, video: false, token: {json.dumps(token)} }}"
+    options = f"{{ audio: false, video: false, token: {json.dumps(token('upload', 'download', 'join'))} }}"
     ada = join(people, server, "far", "ada", options)
     # No candidate of this one gets to the other.
     ada.evaluate("""(() => {
@@ -626,12 +683,11 @@ def test_without_devices_the_page_says_why_and_lets_in(server, name):
 
 
 def test_over_plain_http_the_page_says_so_and_lets_in(server):
-    elsewhere = "insecure.example"
-    browser = Chromium(flags=[*CHROMIUM, f"--host-resolver-rules=MAP {elsewhere} 127.0.0.1"])
+    browser = Chromium(flags=[*CHROMIUM, f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"])
     try:
-        browser.open(f"http://{elsewhere}:{server.http}/call/plain")
+        browser.open(f"http://{ELSEWHERE}:{server.http}/call/plain")
         until(browser, "document.querySelector('#insecure a')")
-        assert browser.evaluate("document.querySelector('#insecure a').href") == f"https://{elsewhere}:{server.https}/call/plain"
+        assert browser.evaluate("document.querySelector('#insecure a').href") == f"https://{ELSEWHERE}:{server.https}/call/plain"
         browser.evaluate("document.getElementById('enter').elements.name.value = 'Mallory'")
         press(browser, "join")
         until(browser, "!document.getElementById('call').hidden && room.state === 'connected'")
