@@ -126,8 +126,8 @@ let layers: [[Target]] = [
   server(
     "Server",
     [
-      "Client", "Endpoints", "IO", "Storage", "Web", "Media", "Messages", "Rooms", "WebRTC", "Codecs", "HTTP", "Crypto", "Transcode", "RTMP",
-      "SocketIO", "STUN", "CYAML",
+      "Client", "Endpoints", "IO", "Storage", "Web", "Media", "Messages", "Rooms", "WebRTC", "Codecs", "HTTP", "Crypto", "Transcode",
+      "RTMP", "SocketIO", "STUN", "CYAML",
     ]),
 ]
 

@@ -3,6 +3,7 @@ import hashlib
 import hmac
 import os
 import socket
+import ssl
 import struct
 
 COOKIE = 0x2112A442
@@ -138,6 +139,20 @@ class RawStream(RawTurn):
                 raise ConnectionError("the server has closed the connection")
             data += part
         return data
+
+
+class RawSecure(RawStream):
+    """The same over TLS, at a port of the caller's choice."""
+
+    def __init__(self, turn, user, password, port):
+        self.tls_port = port
+        super().__init__(turn, user, password)
+
+    def open(self, source):
+        self.server = (self.server[0], self.tls_port)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context.wrap_socket(super().open(source))
 
 
 class RawConnection(RawStream):

@@ -16,7 +16,7 @@ import aioice
 import pytest
 import raw_turn
 from conftest import free_port, wait_for
-from raw_turn import RawTurn
+from raw_turn import ALLOCATE, DATA, UDP, RawSecure, RawTurn
 from test_peer_connection import agent, browsers, connect, make_peer, talk, talk_through_relays  # noqa: F401
 from turn import PASSWORD, SECRET, USER, martlet_turn
 from webrtc import CHROMIUM, PAGE, Chromium
@@ -368,3 +368,17 @@ def test_garbage_and_silence_on_a_stream_end_it_and_nobody_else(turn, echo):
                 while garbage.recv(100):
                     pass
     test_a_stun_client_sees_itself(turn)
+
+
+@pytest.mark.parametrize("port", ["turns", "https"])
+def test_nothing_is_lost_over_tls_however_much_comes_at_once(turn, echo, port):
+    """A client that reads TLS as a stream, unlike turnutils_uclient, counts what comes back."""
+    number = turn.tls_port if port == "turns" else turn.server_process.https
+    with RawSecure(turn, USER, PASSWORD, number) as client:
+        assert client.ask(ALLOCATE, UDP)[1] == 0 and client.permit("127.0.0.1") == 0
+        for burst in range(40):
+            sent = [b"%d " % (burst * 25 + index) + b"x" * 300 for index in range(25)]
+            for data in sent:
+                client.tell("127.0.0.1", echo, data)
+            came = [client.receive()[1][DATA] for _ in sent]
+            assert sorted(came) == sorted(sent)

@@ -147,6 +147,7 @@ import Testing
     } _: { _, port in
       try await blocking {
         _ = try RawClient.request("POST", "/channels/chat/a", port: port, body: "hello")
+        _ = try RawClient.request("POST", "/rooms/lobby", port: port, body: #"{"do": "join"}"#)
         let publisher = try publish(port: port)
         _ = try waitForStream(port: port)
         let viewer = try RawClient(port: port)
@@ -164,10 +165,14 @@ import Testing
           // To have an allocation takes a TURN client, to get credentials for one a permission: tests with those try both.
           if path.contains("{allocation}") || path == "/api/v1/turn" { continue }
           let url = path.replacingOccurrences(of: "{path}", with: "live/cam").replacingOccurrences(of: "{id}", with: id)
-            .replacingOccurrences(of: "{name}", with: "chat/a")
+            .replacingOccurrences(of: "{name}", with: "chat/a").replacingOccurrences(of: "{room}", with: "lobby")
           let body =
-            operation["requestBody"] == nil
-            ? "" : path.hasSuffix("publish") ? #"{"messages": [{"channel": "a", "data": [1]}]}"# : #"{"user": "nobody"}"#
+            switch (path, operation["requestBody"]) {
+            case (_, nil): ""
+            case ("/api/v1/publish", _): #"{"messages": [{"channel": "a", "data": [1]}]}"#
+            case ("/api/v1/rooms/{room}", _): #"{"do": "lock"}"#
+            default: #"{"user": "nobody"}"#
+            }
           let answer = try RawClient.request(method, url, port: port, body: body)
           guard let response = operation["responses"]?["\(answer.status)"] else {
             Issue.record("\(method) \(url) answered \(answer.status), which is not described: \(answer.body)")

@@ -19,24 +19,29 @@ import Testing
 
   @Test mutating func `who speaks is heard at once, and does not stop between words`() {
     var detector = SpeechDetector()
-    #expect(hear(100, for: .seconds(2), &detector) == 0)
-    #expect(hear(25, for: .milliseconds(300), &detector) == 1)
+    let idle = hear(100, for: .seconds(2), &detector)
+    #expect(idle == 0)
+    let begun = hear(25, for: .milliseconds(300), &detector)
+    #expect(begun == 1)
     #expect(detector.isSpeaking)
     for _ in 0..<5 {
-      #expect(hear(90, for: .milliseconds(200), &detector) + hear(25, for: .milliseconds(400), &detector) == 0)
+      let changes = hear(90, for: .milliseconds(200), &detector) + hear(25, for: .milliseconds(400), &detector)
+      #expect(changes == 0)
     }
-    #expect(hear(110, for: .seconds(3), &detector) == 1)
+    let ended = hear(110, for: .seconds(3), &detector)
+    #expect(ended == 1)
     #expect(!detector.isSpeaking)
   }
 
   @Test mutating func `a cough is no speech, and silence without packets ends it`() {
     var detector = SpeechDetector()
     _ = hear(100, for: .seconds(1), &detector)
-    #expect(hear(30, for: .milliseconds(60), &detector) == 0)
+    let coughed = hear(30, for: .milliseconds(60), &detector)
+    #expect(coughed == 0)
     _ = hear(25, for: .seconds(1), &detector)
     #expect(detector.isSpeaking)
-    #expect(!detector.timeout(now: now + .milliseconds(500)))
-    #expect(detector.timeout(now: now + .seconds(2)))
+    let (early, late) = (detector.timeout(now: now + .milliseconds(500)), detector.timeout(now: now + .seconds(2)))
+    #expect(!early && late)
     #expect(!detector.isSpeaking)
   }
 }

@@ -65,8 +65,8 @@ import Testing
     let answer = try Self.answer(try Self.offer("chromium-156-offer"), .send, preferred: [.h264, .opus])
     let video = try #require(answer.outgoing.first { $0.kind == .video })
     #expect(video.codecs.first?.media == .h264)
-    #expect(video.payloadTypes(.h264)?.media.parameters["packetization-mode"] == "1")
-    #expect(video.payloadTypes(.hevc) == nil)
+    #expect(video.forwarded.payloadTypes(.h264)?.media.parameters["packetization-mode"] == "1")
+    #expect(video.forwarded.payloadTypes(.hevc) == nil)
     #expect(video.ssrc != video.rtx)
   }
 
@@ -100,8 +100,8 @@ import Testing
     #expect(published.last?.codecs.first?.media == .h264 && published.last?.announced.first?.rtx != nil)
     let watched = try Self.answer(offer, .send, preferred: [.h264, .opus])
     let video = try #require(watched.outgoing.first { $0.kind == .video })
-    #expect(video.payloadTypes(.h264)?.media.parameters["packetization-mode"] == "1" && video.payloadTypes(.h264)?.rtx != nil)
-    #expect((video.payloadTypes(.hevc) != nil) == peer.contains("17"))
+    #expect(video.forwarded.payloadTypes(.h264)?.media.parameters["packetization-mode"] == "1" && video.forwarded.payloadTypes(.h264)?.rtx != nil)
+    #expect((video.forwarded.payloadTypes(.hevc) != nil) == peer.contains("17"))
   }
 
   @Test func `an offer that cannot be used says why`() throws {

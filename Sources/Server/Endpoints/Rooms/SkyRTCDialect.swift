@@ -65,7 +65,9 @@ internal struct SkyRTCDialect: Equatable {
     case "left": return self.event("remove_peer", ["socketId": event["participant"] ?? .null])
     case "offer", "answer":
       return self.event(name, ["sdp": ["type": .string(name), "sdp": event["sdp"] ?? .null], "socketId": from])
-    case "candidate": return event["candidate"].flatMap { $0 == .null ? nil : self.event("ice_candidate", candidate($0, from: from)) }
+    case "candidate":
+      guard let candidate = event["candidate"], candidate != .null else { return nil }
+      return self.event("ice_candidate", self.candidate(candidate, from: from))
     case "signal":
       guard case .string(let name)? = event["data"]?["skyrtc"] else { return nil }
       guard case .object(var object)? = event["data"]?["data"] else { return self.event(name, ["socketId": from]) }
