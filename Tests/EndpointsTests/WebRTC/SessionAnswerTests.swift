@@ -100,7 +100,8 @@ import Testing
     #expect(published.last?.codecs.first?.media == .h264 && published.last?.announced.first?.rtx != nil)
     let watched = try Self.answer(offer, .send, preferred: [.h264, .opus])
     let video = try #require(watched.outgoing.first { $0.kind == .video })
-    #expect(video.forwarded.payloadTypes(.h264)?.media.parameters["packetization-mode"] == "1" && video.forwarded.payloadTypes(.h264)?.rtx != nil)
+    let types = video.forwarded.payloadTypes(.h264)
+    #expect(types?.media.parameters["packetization-mode"] == "1" && types?.rtx != nil)
     #expect((video.forwarded.payloadTypes(.hevc) != nil) == peer.contains("17"))
   }
 
