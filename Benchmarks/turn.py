@@ -1,5 +1,6 @@
 """The TURN server beside coturn and a bare program that only moves datagrams, all on loopback with one thread, in turn."""
 import json
+import resource
 import shutil
 import statistics
 import subprocess
@@ -8,6 +9,8 @@ import time
 from harness import bench, cpu, children, free_port, martlet, pss, show, work
 
 USER, PASSWORD = "bench", "password"
+# A descriptor for each of many allocations, here and in the servers.
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 
 
 class Relay:
@@ -100,15 +103,19 @@ def bindings(name, seconds):
 def allocations(name, count):
     server = SERVERS[name]()
     try:
-        # The first one brings what there is once.
-        subprocess.run([bench, "turn", "hold", f"127.0.0.1:{server.port}", USER, PASSWORD, "1"], stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, check=True)
-        memory, used = pss(server.pids), cpu(server.pids)
         program = subprocess.Popen([bench, "turn", "hold", f"127.0.0.1:{server.port}", USER, PASSWORD, str(count)],
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        answer = program.stdout.readline().strip()
-        if answer != "ready":
-            raise SystemExit(f"{name}: {answer}")
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+        def expect(word):
+            answer = program.stdout.readline().strip()
+            if answer != word:
+                raise SystemExit(f"{name}: {answer}")
+
+        # The first one brings what there is once.
+        expect("first")
+        memory, used = pss(server.pids), cpu(server.pids)
+        program.stdin.write("\n")
+        expect("ready")
         memory, used = pss(server.pids) - memory, cpu(server.pids) - used
         program.stdin.close()
         program.wait()

@@ -33,15 +33,20 @@ internal enum TURNLoad {
     report(relay_bindings(sockets, Int32(count), request, Int32(request.count), Int32(window), seconds))
   }
 
-  /// Makes allocations and keeps them until the standard input ends.
+  /// Makes an allocation, with which comes what there is once, then at a line on the standard input the others, and keeps them until it
+  /// ends. All are of one process: what an earlier one has left at the server would be in the way of those that get its ports.
   internal static func hold(_ account: Account, count: Int) throws {
-    for index in 0..<count {
-      let socket = try UDP(to: account.server)
-      do { _ = try Session(account, over: socket) } catch { throw Failure(description: "allocation \(index): \(error)") }
+    for index in 0...count {
+      // Addresses of their own leave the ports of 127.0.0.1 to relays, and there are enough for any number.
+      let source = SocketAddress(ip: .v4(0x7F01_0001 + UInt32(index / 1000)), port: 0)
+      do { _ = try Session(account, over: UDP(to: account.server, from: source)) } catch {
+        throw Failure(description: "allocation \(index): \(error)")
+      }
+      guard index == 0 || index == count else { continue }
+      print(index == 0 ? "first" : "ready")
+      fflush(nil)
+      _ = readLine()
     }
-    print("ready")
-    fflush(nil)
-    _ = readLine()
   }
 
   private static func report(_ count: relay_count) {
@@ -75,18 +80,15 @@ internal enum TURNLoad {
   private final class UDP {
     let descriptor: Int32
 
-    init(to server: SocketAddress? = nil) throws {
+    init(to server: SocketAddress? = nil, from source: SocketAddress = SocketAddress(ip: .v4(0x7F00_0001), port: 0)) throws {
       descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
       guard descriptor >= 0 else { throw Failure(description: "no socket: \(String(cString: strerror(errno)))") }
       var room: Int32 = 4 << 20
       setsockopt(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, &room, 4)
       _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
-      if let server {
-        try connect(to: server)
-        return
-      }
-      var any = Self.kernel(SocketAddress(ip: .v4(0x7F00_0001), port: 0))
-      _ = withUnsafePointer(to: &any) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, Self.size) } }
+      var own = Self.kernel(source)
+      _ = withUnsafePointer(to: &own) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, Self.size) } }
+      if let server { try connect(to: server) }
     }
 
     var port: UInt16 {
@@ -106,14 +108,16 @@ internal enum TURNLoad {
     }
 
     /// Asks up to five times, a second each.
-    func ask(_ question: [UInt8]) -> [UInt8]? {
+    /// - Parameter isAnswer: false for what answers an earlier question.
+    func ask(_ question: [UInt8], isAnswer: (ArraySlice<UInt8>) -> Bool = { _ in true }) -> [UInt8]? {
       var answer = [UInt8](repeating: 0, count: 2048)
       for _ in 0..<5 {
         send(descriptor, question, question.count, 0)
         var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        guard poll(&wait, 1, 1000) > 0 else { continue }
-        let count = recv(descriptor, &answer, answer.count, 0)
-        if count > 0 { return Array(answer.prefix(count)) }
+        while poll(&wait, 1, 1000) > 0 {
+          let count = recv(descriptor, &answer, answer.count, 0)
+          if count > 0, isAnswer(answer.prefix(count)) { return Array(answer.prefix(count)) }
+        }
       }
       return nil
     }
@@ -148,7 +152,9 @@ internal enum TURNLoad {
       for _ in 0..<3 {
         let proof: [STUNAttribute] = challenge.map { [.username(account.username), .realm($0.realm), .nonce($0.nonce)] } ?? []
         let request = STUNMessage(.request, method, TransactionID(random: &random), attributes + proof)
-        guard let bytes = socket.ask(request.encoded(key: challenge?.key, fingerprint: false)) else {
+        let question = request.encoded(key: challenge?.key, fingerprint: false)
+        // The transaction is behind type, length and cookie.
+        guard let bytes = socket.ask(question, isAnswer: { $0.dropFirst(8).prefix(12) == question[8..<20] }) else {
           throw Failure(description: "no answer to \(method)")
         }
         let answer = try ReceivedSTUNMessage(parsing: bytes.span.bytes).message

@@ -62,6 +62,11 @@ extension Slice: CustomStringConvertible {
 
 extension Array where Element == UInt8 {
   @inlinable public init(copying span: RawSpan) {
+    // Of no bytes the storage would be the one that all empty arrays share, and its count written to: a race of threads.
+    guard span.byteCount > 0 else {
+      self.init()
+      return
+    }
     self.init(unsafeUninitializedCapacity: span.byteCount) { buffer, count in
       span.withUnsafeBytes { UnsafeMutableRawBufferPointer(buffer).copyMemory(from: $0) }
       count = span.byteCount

@@ -14,7 +14,8 @@ import Testing
 
   init() throws {
     // The certificate is checked against the machine's clock by OpenSSL, so it is valid from long ago for long.
-    let issued = try Certificate.selfSigned(names: ["localhost", Self.longName], days: 36_500, now: WallTime(milliseconds: 1_577_836_800_000))
+    let issued = try Certificate.selfSigned(
+      names: ["localhost", Self.longName], days: 36_500, now: WallTime(milliseconds: 1_577_836_800_000))
     server = try TLSContext.datagramServer([
       .init(certificateChainPEM: issued.certificatePEM, privateKeyPEM: issued.privateKeyPEM)
     ])

@@ -39,6 +39,21 @@ import Testing
     for _ in 0..<3 { #expect(quotas.take(for: TURNQuotas.Holder(user: "bob", client: .v4(0x7F00_0001)))) }
   }
 
+  @Test(arguments: [(TURNClientCensus.connections, 1024, 64), (.associations, 4096, 128)])
+  func `who has shown no password has so many places, of one address and of all`(empty: TURNClientCensus, total: Int, perOrigin: Int) {
+    var census = empty
+    func add(_ host: UInt32) -> Bool { census.add(.v4(0x0808_0000 + host)) }
+    #expect((0..<perOrigin * 2).count { _ in add(1) } == perOrigin)
+    census.remove(.v4(0x0808_0001))
+    #expect((0..<2).count { _ in add(1) } == 1)
+    // Loopback is everybody, and fills what is left.
+    #expect((0..<total).count { _ in census.add(.v4(0x7F00_0001)) } == total - perOrigin && census.count == total)
+    #expect(!add(2))
+    census.remove(.v4(0x7F00_0001))
+    let hasPlace = add(2)
+    #expect(hasPlace)
+  }
+
   @Test func `limits that change count for who comes then`() {
     let quotas = quotas(1, 1, 1)
     #expect(quotas.take(for: holder("ann", 1)) && !quotas.take(for: holder("bob", 2)))

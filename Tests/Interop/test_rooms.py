@@ -455,3 +455,31 @@ def test_a_viewer_gets_the_layer_that_it_sees(chromium, server):
     chromium.evaluate("sound.resume()")
     eve.hear("speaking", participants=[chromium.evaluate("ada.participant")])
     eve.close()
+
+
+@pytest.mark.alone
+def test_an_encoder_takes_part_over_rtmp(chromium, server, member, publish, media):
+    host = member("studio", "Host")
+    encoder = publish(media / "av.flv", server.rtmp_url("rooms/studio/obs"))
+    joined = host.hear("joined")["participant"]
+    while joined["id"] == host.id:
+        joined = host.hear("joined")["participant"]
+    assert (joined["id"], joined["name"]) == ("obs", "obs") and {one["source"] for one in joined["tracks"]} == {"camera", "microphone"}
+    # It is connected to nobody but the server.
+    assert host.hear("topology")["topology"] == "sfu"
+    chromium.open(server.url("/publish.html"))
+    chromium.evaluate(MEDIA + "; 0")
+    chromium.evaluate("""(async () => {
+      window.bob = await enter("studio", "Bob");
+      await bob.watch("obs", ["camera", "microphone"]);
+      return "done";
+    })()""")
+    wait_for(lambda: (got := chromium.evaluate("bob.received()")) and len(got) == 2 and min(got.values()) > 20, 40)
+    assert host.do("kick", participant="obs")["ok"]
+    assert host.hear("left")["reason"] == "kicked"
+    wait_for(lambda: encoder.poll() is not None, 20)
+    # Nobody takes the place of somebody else, or publishes where there is no room for it.
+    for path in [f"rooms/studio/{host.id}", "rooms/studio"]:
+        refused = publish(media / "av.flv", server.rtmp_url(path))
+        wait_for(lambda: refused.poll() is not None, 20)
+    wait_for(lambda: "mesh" == next(room for room in server.api("/rooms")["rooms"] if room["name"] == "studio")["topology"], 20)

@@ -74,8 +74,11 @@ def uclient(turn, transport, *arguments, messages=10, clients=2):
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("mode", [[], ["-s"]], ids=["channels", "indications"])
 def test_an_echo_comes_back_through_a_relay(turn, echo, transport, mode):
+    before = turn.returned
     sent, received, output = uclient(turn, transport, "-e", "127.0.0.1", "-r", str(echo), *mode)
-    assert sent == received == 20, output[-2000:]
+    # Over TLS this client misses messages that come together, as they do on a busy machine: there the server's word counts too.
+    assert sent == 20 and (received == 20 or transport == "tls" and received > 0), output[-2000:]
+    assert turn.returned - before == 20
 
 
 # This client draws a version of TLS by lot for each connection, among them 1.0 and 1.1, which are refused here; until it has drawn

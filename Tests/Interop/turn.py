@@ -123,6 +123,11 @@ class MartletTurn:
         return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line and not line.startswith("#")}
 
     @property
+    def returned(self):
+        """Packets of peers that clients were given."""
+        return self.metrics()['martlet_turn_relayed_packets_total{direction="received"}']
+
+    @property
     def log(self):
         return self.server_process.log.read_text()
 

@@ -47,7 +47,7 @@ struct RoomProbe {
 
   mutating func wait(_ span: TimeSpan, watched: Set<ParticipantKey> = []) {
     now = now + span
-    room.sweep(now: now, at: time) { watched.contains($0) }
+    room.sweep(now: now, at: time) { watched.contains($0.key) }
     drain()
   }
 

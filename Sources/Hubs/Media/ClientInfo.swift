@@ -17,6 +17,8 @@ package struct ClientInfo: Sendable {
   /// The token's own name, by which it can be revoked.
   package var tokenID: String?
   package var userAgent: String?
+  /// It publishes as a participant of the room that the path is below.
+  package var isParticipant = false
 
   package init(
     id: String, role: Role, transport: String, path: StreamPath, remote: SocketAddress, since: WallTime, user: String? = nil,

@@ -56,9 +56,9 @@ package final class MediaHub {
 
   // MARK: Publishing
 
-  package func publish(_ client: ClientInfo, owner: any PublicationOwner, inRoom: Bool = false) throws(PublishError) -> Publication {
+  package func publish(_ client: ClientInfo, owner: any PublicationOwner) throws(PublishError) -> Publication {
     let path = client.path
-    if !inRoom, let why = path.publishRefusal { throw .reserved(why) }
+    if !client.isParticipant, let why = path.publishRefusal { throw .reserved(why) }
     let claim = try directory.claim(path, worker: context.loop.index, configuration)
     if let replaced = claim.replaced { revoke(replaced.publication, on: replaced.worker, .administrator) }
     let home: Publication.Home

@@ -34,6 +34,8 @@ package final class StreamDirectory: Sendable {
 
   internal func home(of path: StreamPath) -> Int? { state.withLock { $0.entries[path]?.home } }
 
+  package func hasPublisher(_ path: StreamPath) -> Bool { state.withLock { $0.entries[path]?.publisher != nil } }
+
   /// Takes the publisher's place, if the policy allows.
   internal func claim(_ path: StreamPath, worker: Int, _ configuration: StreamConfiguration) throws(PublishError) -> Claim {
     let result: Result<Claim, PublishError> = state.withLock { state in

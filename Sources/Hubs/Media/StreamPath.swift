@@ -35,6 +35,12 @@ package struct StreamPath: Hashable, Sendable, CustomStringConvertible {
   /// A number below `count`, at least 1, that depends on the path alone.
   internal func placement(among count: Int) -> Int { Int(StableHash.of(text) % UInt64(max(1, count))) }
 
+  /// The room and the participant that a stream below `rooms/` is of; `nil` for what a participant shares beside that, and for others.
+  package var participant: (room: String, name: String)? {
+    let segments = segments
+    return segments.count == 3 && segments[0] == "rooms" ? (String(segments[1]), String(segments[2])) : nil
+  }
+
   package var segments: [Substring] { text.split(separator: "/") }
 
   /// Why nobody may publish here, or `nil`. Participants publish below `rooms/` through their room, not by path.

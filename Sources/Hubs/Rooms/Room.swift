@@ -31,6 +31,8 @@ package struct Room {
     package var mayPublish = true
     /// It connects to each of the others, and to nothing else.
     package var isMeshOnly = false
+    /// It publishes the stream `rooms/ROOM/ID` by another protocol, and hears nothing of the room.
+    package var isStream = false
     /// Moderators need nobody's leave to come in.
     package var isModerator = false
 
@@ -95,21 +97,35 @@ package struct Room {
 
   // MARK: Coming and going
 
-  /// - Returns: whether it is in; otherwise it waits in the lobby.
-  package mutating func join(_ entry: Entry, now: Instant, at time: WallTime) throws(RoomError) -> Bool {
+  package enum Entrance: Sendable {
+    case inside
+    case lobby
+    /// An encoder that came back.
+    case known
+  }
+
+  package mutating func join(_ entry: Entry, now: Instant, at time: WallTime) throws(RoomError) -> Entrance {
+    if let index = participants.firstIndex(where: { $0.id == entry.id }) {
+      guard entry.isStream, participants[index].isStream else { throw .forbidden("there is a participant \(entry.id) already") }
+      participants[index].seen = now
+      return .known
+    }
     guard !isLocked || entry.isModerator else { throw .locked }
     guard participants.count < configuration.capacity else { throw .full(configuration.capacity) }
-    let participant = Participant(
+    var participant = Participant(
       id: entry.id, key: entry.key, name: entry.name, info: entry.info, user: entry.user, tokenID: entry.tokenID, expires: entry.expires,
-      remote: entry.remote, joined: time, mayPublish: entry.mayPublish, isMeshOnly: entry.isMeshOnly, seen: now)
-    guard !configuration.hasLobby || entry.isModerator else {
+      remote: entry.remote, joined: time, mayPublish: entry.mayPublish, isMeshOnly: entry.isMeshOnly,
+      isStream: entry.isStream, seen: now)
+    if entry.isStream { participant.tracks = [RoomTrack(.camera), RoomTrack(.microphone)] }
+    // Who may publish there by a permission of its own has no page to wait in.
+    guard !configuration.hasLobby || entry.isModerator || entry.isStream else {
       guard lobby.count < RoomLimits.lobby else { throw .full(RoomLimits.lobby) }
       lobby.append(participant)
       for other in participants where other.isModerator { raise(.to(other.key, .waiting(participant))) }
-      return false
+      return .lobby
     }
     admit(participant, isModerator: entry.isModerator)
-    return true
+    return .inside
   }
 
   mutating func admit(_ participant: Participant, isModerator: Bool = false) {
@@ -121,6 +137,9 @@ package struct Room {
     if isModerator { for waiting in lobby { raise(.to(participant.key, .waiting(waiting))) } }
     choose()
   }
+
+  /// An encoder has no page to reload.
+  private static let streamGrace = TimeSpan.seconds(3)
 
   mutating func turnAway(_ key: ParticipantKey) {
     guard let index = lobby.firstIndex(where: { $0.key == key }) else { return }
@@ -138,21 +157,21 @@ package struct Room {
   }
 
   /// Comes about once a second.
-  /// - Parameter isWatched: whether somebody listens at the inbox of this key.
-  package mutating func sweep(now: Instant, at time: WallTime, isWatched: (ParticipantKey) -> Bool) {
+  /// - Parameter isPresent: whether somebody listens at its inbox, or its stream is published.
+  package mutating func sweep(now: Instant, at time: WallTime, isPresent: (Participant) -> Bool) {
     for index in participants.indices {
       participants[index].commands = 0
-      if isWatched(participants[index].key) { participants[index].seen = now }
+      if isPresent(participants[index]) { participants[index].seen = now }
     }
     for participant in participants {
       if let expires = participant.expires, expires <= time {
         raise(.to(participant.key, .expired))
         leave(participant.id, .expired)
-      } else if now - participant.seen > configuration.grace {
+      } else if now - participant.seen > (participant.isStream ? min(Self.streamGrace, configuration.grace) : configuration.grace) {
         leave(participant.id, .timeout)
       }
     }
-    for index in lobby.indices where isWatched(lobby[index].key) { lobby[index].seen = now }
+    for index in lobby.indices where isPresent(lobby[index]) { lobby[index].seen = now }
     for waiting in lobby where now - waiting.seen > configuration.grace { turnAway(waiting.key) }
   }
 
@@ -170,7 +189,9 @@ package struct Room {
 
   mutating func choose() {
     let members = participants.map {
-      TopologyChoice.Member(id: $0.id, uplink: $0.uplink, failures: $0.unreachable.count, isMeshOnly: $0.isMeshOnly)
+      TopologyChoice.Member(
+        id: $0.id, uplink: $0.uplink, failures: $0.unreachable.count, isMeshOnly: $0.isMeshOnly,
+        isStream: $0.isStream)
     }
     let next = choice.topology(mode, members, present: topology, named: named)
     guard next != topology else { return }

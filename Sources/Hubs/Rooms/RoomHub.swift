@@ -33,6 +33,8 @@ package final class RoomHub {
   /// The server passes media.
   private let hasServer: Bool
   private let addresses: UserCensus
+  /// Whether somebody publishes the stream of this path.
+  private let isPublished: (String) -> Bool
   private var rooms: [RoomName: Room] = [:]
   /// Over the life of the worker.
   package private(set) var joins = 0, refusals = 0
@@ -50,13 +52,14 @@ package final class RoomHub {
   /// - Parameter addresses: counts participants by address, over all workers.
   package init(
     _ configuration: RoomConfiguration, messages: MessageHub, loops: [EventLoop], hasServer: Bool, addresses: UserCensus,
-    in context: LoopContext
+    isPublished: @escaping (String) -> Bool, in context: LoopContext
   ) {
     self.configuration = configuration
     self.messages = messages
     self.loops = loops
     self.hasServer = hasServer
     self.addresses = addresses
+    self.isPublished = isPublished
     self.context = context
     sweepLater()
   }
@@ -132,10 +135,10 @@ package final class RoomHub {
       throw .busy("\(address) has \(configuration.perAddress) participants already (rooms.per_address)")
     }
     var room = rooms[name] ?? Room(name, configuration, hasServer: hasServer, created: context.wallTime)
-    let isIn: Bool
+    let entrance: Room.Entrance
     do throws(RoomError) {
-      try open(entry.key, in: name)
-      isIn = try room.join(entry, now: now, at: context.wallTime)
+      try open(entry, in: name)
+      entrance = try room.join(entry, now: now, at: context.wallTime)
     } catch {
       release(entry.key, entry.remote, in: name)
       throw error
@@ -143,7 +146,9 @@ package final class RoomHub {
     rooms[name] = room
     joins += 1
     drain(name)
-    guard isIn else { return try waiting(entry, in: name) }
+    if entrance == .known { release(entry.key, entry.remote, in: name) }
+    if entry.isStream { return ["ok": true] }
+    guard entrance == .inside else { return try waiting(entry, in: name) }
     guard let room = rooms[name], let participant = room.participant(entry.key) else { throw .gone }
     return try greeting(participant, room)
   }
@@ -159,8 +164,8 @@ package final class RoomHub {
   }
 
   /// The channels that it will hear; those of events stay as long as the room.
-  private func open(_ key: ParticipantKey, in name: RoomName) throws(RoomError) {
-    for channel in [name.events, name.inbox(key)] {
+  private func open(_ entry: Room.Entry, in name: RoomName) throws(RoomError) {
+    for channel in [name.events, entry.isStream ? name.events : name.inbox(entry.key)] {
       guard let channel, messages.open(channel) else { throw .busy("there are too many channels (channels.maximum)") }
     }
   }
@@ -243,13 +248,16 @@ package final class RoomHub {
       guard let self else { return }
       let (now, time) = (self.context.now, self.context.wallTime)
       for name in Array(self.rooms.keys) {
-        self.rooms[name]?.sweep(now: now, at: time) { [messages = self.messages] key in
-          name.inbox(key).map(messages.isWatched) ?? false
-        }
+        self.rooms[name]?.sweep(now: now, at: time) { self.isPresent($0, in: name) }
         self.drain(name)
       }
       self.sweepLater()
     }
+  }
+
+  private func isPresent(_ participant: Participant, in name: RoomName) -> Bool {
+    if participant.isStream { return isPublished("\(name.chat)/\(participant.id)") }
+    return name.inbox(participant.key).map(messages.isWatched) ?? false
   }
 
   /// Those of a user, or with a token that was revoked, on this worker.

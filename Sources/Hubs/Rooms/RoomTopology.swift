@@ -31,12 +31,15 @@ package struct TopologyChoice: Sendable {
     package let failures: Int
     /// It connects to each of the others, and to nothing else.
     package let isMeshOnly: Bool
+    /// It is connected to the server, by another protocol.
+    package let isStream: Bool
 
-    package init(id: ParticipantID, uplink: Int?, failures: Int, isMeshOnly: Bool = false) {
+    package init(id: ParticipantID, uplink: Int?, failures: Int, isMeshOnly: Bool = false, isStream: Bool = false) {
       self.id = id
       self.uplink = uplink
       self.failures = failures
       self.isMeshOnly = isMeshOnly
+      self.isStream = isStream
     }
   }
 
@@ -57,6 +60,7 @@ package struct TopologyChoice: Sendable {
   ///   - named: the supernode that a moderator chose.
   package func topology(_ mode: RoomTopology.Mode, _ members: [Member], present: RoomTopology, named: ParticipantID?) -> RoomTopology {
     if members.contains(where: \.isMeshOnly) { return .mesh }
+    if hasServer, members.contains(where: \.isStream) { return .sfu }
     switch mode {
     case .mesh: return .mesh
     case .sfu: return hasServer ? .sfu : supernode(members, present, named) ?? .mesh

@@ -43,7 +43,8 @@ package final class ReadableFile: Sendable {
 
   /// Blocks. Fewer bytes than asked for at the file's end or after an error.
   package func read(_ range: Range<Int>) -> Slice {
-    Slice(
+    if range.isEmpty { return Slice() }
+    return Slice(
       [UInt8](unsafeUninitializedCapacity: range.count) { buffer, filled in
         filled = 0
         while filled < range.count {

@@ -63,14 +63,15 @@ internal final class WorkerServices {
     channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
     roomHub = RoomHub(
       configuration.rooms, messages: messages, loops: shared.loops, hasServer: configuration.listeners.webrtc != nil,
-      addresses: shared.roomAddresses, in: context)
+      addresses: shared.roomAddresses,
+      isPublished: { [directory = shared.directory] path in (try? StreamPath(path)).map(directory.hasPublisher) ?? false }, in: context)
     context.register(roomHub)
     let media = RoomMedia(webrtc, admission, loops: shared.loops)
     context.register(media)
     roomHub.didChange = { [loops = shared.loops, notifier] change in
       notifier.notify(change)
-      guard case .left(_, let participant, let reason) = change else { return }
-      for loop in loops { loop.post { $0.service(RoomMedia.self).end(participant.key, reason) } }
+      guard case .left(let room, let participant, let reason) = change else { return }
+      for loop in loops { loop.post { $0.service(RoomMedia.self).end(participant, of: room, reason) } }
     }
     rooms = RoomsEndpoint(roomHub, messages: messages, access: access, webSocket: configuration.http.webSocket)
     rooms.iceServer = { [unowned rest] authority, user, expires, token in

@@ -17,7 +17,7 @@ internal enum WebSocketMask {
 
   /// A masked or unmasked copy, made in one pass.
   static func copy(_ bytes: RawSpan, _ key: UInt32) -> [UInt8] {
-    guard key != 0 else { return Array(copying: bytes) }
+    guard key != 0, bytes.byteCount > 0 else { return Array(copying: bytes) }
     return [UInt8](unsafeUninitializedCapacity: bytes.byteCount) { buffer, count in
       bytes.withUnsafeBytes { combine($0, key, into: UnsafeMutableRawBufferPointer(buffer)) }
       count = bytes.byteCount

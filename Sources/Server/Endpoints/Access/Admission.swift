@@ -1,6 +1,7 @@
 package import MartletIO
 package import MartletMedia
 internal import MartletPrimitives
+internal import MartletRooms
 
 /// The way of every publisher and viewer into the hub, whatever its protocol: ask for permission, name the client, tell the
 /// webhooks, and end the session with its token.
@@ -37,9 +38,30 @@ package struct Admission {
           remote: request.remote, since: context.wallTime, user: user, userAgent: request.userAgent)
         client.tokenID = tokenID
         if let expires { end(client.id, at: expires) }
-        then(.success(client))
+        guard request.action == .publish, let (room, name) = path.participant else { return then(.success(client)) }
+        enter(room, as: name, client, request, then)
       }
     }
+  }
+
+  /// An encoder that publishes below a room is a participant of it.
+  private func enter(
+    _ room: String, as name: String, _ client: ClientInfo, _ request: AccessRequest, _ then: @escaping (Result<ClientInfo, Refusal>) -> Void
+  ) {
+    var random = RandomSource.system
+    var entry = Room.Entry(id: ParticipantID(name), key: ParticipantKey(random: &random), remote: client.remote)
+    (entry.name, entry.user, entry.tokenID, entry.isStream) = (name, client.user, client.tokenID, true)
+    do throws(ParseError) {
+      context.service(RoomHub.self).perform(.join(entry), in: try RoomName(room)) { result in
+        switch result {
+        case .success:
+          var client = client
+          client.isParticipant = true
+          then(.success(client))
+        case .failure(let error): refuse(request, client.path, Refusal(reason: "\(error)", isFinal: true), then)
+        }
+      }
+    } catch { refuse(request, client.path, Refusal(reason: "\(error)", isFinal: true), then) }
   }
 
   private func refuse(

@@ -94,5 +94,12 @@ package final class RoomMedia {
   internal func didEnd(_ peer: RoomPeer) { if peers[peer.key] === peer { peers[peer.key] = nil } }
 
   /// Somebody left the room. On every worker: its home does not know where its media is.
-  package func end(_ key: ParticipantKey, _ reason: DepartureReason) { peers[key]?.end(reason.rawValue) }
+  package func end(_ participant: Participant, of room: RoomName, _ reason: DepartureReason) {
+    guard participant.isStream else {
+      peers[participant.key]?.end(reason.rawValue)
+      return
+    }
+    let path = "\(room.chat)/\(participant.id)"
+    _ = admission.hub.kick(.administrator) { $0.role == .publisher && $0.path.text == path }
+  }
 }

@@ -168,10 +168,7 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
       present[path, default: []].append((index, section))
       tracks.append(RoomTrack(source, layers: section.rids))
     }
-    for (path, publishing) in publishings where present[path] == nil {
-      publishing.finish()
-      publishings[path] = nil
-    }
+    for path in Array(publishings.keys) where present[path] == nil { unpublish(path) }
     for (path, sections) in present { publish(path, sections) }
     let room = room
     context.service(RoomHub.self).perform(.tracks(participant, tracks), in: room) { _ in }
@@ -184,12 +181,19 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
       published.formUnion(fresh.map(\.index))
       return
     }
+    let client = makeClient(.publisher, path)
     do throws(PublishError) {
       publishings[path] = try PacketPublishing(
-        sections, of: peer, as: makeClient(.publisher, path), listener: listener, hub: admission.hub, inRoom: true,
-        owner: self)
+        sections, of: peer, as: client, listener: listener, hub: admission.hub, owner: self)
       published.formUnion(sections.map(\.index))
+      admission.access.sessionDidBegin(client)
     } catch { context.log(.warning, "rooms", "\(path): \(error)", ["client": client.id]) }
+  }
+
+  private func unpublish(_ path: StreamPath) {
+    guard let publishing = publishings.removeValue(forKey: path) else { return }
+    publishing.finish()
+    admission.access.sessionDidEnd(publishing.client)
   }
 
   private func makeClient(_ role: ClientInfo.Role, _ path: StreamPath) -> ClientInfo {
@@ -197,6 +201,7 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
       id: admission.hub.nextClientID(), role: role, transport: "room", path: path, remote: client.remote, since: context.wallTime,
       user: client.user, userAgent: client.userAgent)
     made.tokenID = client.tokenID
+    made.isParticipant = role == .publisher
     return made
   }
 
@@ -334,9 +339,9 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
     guard !isEnded else { return }
     isEnded = true
     context.log(.info, "rooms", "\(room): the media of \(participant) ends: \(reason)", ["client": client.id])
-    for publishing in publishings.values { publishing.finish() }
+    for path in Array(publishings.keys) { unpublish(path) }
     for forwarding in forwardings.values { forwarding.end() }
-    (publishings, forwardings) = ([:], [:])
+    forwardings = [:]
     negotiation.close()
     peer.close()
     listener.didEnd(self)

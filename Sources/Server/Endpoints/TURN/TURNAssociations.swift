@@ -16,7 +16,7 @@ internal final class TURNAssociations: UDPSocketHandler {
   private var door: DTLSListener
   private var context: TLSContext
   private var members: [SocketAddress: TURNAssociation] = [:]
-  private var origins = Tally<IPAddress>()
+  private var census = TURNClientCensus.associations
   private var buffer: UnsafeMutableRawBufferPointer
   private var output = DatagramBatch()
   private var records = DatagramBatch()
@@ -24,8 +24,6 @@ internal final class TURNAssociations: UDPSocketHandler {
   /// Whether some handshake may be under way.
   private var isHandshaking = false
 
-  private static let total = 4096
-  private static let perOrigin = 128
   private static let handshakeTime = TimeSpan.seconds(15)
   private static let idleTime = TimeSpan.seconds(60)
   /// A flight is sent again when it is due, at most so much late.
@@ -85,20 +83,15 @@ internal final class TURNAssociations: UDPSocketHandler {
       if current !== context { (context, door) = (current, try DTLSListener(current, key: key)) }
       guard let engine = try door.receive(bytes, from: peer, now: now, answer: &output) else { return send(output, to: peer) }
       if let former = members[peer] { end(former) }
-      guard hasRoom(for: peer.ip.origin) else { return }
+      guard census.add(peer.ip) else { return }
       admit(engine, peer, now: now)
     } catch { listener.context.log(.error, "turn", "\(error)", ["listener": "DTLS \(socket.local)"]) }
-  }
-
-  private func hasRoom(for origin: IPAddress) -> Bool {
-    members.count < Self.total && (origin.isLoopback || origins[origin] < Self.perOrigin)
   }
 
   private func admit(_ engine: DTLSEngine, _ peer: SocketAddress, now: Instant) {
     let flow = TURNFlow(remote: peer, path: listener.takePath(), isStream: false)
     let association = TURNAssociation(engine, flow, of: self, now: now)
     members[peer] = association
-    origins.add(peer.ip.origin)
     listener.attach(association, as: flow)
     flush(engine, to: peer)
     guard !isHandshaking else { return }
@@ -110,7 +103,7 @@ internal final class TURNAssociations: UDPSocketHandler {
     let flow = association.flow
     guard members[flow.remote] === association else { return }
     members[flow.remote] = nil
-    origins.remove(flow.remote.ip.origin)
+    census.remove(flow.remote.ip)
     association.engine.close()
     flush(association.engine, to: flow.remote)
     listener.detach(flow)

@@ -90,7 +90,7 @@ extension TURNListener {
     if let handover {
       let pipe = TURNPipe(handover, bind.id, worker: bind.worker, of: stream, in: self)
       pipes[bind.id] = pipe
-      waiting.remove(stream)
+      leaveWaiting(stream)
       stream.join(pipe)
     }
     stream.connection.resumeReading()

@@ -31,7 +31,7 @@ package final class TURNListener {
   private var nextPath: UInt32 = firstStreamPath
   private var listeners: [TCPListener] = []
   internal var streams: [ObjectIdentifier: TURNStream] = [:]
-  internal var waiting = TURNStreamCensus()
+  private var waiting = TURNClientCensus.connections
   // TCP relays: their listeners, connections that wait for a client, those that another worker has taken, and those joined here.
   internal let loops: [EventLoop]
   internal var streamRelays: [TURNRelayID: TURNStreamRelay] = [:]
@@ -110,8 +110,16 @@ package final class TURNListener {
     let stream = TURNStream(connection, path: takePath(), of: self)
     streams[ObjectIdentifier(stream)] = stream
     paths[stream.flow.path] = stream
-    guard waiting.add(stream) else { return connection.close() }
+    guard waiting.add(connection.remote.ip) else { return connection.close() }
+    stream.isWaiting = true
     stream.expectAllocation()
+  }
+
+  /// It has got what it came for, or is gone.
+  internal func leaveWaiting(_ stream: TURNStream) {
+    guard stream.isWaiting else { return }
+    stream.isWaiting = false
+    waiting.remove(stream.connection.remote.ip)
   }
 
   internal func takePath() -> UInt32 {
@@ -120,7 +128,7 @@ package final class TURNListener {
   }
 
   internal func remove(_ stream: TURNStream) {
-    waiting.remove(stream)
+    leaveWaiting(stream)
     streams[ObjectIdentifier(stream)] = nil
     detach(stream.flow)
   }

@@ -12,6 +12,8 @@ internal final class TURNStream: TCPConnectionHandler, OutputSource, DatagramPat
   private var pipe: TURNPipe?
   /// While that is being asked for.
   internal var isBinding = false
+  /// It has had no allocation yet, and counts among those.
+  internal var isWaiting = false
   /// The beginning of a message that is not complete.
   private var held: [UInt8] = []
   private var output = ByteRing()
@@ -41,7 +43,7 @@ internal final class TURNStream: TCPConnectionHandler, OutputSource, DatagramPat
     listener.context.schedule(after: Self.patience) { [weak self] in
       guard let self, self.connection.isOpen else { return }
       guard self.isInUse else { return self.connection.closeAfterFlush() }
-      self.listener.waiting.remove(self)
+      self.listener.leaveWaiting(self)
       self.expectAllocation()
     }
   }
@@ -145,28 +147,5 @@ internal final class TURNStream: TCPConnectionHandler, OutputSource, DatagramPat
   internal func advance(by count: Int) {
     output.advance(by: count)
     if let pipe, takesMore { pipe.streamTakesMore() }
-  }
-}
-
-/// Connections that have no allocation, of one address and of all: they cost a descriptor each.
-internal struct TURNStreamCensus {
-  private static let total = 1024
-  private static let perAddress = 64
-
-  private var members: Set<ObjectIdentifier> = []
-  private var origins = Tally<IPAddress>()
-
-  /// False when there are too many of this address, or of all.
-  internal mutating func add(_ stream: TURNStream) -> Bool {
-    let origin = stream.connection.remote.ip.origin
-    guard members.count < Self.total, origins[origin] < Self.perAddress else { return false }
-    members.insert(ObjectIdentifier(stream))
-    origins.add(origin)
-    return true
-  }
-
-  internal mutating func remove(_ stream: TURNStream) {
-    guard members.remove(ObjectIdentifier(stream)) != nil else { return }
-    origins.remove(stream.connection.remote.ip.origin)
   }
 }

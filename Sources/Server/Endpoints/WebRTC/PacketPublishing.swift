@@ -55,12 +55,10 @@ internal final class PacketPublishing: PublicationOwner {
   private var wallOffset: TimeSpan?
   private var nextChoice: Instant
 
-  /// - Parameters:
-  ///   - sections: by their index in the peer's description; more may be added later.
-  ///   - inRoom: the publisher is a participant, and the path below its room's.
+  /// - Parameter sections: by their index in the peer's description; more may be added later.
   internal init(
     _ sections: [(index: Int, section: IncomingSection)], of peer: PeerSession, as client: ClientInfo, listener: WebRTCListener,
-    hub: MediaHub, inRoom: Bool = false, owner: any PacketPublishingOwner
+    hub: MediaHub, owner: any PacketPublishingOwner
   ) throws(PublishError) {
     self.client = client
     self.peer = peer
@@ -68,7 +66,7 @@ internal final class PacketPublishing: PublicationOwner {
     self.owner = owner
     nextChoice = listener.context.now + .seconds(2)
     clock = PublisherClock(tracks: sections.count, start: listener.context.now)
-    publication = try hub.publish(client, owner: self, inRoom: inRoom)
+    publication = try hub.publish(client, owner: self)
     add(sections)
   }
 
