@@ -97,11 +97,19 @@ function listen() {
     show();
   });
   for (const type of ["trackended", "changed", "quality"]) on(type, show);
-  on("topology", ({ topology }) => tell(topology === "sfu" ? "Pictures and sound go by way of the server now" : "Pictures and sound go directly now"));
+  on("topology", ({ topology, supernode }) => tell(wayOf(topology, supernode)));
   on("connection", ({ state, text }) => showConnection(state, text));
   on("mute", () => tell("A moderator has muted you"));
   on("moved", ({ room: other }) => setTimeout(() => location.assign(`/call/${encodeURIComponent(other)}${location.search}`), 2000));
   on("waiting", ({ participant }) => ask(participant));
+}
+
+function wayOf(topology, supernode) {
+  switch (topology) {
+    case "sfu": return "Pictures and sound go by way of the server now";
+    case "supernode": return `Pictures and sound go by way of ${supernode === room.me.id ? "you" : nameOf(room.participants.get(supernode) ?? {})} now`;
+    default: return "Pictures and sound go directly now";
+  }
 }
 
 /** A moderator decides who comes in. */

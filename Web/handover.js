@@ -59,7 +59,8 @@ export class Handover {
 
   #look() {
     for (const [id, { isOurs, isTheirs }] of [...this.#pending]) {
-      if (!isOurs || !(isTheirs || this.#isLate)) continue;
+      // One that is done may make another one so.
+      if (!isOurs || !(isTheirs || this.#isLate) || !this.#pending.has(id)) continue;
       this.#pending.delete(id);
       this.#events.done(id);
     }

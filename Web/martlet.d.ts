@@ -270,7 +270,7 @@ export interface RoomEvents {
   data: ParticipantEvent & { readonly data: JSONValue };
   /** A participant offers a file: `transfer.accept()` lets it come. */
   file: ParticipantEvent & { readonly transfer: Transfer };
-  topology: Event & { readonly topology: "mesh" | "supernode" | "sfu"; readonly mode: string };
+  topology: Event & { readonly topology: "mesh" | "supernode" | "sfu"; readonly supernode: string | null; readonly mode: string };
   /** The loudest first, where the server passes media on. */
   speaking: Event & { readonly participants: Participant[] };
   /** `text` is for people. */
@@ -292,6 +292,8 @@ export interface Room extends EventTarget {
   /** The others, by id, in the order in which they came. */
   readonly participants: ReadonlyMap<string, Participant>;
   readonly topology: "mesh" | "supernode" | "sfu";
+  /** The id of who passes everything on, in the topology of that name. */
+  readonly supernode: string | null;
   readonly isLocked: boolean;
   readonly state: "joining" | "connected" | "reconnecting" | "closed";
   readonly transport: TransportName | null;

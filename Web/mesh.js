@@ -5,6 +5,8 @@
 const GATHERING = 80;
 /** Milliseconds until a silent path is looked for anew, by who came later and by the other, and between attempts; then a new connection is made. */
 const RECOVERY = { later: 1500, earlier: 5000, again: 4000, attempts: 3 };
+/** Milliseconds that who came later has for the offer that it was asked for, and sections that it makes for that. */
+const [PATIENCE, SECTIONS] = [3000, 64];
 /** Bytes in the data channel beyond which its writers wait. */
 const HIGH_WATER = 1 << 20;
 
@@ -16,10 +18,12 @@ const HIGH_WATER = 1 << 20;
  * @property {(publication: Publication) => void} unpublish
  * @property {() => void} close
  *
- * @typedef {{source: "camera"|"microphone"|"screen"|"screen-audio", track: MediaStreamTrack}} Publication
+ * @typedef {{source: "camera"|"microphone"|"screen"|"screen-audio", track: MediaStreamTrack, of?: string}} Publication of whom, where it is
+ *   passed on for somebody
  *
  * @typedef {object} PlaneEvents
- * @property {(id: string, tracks: Map<string, MediaStreamTrack>) => void} tracks what comes of a participant now, by source
+ * @property {(id: string, tracks: Map<string, Map<string, MediaStreamTrack>>) => void} tracks what comes over a connection now: of whom,
+ *   and by source
  * @property {(id: string, state: RTCPeerConnectionState) => void} state
  */
 export class Mesh {
@@ -28,7 +32,7 @@ export class Mesh {
   #servers = [];
   #events;
 
-  /** @param {PlaneEvents & {send, message, opened}} events `send(to, command)` is the signaling, `message(id, data)` the data channel's */
+  /** @param {PlaneEvents & {send, ask, message, opened}} events `send(to, command)` is the signaling, `message(id, data)` the data channel's */
   constructor(events) { this.#events = events; }
 
   get ids() { return [...this.#links.keys()]; }
@@ -52,6 +56,9 @@ export class Mesh {
   /** Whether the link carries what is published, or data alone. */
   carry(id, hasMedia) { this.#links.get(id)?.carry(hasMedia ? this.#publications : null); }
 
+  /** What of others a participant gets through us. @param {Publication[]} publications */
+  passOn(id, publications) { this.#links.get(id)?.passOn(publications); }
+
   /** Makes the first offer, if none was made. */
   connect(id) { this.#links.get(id)?.begin(); }
 
@@ -68,6 +75,9 @@ export class Mesh {
     if (event.event === "offer" && link.isOfAnother(event.sdp)) this.#replace(from);
     this.#links.get(from).receive(event);
   }
+
+  /** A participant that came earlier has something to send. @param {{audio: number, video: number}} sections that it needs */
+  asked(from, sections) { this.#links.get(from)?.asked(sections); }
 
   #renew(id) {
     this.#replace(id);
@@ -98,8 +108,14 @@ export class Mesh {
 class PeerLink {
   /** What the other one says its sections are, by mid. */
   #sources = new Map();
-  /** Which section each of our sources goes through. */
+  /** Which section each publication goes through, by its key. */
   #sections = new Map();
+  #passedOn = [];
+  /** Whether the other one, who came later, makes an offer where it is asked to; and the wait for that. */
+  #isAskable = false;
+  #waiting = 0;
+  /** Whether we were asked for an offer that is still to be made. */
+  #isAsked = false;
   #shown = "";
   #publications = null;
   #isBegun = false;
@@ -118,12 +134,15 @@ class PeerLink {
     this.#events = events;
     const peer = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
     this.peer = peer;
-    peer.onnegotiationneeded = () => this.#inTurn(() => this.#offer());
+    peer.onnegotiationneeded = () => this.#negotiate();
     peer.onicecandidate = ({ candidate }) => {
       if (candidate?.candidate && !this.#holdsCandidates) events.send(id, { do: "candidate", candidate: candidate.toJSON() });
     };
     peer.onconnectionstatechange = () => this.#follow();
-    peer.ondatachannel = ({ channel }) => this.#adopt(channel);
+    peer.ondatachannel = ({ channel }) => {
+      this.#isAskable = !isLater && channel.label === "martlet";
+      this.#adopt(channel);
+    };
   }
 
   get channel() { return [...this.#channels].find(({ readyState }) => readyState === "open") ?? null; }
@@ -154,41 +173,53 @@ class PeerLink {
     this.assign();
   }
 
+  passOn(publications) {
+    this.#passedOn = publications;
+    this.assign();
+  }
+
+  #wanted() {
+    const all = [...(this.#publications?.values() ?? []), ...this.#passedOn];
+    return new Map(all.map((publication) => [keyOf(publication), publication]));
+  }
+
   /**
-   * Gives each source a section and takes away those that ended. A section is used again, and in both directions; who came
+   * Gives each publication a section and takes away those that ended. A section is used again, and in both directions; who came
    * earlier waits for the first offer, so that there is only one.
    */
   assign() {
     if (!this.#isBegun || this.#isOver) return;
-    const wanted = this.#publications ?? new Map();
-    for (const [source, section] of this.#sections) {
-      if (wanted.has(source)) continue;
-      this.#sections.delete(source);
+    const wanted = this.#wanted();
+    for (const [key, section] of this.#sections) {
+      if (wanted.has(key)) continue;
+      this.#sections.delete(key);
       section.sender.replaceTrack(null).catch(() => {});
       section.direction = "recvonly";
     }
-    for (const [source, { track }] of wanted) {
-      const known = this.#sections.get(source);
+    let isShort = false;
+    for (const [key, { track }] of wanted) {
+      const known = this.#sections.get(key);
       if (known?.sender.track === track) continue;
-      if (known) known.sender.replaceTrack(track).catch(() => {});
-      else this.#sections.set(source, this.#sectionFor(track));
+      const section = known ?? this.#freeSection(track.kind) ?? (this.#isAskable ? null : this.peer.addTransceiver(track.kind));
+      isShort ||= !section;
+      if (!section) continue;
+      section.sender.replaceTrack(track).catch(() => {});
+      section.direction = "sendrecv";
+      this.#sections.set(key, section);
     }
+    if (isShort) this.#ask();
   }
 
-  #sectionFor(track) {
+  #freeSection(kind) {
     const taken = new Set(this.#sections.values());
-    const free = this.peer.getTransceivers().find((each) =>
-      !taken.has(each) && each.direction !== "stopped" && each.receiver.track.kind === track.kind);
-    if (!free) return this.peer.addTransceiver(track, { direction: "sendrecv" });
-    free.sender.replaceTrack(track).catch(() => {});
-    free.direction = "sendrecv";
-    return free;
+    return this.peer.getTransceivers().find((each) => !taken.has(each) && each.direction !== "stopped" && each.receiver.track.kind === kind);
   }
 
   close() {
     if (this.#isOver) return;
     this.#isOver = true;
     clearTimeout(this.#recovery);
+    clearTimeout(this.#waiting);
     for (const channel of this.#channels) channel.close();
     this.peer.close();
   }
@@ -203,9 +234,41 @@ class PeerLink {
     });
   }
 
+  /**
+   * Who came earlier has the other one offer: of two offers that meet one has to be rolled back, which leaves Chromium unable to
+   * take any more where the other one is a Firefox (its numbers of RTP extensions stay). Where the path is lost there is no asking.
+   */
+  #negotiate() {
+    if (this.#isAskable && this.peer.connectionState === "connected") this.#ask();
+    else this.#inTurn(() => this.#offer());
+  }
+
+  #ask() {
+    const kinds = [...this.#wanted().values()].map(({ track }) => track.kind);
+    const count = (kind) => kinds.filter((each) => each === kind).length;
+    this.#events.ask(this.id, { audio: count("audio"), video: count("video") });
+    clearTimeout(this.#waiting);
+    this.#waiting = setTimeout(() => {
+      this.#isAskable = false;
+      this.assign();
+      this.#inTurn(() => this.#offer());
+    }, PATIENCE);
+  }
+
+  asked(sections) {
+    if (!this.isLater || this.#isOver) return;
+    for (const kind of ["audio", "video"]) {
+      const known = this.peer.getTransceivers().filter(({ receiver, direction }) => receiver.track.kind === kind && direction !== "stopped");
+      for (let count = known.length; count < Math.min(sections[kind], SECTIONS); count++) this.peer.addTransceiver(kind, { direction: "recvonly" });
+    }
+    this.#isAsked = true;
+    this.#inTurn(() => this.#offer());
+  }
+
   async #offer() {
     // When it is stable again the browser asks anew.
     if (this.peer.signalingState !== "stable") return;
+    this.#isAsked = false;
     this.#holdsCandidates = true;
     await this.peer.setLocalDescription();
     await gathered(this.peer);
@@ -226,10 +289,12 @@ class PeerLink {
     this.#sources = sourcesIn(sdp);
     if (event === "offer") await this.#answer();
     this.#show();
+    if (event === "answer" && this.#isAsked) await this.#offer();
   }
 
   async #answer() {
     this.#isBegun = true;
+    clearTimeout(this.#waiting);
     this.assign();
     this.#holdsCandidates = true;
     await this.peer.setLocalDescription();
@@ -239,20 +304,33 @@ class PeerLink {
 
   #tell(what, description) {
     this.#holdsCandidates = false;
-    if (description) this.#events.send(this.id, { do: what, sdp: withContent(description.sdp, this.#screenMids()) });
+    if (description) this.#events.send(this.id, { do: what, sdp: labelled(description.sdp, this.#labels()) });
   }
 
-  #screenMids() { return new Set(["screen", "screen-audio"].map((source) => this.#sections.get(source)?.mid)); }
+  /** What our sections are, where their kind does not say it. */
+  #labels() {
+    const labels = new Map();
+    for (const [key, { source, of }] of this.#wanted()) {
+      const mid = this.#sections.get(key)?.mid;
+      if (of) labels.set(mid, `a=label:${of}.${source}`);
+      else if (source.startsWith("screen")) labels.set(mid, "a=content:slides");
+    }
+    return labels;
+  }
 
   /** What comes in now. */
   #show() {
     const tracks = new Map();
+    const shown = [];
     for (const { mid, currentDirection, receiver } of this.peer.getTransceivers()) {
-      if (/recv/.test(currentDirection) && this.#sources.has(mid)) tracks.set(this.#sources.get(mid), receiver.track);
+      if (!/recv/.test(currentDirection) || !this.#sources.has(mid)) continue;
+      const { source, of = this.id } = this.#sources.get(mid);
+      if (!tracks.has(of)) tracks.set(of, new Map());
+      tracks.get(of).set(source, receiver.track);
+      shown.push(`${of} ${source} ${receiver.track.id}`);
     }
-    const shown = [...tracks].map(([source, { id }]) => `${source} ${id}`).sort().join();
-    if (shown === this.#shown) return;
-    this.#shown = shown;
+    if (shown.join() === this.#shown) return;
+    this.#shown = shown.join();
     this.#events.tracks(this.id, tracks);
   }
 
@@ -321,21 +399,25 @@ export function gathered(peer) {
   });
 }
 
-/** Says of sections that they carry a screen (RFC 4796). */
-function withContent(sdp, mids) {
-  return sdp.replace(/^a=mid:(\S+)\r?\n/gm, (line, mid) => (mids.has(mid) ? `${line}a=content:slides\r\n` : line));
+function keyOf({ source, of = "" }) { return `${source} ${of}`; }
+
+/** Says of sections that they carry a screen (RFC 4796), or whose media they carry (RFC 4574). */
+function labelled(sdp, labels) {
+  return sdp.replace(/^a=mid:(\S+)\r?\n/gm, (line, mid) => (labels.has(mid) ? `${line}${labels.get(mid)}\r\n` : line));
 }
 
 function originOf(sdp) { return sdp.match(/^o=\S+ (\S+)/m)?.[1]; }
 
-/** The source of each section that has media, by mid. */
+/** What each section carries, by mid: the source, and of whom where it is not the other one's own. */
 function sourcesIn(sdp) {
   const sources = new Map();
   for (const section of sdp.split(/^(?=m=)/m).slice(1)) {
     const mid = section.match(/^a=mid:(\S+)/m)?.[1];
+    const label = section.match(/^a=label:(\w+)\.([\w-]+)/m);
     const isScreen = /^a=content:slides/m.test(section);
-    if (section.startsWith("m=audio")) sources.set(mid, isScreen ? "screen-audio" : "microphone");
-    else if (section.startsWith("m=video")) sources.set(mid, isScreen ? "screen" : "camera");
+    if (label) sources.set(mid, { of: label[1], source: label[2] });
+    else if (section.startsWith("m=audio")) sources.set(mid, { source: isScreen ? "screen-audio" : "microphone" });
+    else if (section.startsWith("m=video")) sources.set(mid, { source: isScreen ? "screen" : "camera" });
   }
   return sources;
 }

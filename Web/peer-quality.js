@@ -20,7 +20,7 @@ export class QualityReader {
   #before = new WeakMap();
 
   /** @returns {Promise<Map<string, Quality>>} by participant */
-  async read(mesh, sfu, ids) {
+  async read(linkOf, sfu, ids) {
     const result = new Map();
     const server = sfu && new Path(sfu.peer, this.#before.get(sfu.peer));
     if (server) {
@@ -28,7 +28,7 @@ export class QualityReader {
       this.#before.set(sfu.peer, server.counts);
     }
     for (const id of ids) {
-      const peer = mesh.link(id)?.peer;
+      const peer = linkOf(id)?.peer;
       if (server) {
         result.set(id, server.quality("the server", new Set(sfu.midsOf(id))));
       } else if (peer) {

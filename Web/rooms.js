@@ -61,6 +61,8 @@ export class Room extends EventTarget {
   participants = new Map();
   me = null;
   topology = "mesh";
+  /** The id of who passes everything on, in the topology of that name. */
+  supernode = null;
   mode = "auto";
   isLocked = false;
   /** `joining`, `connected`, `reconnecting` or `closed`. */
@@ -71,13 +73,15 @@ export class Room extends EventTarget {
   #sfu = null;
   #transfers;
   #publications = new Map();
-  /** What comes of each participant, by plane and source. */
+  /** What comes of each participant: by plane (`mesh`, `sfu`, or who passes it on), the tracks by source. */
   #incoming = new Map();
+  /** What comes over each connection, of whom. */
+  #fromLinks = new Map();
   #early = [];
   #servers = [];
   /** Counts the topologies. */
   #generation = 0;
-  #handover = new Handover({ done: (id) => this.topology === "sfu" && this.#giveUpLink(id), finished: () => this.topology !== "sfu" && this.#giveUpServer() });
+  #handover = new Handover({ done: (id) => this.#giveUpOthers(id), finished: () => this.#finishSwitch() });
   #lost = new Map();
   #unreachable = "";
   #quality = new QualityReader();
@@ -99,7 +103,8 @@ export class Room extends EventTarget {
     });
     this.#mesh = new Mesh({
       send: (to, command) => this.#signaling.send({ ...command, to }),
-      tracks: (id, tracks) => this.#take(id, "mesh", tracks),
+      ask: (id, sections) => this.#signaling.send({ do: "signal", to: id, data: { renegotiate: sections } }),
+      tracks: (id, tracks) => this.#takeFromLink(id, tracks),
       state: (id, state) => this.#followLink(id, state),
       message: (id, data) => this.#transfers.receive(id, data),
       opened: (id) => this.#transfers.opened(id),
@@ -111,6 +116,7 @@ export class Room extends EventTarget {
       download: (url) => this.#signaling.download(url),
       upload: (file, path) => this.#signaling.martlet.upload(file, { name: `rooms/${name}/${path}` }),
       data: (from, data) => this.participants.has(from) && this.#emit("data", { participant: this.participants.get(from), data }),
+      asked: (from, sections) => this.#mesh.asked(from, sections),
       handover: (from, generation) => this.#handover.hear(from, generation),
       file: (from, transfer) => this.#emit("file", { participant: this.participants.get(from), transfer }),
     });
@@ -132,7 +138,10 @@ export class Room extends EventTarget {
   /** Says something in the chat: text, or any JSON. */
   async say(data) { await this.#signaling.ask({ do: "say", data }); }
 
-  async set({ name, info }) { await this.#signaling.ask({ do: "set", name, info }); }
+  async set({ name, info }) {
+    this.#signaling.describe({ name, info });
+    await this.#signaling.ask({ do: "set", name, info });
+  }
 
   async setMuted(source, isMuted) {
     const publication = this.#publications.get(source);
@@ -189,7 +198,7 @@ export class Room extends EventTarget {
   // MARK: Who is here
 
   /** The server's answer to a join, the first or another one. */
-  #enter({ participant, name, room, participants }) {
+  #enter({ participant, room, participants }) {
     const ids = new Set(participants.map(({ id }) => id));
     for (const id of [...this.participants.keys()]) {
       if (ids.has(id)) this.#disconnect(id);
@@ -200,7 +209,7 @@ export class Room extends EventTarget {
     this.#handover.stop();
     const old = this.me;
     this.me = new Participant(participant);
-    this.me.update({ name: name ?? this.#options.name ?? "", info: this.#options.info, muted: old?.muted });
+    this.me.update({ name: old?.name ?? this.#options.name, info: old ? old.info : this.#options.info, muted: old?.muted });
     for (const { source, track } of this.#publications.values()) this.me.setTrack(source, track);
     if (this.me.muted.length) this.#signaling.send({ do: "set", muted: this.me.muted });
     this.#setRoom(room);
@@ -213,13 +222,12 @@ export class Room extends EventTarget {
     const now = new Map(participants.map((each) => [each.id, each]));
     for (const id of [...this.participants.keys()]) if (!now.has(id)) this.#remove(id, "left");
     for (const each of participants) if (each.id !== this.me.id) this.#add(each, false);
-    const { topology } = this;
-    this.#setRoom(room);
-    if (topology !== this.topology) this.#switch();
+    this.isLocked = room.locked ?? false;
+    this.#followTopology(room);
   }
 
-  #setRoom({ topology = "mesh", mode = topology, generation = 0, locked = false }) {
-    Object.assign(this, { topology, mode, isLocked: locked });
+  #setRoom({ topology = "mesh", supernode = null, mode = topology, generation = 0, locked = false }) {
+    Object.assign(this, { topology, supernode, mode, isLocked: locked });
     this.#generation = generation;
   }
 
@@ -228,24 +236,30 @@ export class Room extends EventTarget {
     const { id } = description;
     const known = this.participants.get(id);
     const participant = known ?? new Participant(id);
-    participant.update(description);
     if (!known || isEarlier) participant.isEarlier = isEarlier;
-    if (!known) {
-      this.participants.set(id, participant);
-      this.#incoming.set(id, { mesh: new Map(), sfu: new Map() });
-      this.#emit("joined", { participant });
-    }
-    if (this.topology !== "sfu" && !this.#mesh.link(id)) this.#meet(participant);
+    if (known) this.#changeParticipant(description);
+    else this.#welcome(participant, description);
+    if (this.#planeOf(id) === "mesh" && !this.#mesh.link(id)) this.#meet(participant);
     this.#forwardedChanged(id, description.tracks ?? []);
     const early = this.#early.filter(({ from }) => from === id);
     this.#early = this.#early.filter(({ from }) => from !== id);
     for (const event of early) this.#hear(event);
   }
 
+  #welcome(participant, description) {
+    const { id } = participant;
+    participant.update(description);
+    this.participants.set(id, participant);
+    this.#incoming.set(id, {});
+    this.#emit("joined", { participant });
+    for (const [from, tracks] of this.#fromLinks) if (tracks.has(id)) this.#take(id, from, tracks.get(id));
+  }
+
   /** Who came later makes the first offer. */
   #meet({ id, isEarlier }) {
     this.#mesh.add(id, isEarlier);
-    this.#mesh.carry(id, this.topology !== "sfu");
+    this.#mesh.carry(id, this.#planeOf(id) === "mesh");
+    this.#passOn();
     if (isEarlier) this.#mesh.connect(id);
   }
 
@@ -255,8 +269,8 @@ export class Room extends EventTarget {
     this.#lost.delete(id);
     this.#mesh.remove(id);
     this.#transfers.gone(id);
-    this.#incoming.set(id, { mesh: new Map(), sfu: new Map() });
-    this.#show(id);
+    this.#incoming.set(id, {});
+    this.#takeFromLink(id, new Map());
   }
 
   #remove(id, reason) {
@@ -377,12 +391,43 @@ export class Room extends EventTarget {
     this.#show(id);
   }
 
+  /** What comes over the connection to a participant: its own, and what it passes on of others. */
+  #takeFromLink(id, tracks) {
+    this.#fromLinks.set(id, tracks);
+    for (const other of this.participants.keys()) this.#take(other, other === id ? "mesh" : id, tracks.get(other) ?? new Map());
+    this.#passOn();
+  }
+
+  /** The way by which the media of a participant comes. */
+  #planeOf(id) {
+    if (this.topology === "sfu") return "sfu";
+    return this.topology === "supernode" && ![id, this.me.id].includes(this.supernode) ? this.supernode : "mesh";
+  }
+
+  /** What comes of a participant the way it comes now, and all else that still does. */
+  #ways(id) {
+    const { [this.#planeOf(id)]: now = new Map(), ...others } = this.#incoming.get(id);
+    return [now, new Map(Object.values(others).flatMap((tracks) => [...tracks]))];
+  }
+
+  #isPathOpen(id) {
+    const plane = this.#planeOf(id);
+    if (plane === "sfu") return this.#sfu?.isConnected ?? false;
+    return this.#mesh.link(plane === "mesh" ? id : plane)?.peer.connectionState === "connected";
+  }
+
+  /** As the supernode: what comes of each to all others. */
+  #passOn() {
+    if (this.topology !== "supernode" || this.supernode !== this.me.id) return;
+    const all = [...this.#incoming].flatMap(([of, { mesh = [] }]) => [...mesh].map(([source, track]) => ({ source, track, of })));
+    for (const id of this.participants.keys()) this.#mesh.passOn(id, all.filter(({ of }) => of !== id));
+  }
+
   /** Of two planes that have a track, the one shows it that the room has now, as soon as it flows. */
   #show(id) {
     const participant = this.participants.get(id);
-    const incoming = this.#incoming.get(id);
-    if (!participant || !incoming) return;
-    const [now, before] = this.topology === "sfu" ? [incoming.sfu, incoming.mesh] : [incoming.mesh, incoming.sfu];
+    if (!participant || !this.#incoming.has(id)) return;
+    const [now, before] = this.#ways(id);
     for (const source of new Set([...now.keys(), ...before.keys(), ...participant.tracks.keys()])) {
       const [next, old] = [now.get(source), before.get(source)];
       const track = (next && (!next.muted || !old) ? next : old) ?? null;
@@ -413,10 +458,10 @@ export class Room extends EventTarget {
     if (texts[state] && this.state === "connected") this.#emit("connection", { state: "connected", media: state, text: texts[state] });
   }
 
-  #followTopology({ topology, mode, generation }) {
-    const before = this.topology;
-    this.#setRoom({ topology, mode, generation, locked: this.isLocked });
-    if (before !== topology) this.#switch();
+  #followTopology({ topology, supernode, mode, generation }) {
+    const before = `${this.topology} ${this.supernode}`;
+    this.#setRoom({ topology, supernode, mode, generation, locked: this.isLocked });
+    if (before !== `${this.topology} ${this.supernode}`) this.#switch();
   }
 
   // MARK: From one topology to the next
@@ -424,42 +469,46 @@ export class Room extends EventTarget {
   #switch() {
     this.#handover.begin(this.#generation, this.participants.keys());
     if (this.topology === "sfu") this.#openServer();
-    else for (const participant of this.participants.values()) this.#meet(participant);
-    this.#emit("topology", { topology: this.topology, mode: this.mode });
+    for (const participant of this.participants.values()) if (this.#planeOf(participant.id) === "mesh") this.#meet(participant);
+    this.#emit("topology", { topology: this.topology, supernode: this.supernode, mode: this.mode });
     for (const id of this.participants.keys()) this.#show(id);
   }
 
-  /** Once all that came the old way comes the new way, the other one is told. */
+  /** Once all that came the old way comes the new way, also what it passed on of others, the other one is told. */
   #handOver(id) {
     if (!this.#handover.needs(id)) return;
-    const { mesh, sfu } = this.#incoming.get(id);
-    const [now, before] = this.topology === "sfu" ? [sfu, mesh] : [mesh, sfu];
-    if (this.topology === "sfu" ? !this.#sfu.isConnected : this.#mesh.link(id)?.peer.connectionState !== "connected") return;
+    if (!this.#isPathOpen(id)) return;
+    const [now, before] = this.#ways(id);
     if ([...before.keys()].some((source) => now.get(source)?.muted ?? true)) return;
+    if ([...this.participants.keys()].some((other) => this.#planeOf(other) !== id && this.#incoming.get(other)[id]?.size)) return;
     this.#transfers.say(id, { handover: this.#generation });
     this.#handover.complete(id);
   }
 
-  #giveUpServer() {
-    this.#sfu?.close();
-    this.#sfu = null;
-    for (const [id, incoming] of this.#incoming) {
-      incoming.sfu = new Map();
-      this.#show(id);
+  /** A file under way keeps its connection, for data. */
+  #giveUpOthers(id) {
+    const plane = this.#planeOf(id);
+    if (plane !== "mesh") {
+      if (this.#transfers.isBusy(id)) this.#mesh.carry(id, false);
+      else this.#mesh.remove(id);
+      this.#fromLinks.delete(id);
     }
+    this.#incoming.set(id, { [plane]: this.#incoming.get(id)[plane] ?? new Map() });
+    this.#show(id);
+    for (const other of this.participants.keys()) this.#handOver(other);
   }
 
-  /** A file under way keeps it, for data. */
-  #giveUpLink(id) {
-    if (this.#transfers.isBusy(id)) this.#mesh.carry(id, false);
-    else this.#mesh.remove(id);
-    this.#incoming.get(id).mesh = new Map();
-    this.#show(id);
+  #finishSwitch() {
+    if (this.topology !== "sfu") {
+      this.#sfu?.close();
+      this.#sfu = null;
+    }
+    if (this.supernode !== this.me.id) for (const id of this.participants.keys()) this.#mesh.passOn(id, []);
   }
 
   #meetForData(id) {
     this.#mesh.add(id, this.participants.get(id).isEarlier);
-    this.#mesh.carry(id, this.topology !== "sfu");
+    this.#mesh.carry(id, this.#planeOf(id) === "mesh");
   }
 
   #connectForData(id) {
@@ -496,7 +545,7 @@ export class Room extends EventTarget {
   }
 
   async #read() {
-    const readings = await this.#quality.read(this.#mesh, this.#sfu, [...this.participants.keys()]);
+    const readings = await this.#quality.read((id) => this.#mesh.link(id) ?? this.#mesh.link(this.supernode), this.#sfu, [...this.participants.keys()]);
     for (const [id, quality] of readings) {
       const participant = this.participants.get(id);
       if (!participant || JSON.stringify(participant.quality) === JSON.stringify(quality)) continue;

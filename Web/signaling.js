@@ -45,6 +45,9 @@ export class Signaling {
     this.martlet.addEventListener("state", (event) => this.#follow(event));
   }
 
+  /** As whom we join again. */
+  describe({ name = this.#name, info = this.#info }) { [this.#name, this.#info] = [name, info]; }
+
   // MARK: Coming and going
 
   async join() {

@@ -1,7 +1,7 @@
 // What participants send each other beside media: JSON, and files in chunks over the data channel, by the server where there is none.
 //
-// A text frame is `{"data": …}`, `{"handover": GENERATION}` or `{"file": {"do": …, "id": N, …}}`; a binary one is a chunk of a file: the
-// transfer's number (4 bytes), where the chunk begins (8, a double), the bytes.
+// A text frame is `{"data": …}`, `{"handover": GENERATION}`, `{"renegotiate": SECTIONS}` or `{"file": {"do": …, "id": N, …}}`; a binary one
+// is a chunk of a file: the transfer's number (4 bytes), where the chunk begins (8, a double), the bytes.
 import { SHA256 } from "./sha256.js";
 
 /** Bytes of a chunk, and of what is read of the file at once. */
@@ -292,7 +292,7 @@ export class Transfers {
   #all = new Map();
   #opening = new Map();
 
-  /** @param {object} io link(id), connect(id), signal(to, data), upload(file, path), download(url); data, handover, file: what has come */
+  /** @param {object} io link(id), connect(id), signal(to, data), upload(file, path), download(url); data, asked, handover, file: what has come */
   constructor(io) { this.#io = { ...io, say: (to, message) => this.say(to, message), reach: (id) => this.#reach(id) }; }
 
   say(to, message) {
@@ -327,6 +327,7 @@ export class Transfers {
     if (message === null || typeof message !== "object") return;
     if ("data" in message) this.#io.data(from, message.data);
     else if (Number.isSafeInteger(message.handover)) this.#io.handover(from, message.handover);
+    else if (message.renegotiate !== null && typeof message.renegotiate === "object") this.#io.asked(from, message.renegotiate);
     else if (message.file !== null && typeof message.file === "object") this.#takeFile(from, message.file);
   }
 

@@ -518,6 +518,37 @@ def test_a_call_goes_over_to_the_server_and_back_and_sound_goes_on(people, serve
     until(pair[1], "log.some(([type, , data]) => type === 'data' && data === 'still here')")
 
 
+@pytest.mark.peer("chromium", "rooms: passes everything on as the supernode")
+@pytest.mark.peer("firefox", "rooms: passes everything on as the supernode")
+def test_a_supernode_passes_everything_on(people, server):
+    names = ("ada", "bob", "eve")
+    pages = {name: join(people, server, "super", name) for name in names}
+    for browser in pages.values():
+        others_flow(browser, 2)
+    pages["bob"].evaluate(TONE)
+    pages["ada"].evaluate("void (window.context = new AudioContext())")
+    pages["ada"].evaluate(LISTENING)
+    until(pages["ada"], "silence.began")
+    for supernode in ("bob", "eve", None):
+        mode = {"topology": "supernode", "supernode": pages[supernode].own} if supernode else {"topology": "mesh"}
+        pages["ada"].evaluate(f"room.moderate('topology', {json.dumps(mode)})")
+        for name, browser in pages.items():
+            until(browser, f"room.supernode === {json.dumps(supernode and pages[supernode].own)}")
+            count = 1 if supernode and name != supernode else 2
+            until(browser, f"peers.filter(({{ connectionState }}) => connectionState !== 'closed').length === {count}", 40)
+            others_flow(browser, count)
+            until(browser, "[...room.participants.values()].every(({ tracks }) => tracks.size === 2 && [...tracks.values()].every(({ muted }) => !muted))")
+    assert not pages["ada"].evaluate("log.some(([type]) => type === 'trackended')")
+    assert pages["ada"].evaluate("silence.longest") < 400
+    # Without its supernode the room is without sound until another one is there, and no longer.
+    pages["ada"].evaluate(f"room.moderate('topology', {json.dumps({'topology': 'supernode', 'supernode': pages['eve'].own})})")
+    until(pages["ada"], "room.topology === 'supernode' && peers.filter(({ connectionState }) => connectionState !== 'closed').length === 1", 40)
+    pages["eve"].evaluate("room.leave()")
+    until(pages["ada"], "room.participants.size === 1")
+    for browser in (pages["ada"], pages["bob"]):
+        others_flow(browser, 1)
+
+
 @pytest.mark.peer("chromium", "rooms: goes over to the server's media when others come")
 @pytest.mark.peer("firefox", "rooms: goes over to the server's media when others come")
 def test_the_third_who_comes_moves_the_call_to_the_server(people, make_server):
