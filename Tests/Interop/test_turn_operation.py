@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 import struct
+import threading
 import time
 
 import pytest
@@ -90,9 +91,9 @@ def test_webhooks_tell_who_relayed_how_much(tmp_path, receiver):  # noqa: F811
 
 
 def test_all_that_a_user_relays_keeps_to_one_rate(tmp_path):
-    """Two TCP connections of one user, 800,000 bytes at 1.6 Mbit/s: a second's worth at once and what one read brings, and the rest
-    takes its time."""
-    with martlet_turn(tmp_path, more="  limits: {user_bandwidth: 1600000}") as turn:
+    """Two TCP connections of one user, 8 million bytes at 2 million a second: a second's worth passes at once, and what one read of
+    either brings (256 KiB), so the rest takes 2.7 s on the fastest machine."""
+    with martlet_turn(tmp_path, more="  limits: {user_bandwidth: 16000000}") as turn:
         control = RawStream(turn, USER, PASSWORD)
         assert control.ask(raw_turn.ALLOCATE, raw_turn.TCP)[1] == 0
         ends = []
@@ -102,12 +103,15 @@ def test_all_that_a_user_relays_keeps_to_one_rate(tmp_path):
                 connection = RawConnection(turn, control, *other.getsockname())
                 ends.append((connection, other.accept()[0]))
         began = time.monotonic()
-        for connection, _ in ends:
-            connection.send(b"x" * 400_000)
+        senders = [threading.Thread(target=connection.send, args=[b"x" * 4_000_000]) for connection, _ in ends]
+        for sender in senders:
+            sender.start()
         for _, peer in ends:
             read = 0
-            while read < 400_000:
+            while read < 4_000_000:
                 read += len(peer.recv(65536))
+        for sender in senders:
+            sender.join()
         assert time.monotonic() - began > 1.5
         control.socket.close()
 
