@@ -5,8 +5,8 @@ package import MartletPrimitives
 ///
 /// Of WebRTC (made with an identity) it fails closed: data and keys are there only once the peer's certificate has one of the
 /// fingerprints that signaling told (`expect`), whichever of the two comes first. Whoever drives it sends its datagrams only to
-/// addresses that ICE has validated, which takes the place of DTLS's cookies. A client and a server of other protocols are made with a TLS context: the client verifies
-/// the server's name and chain, and the server comes from a `DTLSListener`, which has seen a cookie.
+/// addresses that ICE has validated, which takes the place of DTLS's cookies. A client and a server of other protocols are made with a
+/// TLS context: the client verifies the server's name and chain, and the server comes from a `DTLSListener`, which has seen a cookie.
 ///
 /// OpenSSL's retransmission timer reads the clock itself. `deadline` tells its remaining time from `now` on, and `timeout` lets it
 /// look again; this is the one clock below the I/O line.
@@ -61,15 +61,18 @@ package final class DTLSEngine {
     SSL_set_bio(ssl, bio, bio)
     // OpenSSL forgets what encryption adds to the last record of a flight: 24 bytes with GCM, 37 with CBC.
     SSL_ctrl(ssl, SSL_CTRL_SET_MTU, min(max(mtu, 256), 16384) - 40, nil)
-    DTLS_set_timer_cb(ssl, Self.nextTimer)
+    DTLS_set_timer_cb(ssl, verifiesFingerprint ? Self.nextTimerOfPeers : Self.nextTimer)
     if role == .server { SSL_set_accept_state(ssl) } else { SSL_set_connect_state(ssl) }
   }
 
   deinit { SSL_free(ssl) }
 
-  /// RFC 6347 §4.2.4.1 begins with a second, for paths nobody has measured; ICE has just shown that this one is short. At most two
-  /// seconds: OpenSSL gives up after twelve, some 17 seconds in all.
-  private static let nextTimer: @convention(c) (OpaquePointer?, UInt32) -> UInt32 = { _, last in
+  /// RFC 6347 §4.2.4.1 begins with a second, for paths nobody has measured, and of servers that begin anew with each ClientHello.
+  /// OpenSSL gives up after twelve, some 17 seconds in all.
+  private static let nextTimer: @convention(c) (OpaquePointer?, UInt32) -> UInt32 = { _, last in last == 0 ? 1_000_000 : 1_500_000 }
+
+  /// Of peers, to whom ICE has just shown that the path is short. At most two seconds, for the same end.
+  private static let nextTimerOfPeers: @convention(c) (OpaquePointer?, UInt32) -> UInt32 = { _, last in
     last == 0 ? 100_000 : min(last * 2, 2_000_000)
   }
 
