@@ -38,8 +38,8 @@ package final class HTTP2Session {
   internal var refusals: [(StreamID, HTTPError)] = []
   internal var now = Instant.zero
   internal var isAbusive = false
-  private var resets = RateMeter()
-  private var idleFrames = RateMeter()
+  private var resets = RatePolicer()
+  private var idleFrames = RatePolicer()
   private var session: OpaquePointer?
   private var failure: HTTP2Error?
 
@@ -236,12 +236,12 @@ package final class HTTP2Session {
   // What the callbacks need.
 
   internal func countReset() {
-    let burst = RateMeter.time(for: limits.resetBurst, at: limits.resetsPerSecond)
+    let burst = RatePolicer.time(for: limits.resetBurst, at: limits.resetsPerSecond)
     isAbusive = !resets.take(1, rate: limits.resetsPerSecond, burst: burst, now: now) || isAbusive
   }
 
   internal func countIdleFrame() {
-    let burst = RateMeter.time(for: limits.idleFrameBurst, at: limits.idleFramesPerSecond)
+    let burst = RatePolicer.time(for: limits.idleFrameBurst, at: limits.idleFramesPerSecond)
     isAbusive = !idleFrames.take(1, rate: limits.idleFramesPerSecond, burst: burst, now: now) || isAbusive
   }
 

@@ -6,15 +6,15 @@ struct RefusalMeter: Sendable {
   private static let buckets = 4096
 
   private let key: UInt64
-  private var meters: [RateMeter] = []
+  private var meters: [RatePolicer] = []
 
   init(random: inout RandomSource) { key = random.next() | 1 }
 
   /// Whether one more may leave. Nobody outside can forge loopback.
   mutating func admits(_ ip: IPAddress, _ limits: TURNServerConfiguration.Limits, now: Instant) -> Bool {
     guard !ip.isLoopback else { return true }
-    if meters.isEmpty { meters = Array(repeating: RateMeter(), count: Self.buckets) }
-    let burst = RateMeter.time(for: limits.refusalBurst, at: limits.refusals)
+    if meters.isEmpty { meters = Array(repeating: RatePolicer(), count: Self.buckets) }
+    let burst = RatePolicer.time(for: limits.refusalBurst, at: limits.refusals)
     return meters[bucket(ip)].take(1, rate: limits.refusals, burst: burst, now: now)
   }
 

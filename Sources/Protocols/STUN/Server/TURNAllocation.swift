@@ -47,8 +47,8 @@ final class TURNAllocation {
   var connections: Set<UInt32> = []
   private(set) var permissions: [Permission] = []
   private(set) var channels: [Channel] = []
-  private var upstream = RateMeter()
-  private var downstream = RateMeter()
+  private var upstream = RatePolicer()
+  private var downstream = RatePolicer()
   var usage = TURNUsage()
 
   init(_ flow: TURNFlow, _ account: TURNAccount, _ transport: TURNRelayTransport, _ answer: AllocateAnswer, now: Instant) {
@@ -121,7 +121,7 @@ final class TURNAllocation {
     return true
   }
 
-  private func admits(_ count: Int, to direction: inout RateMeter, _ bandwidth: Int, _ now: Instant) -> Bool {
+  private func admits(_ count: Int, to direction: inout RatePolicer, _ bandwidth: Int, _ now: Instant) -> Bool {
     if bandwidth == 0 || direction.take(count, rate: bandwidth, now: now) { return true }
     usage.dropped &+= 1
     return false

@@ -11,8 +11,8 @@ internal final class TURNPipe: TCPConnectionHandler {
   private let worker: Int
   private unowned let listener: TURNListener
   private let handover: TURNPeerHandover
-  private var upstream = RateMeter()
-  private var downstream = RateMeter()
+  private var upstream = RatePolicer()
+  private var downstream = RatePolicer()
 
   /// - Parameter worker: which has the allocation and is told of the end.
   internal init(_ handover: TURNPeerHandover, _ id: UInt32, worker: Int, of stream: TURNStream, in listener: TURNListener) {
@@ -56,7 +56,7 @@ internal final class TURNPipe: TCPConnectionHandler {
   }
 
   /// How long to read no more, since what has come cannot be refused.
-  private func charge(_ meter: inout RateMeter, _ direction: TURNUserRate.Direction, _ count: Int) -> TimeSpan? {
+  private func charge(_ meter: inout RatePolicer, _ direction: TURNUserRate.Direction, _ count: Int) -> TimeSpan? {
     let now = listener.context.now
     let own = listener.bandwidth > 0 ? meter.charge(count, rate: listener.bandwidth, now: now) : nil
     let users = handover.rate.charge(count, direction, rate: listener.userBandwidth, now: now)

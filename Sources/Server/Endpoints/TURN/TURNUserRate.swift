@@ -1,7 +1,7 @@
 internal import MartletPrimitives
 internal import Synchronization
 
-/// What all allocations of one user may send together, on whatever worker: a `RateMeter` in one atomic a direction.
+/// What all allocations of one user may send together, on whatever worker: a `RatePolicer` in one atomic a direction.
 internal final class TURNUserRate: Sendable {
   internal enum Direction { case up, down }
 
@@ -21,14 +21,14 @@ internal final class TURNUserRate: Sendable {
     return change(direction) { $0.charge(count, rate: rate, now: now) }
   }
 
-  private func change<Answer>(_ direction: Direction, _ change: (inout RateMeter) -> Answer) -> Answer {
+  private func change<Answer>(_ direction: Direction, _ change: (inout RatePolicer) -> Answer) -> Answer {
     direction == .up ? Self.change(up, change) : Self.change(down, change)
   }
 
-  private static func change<Answer>(_ passed: borrowing Atomic<Int64>, _ change: (inout RateMeter) -> Answer) -> Answer {
+  private static func change<Answer>(_ passed: borrowing Atomic<Int64>, _ change: (inout RatePolicer) -> Answer) -> Answer {
     var seen = passed.load(ordering: .relaxed)
     while true {
-      var meter = RateMeter(busyUntil: Instant(nanoseconds: seen))
+      var meter = RatePolicer(busyUntil: Instant(nanoseconds: seen))
       let answer = change(&meter)
       let (exchanged, original) = passed.weakCompareExchange(
         expected: seen, desired: meter.busyUntil.nanoseconds, ordering: .relaxed)

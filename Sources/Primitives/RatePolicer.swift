@@ -1,6 +1,6 @@
 /// So many units a second, and so many at once: the generic cell rate algorithm (ITU-T I.371). All there is to remember is when what
 /// has passed would have passed at the rate, which may lie ahead of the clock by a burst. Nothing overflows, whatever is counted.
-public struct RateMeter: Hashable, Sendable {
+public struct RatePolicer: Hashable, Sendable {
   /// When all that was counted would have passed.
   public private(set) var busyUntil: Instant
 
