@@ -168,15 +168,7 @@ final class PeerConnectionCore {
       session.transport.restartICE(with: credentials, now: now)
       mustGather = true
     case .connect(let remote):
-      do throws(ICEError) {
-        if session.state == .new {
-          try session.transport.connect(
-            to: remote.credentials, isLite: remote.isLite, fingerprints: remote.fingerprints, role: remote.role, iceRole: remote.iceRole,
-            now: now)
-        } else {
-          try session.transport.reconnect(to: remote.credentials, isLite: remote.isLite, now: now)
-        }
-      } catch { fail("\(error)") }
+      do throws(ICEError) { try session.transport.follow(remote, now: now) } catch { fail("\(error)") }
     // One that cannot be used is no reason to fail.
     case .remoteCandidate(let candidate): addRemote(candidate)
     case .endOfRemoteCandidates: session.transport.endOfRemoteCandidates(now: now)

@@ -164,6 +164,14 @@ package final class PeerTransport {
     settle(now: now)
   }
 
+  /// Begins, or goes on after a restart, with what a negotiation found out about the peer.
+  package func follow(_ remote: RemoteTransport, now: Instant) throws(ICEError) {
+    guard state == .new else { return try reconnect(to: remote.credentials, isLite: remote.isLite, now: now) }
+    try connect(
+      to: remote.credentials, isLite: remote.isLite, fingerprints: remote.fingerprints, role: remote.role, iceRole: remote.iceRole, now: now
+    )
+  }
+
   package func close(now: Instant) {
     guard state != .closed else { return }
     dtls?.close()

@@ -75,15 +75,10 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
     peer.handler = self
   }
 
-  /// VP8 first: all browsers send and show it, in layers too.
   private static let configuration: NegotiationConfiguration = {
     var configuration = NegotiationConfiguration()
     configuration.audioCodecs = CodecPreferences.incomingAudio
-    let isVP8 = { (codec: RTPCodec) in codec.isNamed("VP8") }
-    let video = CodecPreferences.incomingVideo.filter { !$0.isNamed("red") && !$0.isNamed("ulpfec") && $0.associatedPayloadType != 116 }
-    let first = video.first(where: isVP8)?.payloadType
-    let isFirst = { (codec: RTPCodec) in codec.payloadType == first || codec.associatedPayloadType == first }
-    configuration.videoCodecs = video.filter(isFirst) + video.filter { !isFirst($0) }
+    configuration.videoCodecs = CodecPreferences.roomVideo
     configuration.codecOrder = .answerer
     configuration.answeredSetup = .passive
     configuration.cname = SessionAnswer.cname
@@ -129,15 +124,7 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
     switch event {
     case .restartICE(let credentials): peer.transport.restartICE(with: credentials, now: now)
     case .connect(let remote):
-      do throws(ICEError) {
-        if peer.state == .new {
-          try peer.transport.connect(
-            to: remote.credentials, isLite: remote.isLite, fingerprints: remote.fingerprints, role: remote.role, iceRole: remote.iceRole,
-            now: now)
-        } else {
-          try peer.transport.reconnect(to: remote.credentials, isLite: remote.isLite, now: now)
-        }
-      } catch { end("\(error)") }
+      do throws(ICEError) { try peer.transport.follow(remote, now: now) } catch { end("\(error)") }
     // A lite agent does not look for a way to them; they tell people how the peer thinks it can be reached.
     case .remoteCandidate(let candidate): do throws(ICEError) { try peer.transport.addRemote(candidate, now: now) } catch {}
     case .endOfRemoteCandidates: peer.transport.endOfRemoteCandidates(now: now)

@@ -8,6 +8,13 @@ internal enum CodecPreferences {
   internal static let incomingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC]) + CodecSet.ulpfec
   /// To viewers, who tell what their end of the path takes.
   internal static let outgoingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC]) + [CodecSet.flexFEC]
+  /// Of rooms, both ways: VP8 first, which all browsers send and show, in layers too; without FEC.
+  internal static let roomVideo: [RTPCodec] = {
+    let all = video(feedback: [.nack, .pli, .fir, .remb, .transportCC])
+    let first = all.first { $0.isNamed("VP8") }?.payloadType
+    let isFirst = { (codec: RTPCodec) in codec.payloadType == first || codec.associatedPayloadType == first }
+    return all.filter(isFirst) + all.filter { !isFirst($0) }
+  }()
   internal static let incomingAudio = audio(feedback: [.transportCC])
   internal static let outgoingAudio = audio(feedback: [.transportCC])
 
