@@ -311,9 +311,6 @@ export class Room extends EventTarget {
       case "speaking":
         this.#emit("speaking", { participants: event.participants.map((id) => this.participants.get(id) ?? (id === this.me.id ? this.me : null)).filter(Boolean) });
         break;
-      case "closed":
-        this.#close("The room was closed.");
-        break;
     }
   }
 

@@ -95,8 +95,7 @@ package enum RoomCommand: Sendable {
 
   private static let words = [
     "join", "resume", "offer", "answer", "candidate", "signal", "view", "set", "say", "report", "ice", "refresh", "leave", "kick", "mute",
-    "lock",
-    "unlock", "admit", "refuse", "move", "topology",
+    "lock", "unlock", "admit", "refuse", "move", "topology",
   ]
 }
 

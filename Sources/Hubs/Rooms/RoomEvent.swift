@@ -41,8 +41,6 @@ package struct RoomEvent: Equatable, Sendable {
     RoomEvent("speaking", ["participants": .array(ids.map { .string($0.text) })])
   }
 
-  static let closed = RoomEvent("closed")
-
   // MARK: To one
 
   /// What a peer sends another, as it came.

@@ -66,7 +66,6 @@ package final class RoomHub {
 
   /// Those whose home is here.
   package var localRooms: [Room] { Array(rooms.values) }
-  package func localRoom(_ name: RoomName) -> Room? { rooms[name] }
 
   // MARK: The way to a room
 

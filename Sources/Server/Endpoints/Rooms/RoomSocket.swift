@@ -6,21 +6,17 @@ internal import MartletRooms
 internal import MartletWeb
 
 /// One connection of `/rooms/NAME`: commands come as JSON text frames; once it is a participant, what happens comes by itself.
-internal final class RoomSocket: ChannelSession, RoomListener, WebSocketHandler {
-  private let session: WebSocketSession
-  private let asker: RoomAsker
+internal final class RoomSocket: RoomConnection {
+  internal static let transport = "room"
+  internal let session: WebSocketSession
+  internal let asker: RoomAsker
   private let room: RoomName
-  private unowned let endpoint: RoomsEndpoint
-  private let number: Int
-  private let since: WallTime
+  internal unowned let endpoint: RoomsEndpoint
+  internal let number: Int
+  internal let since: WallTime
   private var participant: ParticipantKey?
-  private lazy var listening = RoomListening(self, messages: messages, in: session.context)
-  /// Commands whose answer is under way.
-  private var pending = 0
-
-  private static let maximumPending = 64
-  /// While so much waits for a client to read it, nothing more is written.
-  private static let maximumBuffered = 512 << 10
+  internal private(set) lazy var listening = RoomListening(self, messages: endpoint.messages, in: session.context)
+  internal private(set) var pending = 0
 
   internal init(_ session: WebSocketSession, _ asker: RoomAsker, _ room: RoomName, _ endpoint: RoomsEndpoint) {
     self.session = session
@@ -29,13 +25,6 @@ internal final class RoomSocket: ChannelSession, RoomListener, WebSocketHandler 
     self.endpoint = endpoint
     number = endpoint.messages.nextClientNumber()
     since = session.context.wallTime
-  }
-
-  private var messages: MessageHub { endpoint.messages }
-
-  internal var client: ChannelClient {
-    ChannelClient(
-      id: messages.clientID(of: number), transport: "room", remote: asker.remote, since: since, userAgent: asker.userAgent)
   }
 
   internal var channels: [ChannelName] { participant == nil ? [] : [room.chat] }
@@ -48,7 +37,7 @@ internal final class RoomSocket: ChannelSession, RoomListener, WebSocketHandler 
       guard kind == .text else { throw .badCommand("commands are text") }
       let json = try RoomsEndpoint.parse(payload)
       id = json["id"]
-      guard pending < Self.maximumPending, session.bufferedAmount < Self.maximumBuffered else {
+      guard takesCommands else {
         throw .busy("too many commands are under way, or their answers are not read")
       }
       perform(json, id)
@@ -79,14 +68,6 @@ internal final class RoomSocket: ChannelSession, RoomListener, WebSocketHandler 
     say(.object(object))
   }
 
-  /// A client that asks faster than it reads is made to wait.
-  private func say(_ json: JSON) { if !session.send(.text, Slice(json.serialized)) { session.pauseReading() } }
-
-  internal func webSocketIsWritable(_ session: WebSocketSession) {
-    session.resumeReading()
-    listening.resume()
-  }
-
   // MARK: What happens
 
   /// The connection is that of a participant from here on; another one that it was before is left alone.
@@ -96,11 +77,7 @@ internal final class RoomSocket: ChannelSession, RoomListener, WebSocketHandler 
     listening.begin(greeting, since: since)
   }
 
-  internal var takesMore: Bool { session.isOpen && session.bufferedAmount < Self.maximumBuffered }
-
   internal func hear(_ message: Message, of place: RoomListening.Place, at: String) { say(Self.event(message, of: place, at: at)) }
-
-  internal func fellBehind() { kick(.slow) }
 
   private static func event(_ message: Message, of place: RoomListening.Place, at: String) -> JSON {
     var object = JSON.Object()
@@ -116,15 +93,9 @@ internal final class RoomSocket: ChannelSession, RoomListener, WebSocketHandler 
     return .object(object)
   }
 
-  // MARK: ChannelSession
-
-  internal func kick(_ reason: ChannelKick) { session.close(ChannelCloseCode.of(reason), reason: EventStreamFields.sentence(reason)) }
-
-  internal func sweep(now: Instant, stuck: TimeSpan) { if listening.isBehind { kick(.slow) } }
-
   internal func webSocketDidClose(_ session: WebSocketSession, _ code: WebSocketCloseCode, _ reason: String) {
     listening.end()
     participant = nil
-    messages.remove(self)
+    endpoint.messages.remove(self)
   }
 }

@@ -73,27 +73,26 @@ package final class RoomsEndpoint {
 
   private func connect(_ exchange: HTTPExchange, _ text: String) {
     guard let name = name(text, exchange) else { return }
-    guard WebSocketHandshake.isRequested(by: exchange.request) else {
-      return exchange.refuse(.upgradeRequired, "this is a WebSocket, or takes commands by POST; see docs/rooms.md")
+    accept(exchange, "ws", "this is a WebSocket, or takes commands by POST; see docs/rooms.md") { session, asker in
+      RoomSocket(session, asker, name, self)
     }
-    let asker = RoomAsker(exchange, "ws", self)
-    guard let session = exchange.acceptWebSocket(socketOptions) else { return }
-    let socket = RoomSocket(session, asker, name, self)
-    session.handler = socket
-    messages.add(socket)
   }
-}
 
-extension RoomsEndpoint {
   private func connectSkyRTC(_ exchange: HTTPExchange) {
-    guard WebSocketHandshake.isRequested(by: exchange.request) else {
-      return exchange.refuse(.upgradeRequired, "this is a WebSocket for SkyRTC clients; see docs/rooms.md")
+    accept(exchange, "skyrtc", "this is a WebSocket for SkyRTC clients; see docs/rooms.md") { session, asker in
+      SkyRTCSocket(session, asker, self)
     }
-    let asker = RoomAsker(exchange, "skyrtc", self)
+  }
+
+  private func accept(
+    _ exchange: HTTPExchange, _ transport: String, _ advice: String, _ make: (WebSocketSession, RoomAsker) -> any RoomConnection
+  ) {
+    guard WebSocketHandshake.isRequested(by: exchange.request) else { return exchange.refuse(.upgradeRequired, advice) }
+    let asker = RoomAsker(exchange, transport, self)
     guard let session = exchange.acceptWebSocket(socketOptions) else { return }
-    let socket = SkyRTCSocket(session, asker, self)
-    session.handler = socket
-    messages.add(socket)
+    let connection = make(session, asker)
+    session.handler = connection
+    messages.add(connection)
   }
 }
 

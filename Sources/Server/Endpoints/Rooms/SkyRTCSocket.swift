@@ -6,13 +6,14 @@ internal import MartletRooms
 internal import MartletWeb
 
 /// One connection of `/skyrtc`: a participant that speaks SkyRTC. It has left when its connection ends.
-internal final class SkyRTCSocket: ChannelSession, RoomListener, WebSocketHandler {
-  private let session: WebSocketSession
-  private let asker: RoomAsker
-  private unowned let endpoint: RoomsEndpoint
-  private let number: Int
-  private let since: WallTime
-  private lazy var listening = RoomListening(self, messages: endpoint.messages, in: session.context)
+internal final class SkyRTCSocket: RoomConnection {
+  internal static let transport = "skyrtc"
+  internal let session: WebSocketSession
+  internal let asker: RoomAsker
+  internal unowned let endpoint: RoomsEndpoint
+  internal let number: Int
+  internal let since: WallTime
+  internal private(set) lazy var listening = RoomListening(self, messages: endpoint.messages, in: session.context)
   private var dialect: SkyRTCDialect?
   private var room: RoomName?
   private var participant: (id: String, key: ParticipantKey)?
@@ -20,10 +21,9 @@ internal final class SkyRTCSocket: ChannelSession, RoomListener, WebSocketHandle
   private var others: [String] = []
   /// What came before the room had answered.
   private var early: [(name: String, data: JSON)] = []
-  private var pending = 0
+  internal private(set) var pending = 0
 
-  private static let maximumPending = 64
-  private static let maximumBuffered = 512 << 10
+  private static let maximumEarly = 64
 
   internal init(_ session: WebSocketSession, _ asker: RoomAsker, _ endpoint: RoomsEndpoint) {
     self.session = session
@@ -31,11 +31,6 @@ internal final class SkyRTCSocket: ChannelSession, RoomListener, WebSocketHandle
     self.endpoint = endpoint
     number = endpoint.messages.nextClientNumber()
     since = session.context.wallTime
-  }
-
-  internal var client: ChannelClient {
-    ChannelClient(
-      id: endpoint.messages.clientID(of: number), transport: "skyrtc", remote: asker.remote, since: since, userAgent: asker.userAgent)
   }
 
   internal var channels: [ChannelName] { participant == nil ? [] : [room?.chat].compactMap(\.self) }
@@ -47,14 +42,14 @@ internal final class SkyRTCSocket: ChannelSession, RoomListener, WebSocketHandle
       return fail(.badCommand("expected {\"eventName\": …, \"data\": …}"))
     }
     if self.dialect == nil { self.dialect = dialect }
-    guard pending < Self.maximumPending, session.bufferedAmount < Self.maximumBuffered else {
+    guard takesCommands else {
       return fail(.busy("too much is under way, or is not read"))
     }
     if name == "join" { return join(data["room"]) }
     // Pages for two, which know of no rooms, begin with an offer.
     if room == nil { join(nil) }
     guard participant != nil else {
-      if early.count < Self.maximumPending { early.append((name, data)) }
+      if early.count < Self.maximumEarly { early.append((name, data)) }
       return
     }
     perform(name, data)
@@ -114,11 +109,7 @@ internal final class SkyRTCSocket: ChannelSession, RoomListener, WebSocketHandle
 
   // MARK: What it hears
 
-  private func say(_ json: JSON) { if !session.send(.text, Slice(json.serialized)) { session.pauseReading() } }
-
   private func fail(_ error: RoomError) { say((dialect ?? SkyRTCDialect(key: "eventName", prefix: "_")).event("error", error.json)) }
-
-  internal var takesMore: Bool { session.isOpen && session.bufferedAmount < Self.maximumBuffered }
 
   internal func hear(_ message: Message, of place: RoomListening.Place, at: String) {
     guard place != .chat, let dialect, let event = try? JSON(parsing: message.payload.bytes) else { return }
@@ -130,17 +121,6 @@ internal final class SkyRTCSocket: ChannelSession, RoomListener, WebSocketHandle
     }
     if let translated = dialect.translate(event) { say(translated) }
   }
-
-  internal func webSocketIsWritable(_ session: WebSocketSession) {
-    session.resumeReading()
-    listening.resume()
-  }
-
-  // MARK: Its end
-
-  internal func fellBehind() { kick(.slow) }
-  internal func kick(_ reason: ChannelKick) { session.close(ChannelCloseCode.of(reason), reason: EventStreamFields.sentence(reason)) }
-  internal func sweep(now: Instant, stuck: TimeSpan) { if listening.isBehind { kick(.slow) } }
 
   internal func webSocketDidClose(_ session: WebSocketSession, _ code: WebSocketCloseCode, _ reason: String) {
     leave()
