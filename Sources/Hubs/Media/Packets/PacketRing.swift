@@ -119,6 +119,7 @@ package final class PacketRing {
       if clocks.count == 32 { clocks.removeFirst() }
       clocks.append(clock)
     }
+    for reader in readers { reader.owner?.reader(reader, didReceive: clock) }
   }
 
   internal func append(_ packets: [StreamPacket]) {
@@ -236,6 +237,12 @@ package protocol PacketReaderOwner: AnyObject {
   func readerDidConfigure(_ reader: PacketReader)
   /// At the end of a turn in which packets came.
   func readerHasPackets(_ reader: PacketReader)
+  /// How one of the sources' timestamps relate to the wall clock, by its publisher's last report.
+  func reader(_ reader: PacketReader, didReceive clock: PacketClock)
   func readerDidEnd(_ reader: PacketReader, _ reason: EndReason)
   func readerWasKicked(_ reader: PacketReader, _ reason: KickReason)
+}
+
+extension PacketReaderOwner {
+  package func reader(_ reader: PacketReader, didReceive clock: PacketClock) {}
 }

@@ -248,11 +248,17 @@ internal final class StreamForwarding: PacketReaderOwner {
   }
 
   private func updateClock(_ index: Int, _ packet: StreamPacket) {
+    setClock(ring.clocks.first { $0.source == packet.source }, of: index)
+  }
+
+  internal func reader(_ reader: PacketReader, didReceive clock: PacketClock) {
+    for index in senders.indices where senders[index].source == clock.source { setClock(clock, of: index) }
+  }
+
+  private func setClock(_ clock: PacketClock?, of index: Int) {
     let outgoing = senders[index].outgoing
     let rate = peer.media.outgoing[outgoing].parameters.clockRate
-    peer.publisherClocks[outgoing] = ring.clocks.first { $0.source == packet.source }.map {
-      MediaClock(ntp: NTPTime(value: $0.ntp), timestamp: $0.timestamp, rate: rate)
-    }
+    peer.publisherClocks[outgoing] = clock.map { MediaClock(ntp: NTPTime(value: $0.ntp), timestamp: $0.timestamp, rate: rate) }
   }
 
   // MARK: The peer
@@ -281,11 +287,6 @@ internal final class StreamForwarding: PacketReaderOwner {
   /// Feedback may have opened the path, or begun a probe of it.
   internal func peerDidReceiveBatch() {
     if held != nil || peer.media.congestion?.isProbing(context.now) == true { forward() }
-    for sender in senders {
-      guard let clock = ring.clocks.first(where: { $0.source == sender.source }) else { continue }
-      peer.publisherClocks[sender.outgoing] = MediaClock(
-        ntp: NTPTime(value: clock.ntp), timestamp: clock.timestamp, rate: peer.media.outgoing[sender.outgoing].parameters.clockRate)
-    }
   }
 
   internal func end() {
