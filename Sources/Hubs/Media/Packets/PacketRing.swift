@@ -48,6 +48,9 @@ package final class PacketRing {
   package private(set) var readers: [PacketReader] = []
   /// The first reader came or the last one left.
   internal var occupancyChanged: ((PacketRing) -> Void)?
+  /// Other layers are watched than before.
+  internal var demandChanged: ((PacketRing) -> Void)?
+  internal private(set) var demand = LayerDemand()
   private var isFlushScheduled = false
 
   package init(_ key: PacketKey, limits: Limits = Limits(), in context: LoopContext) {
@@ -78,6 +81,7 @@ package final class PacketRing {
       let packet = packet(at: offset)
       if packet.track == track, Int(packet.layer) < count { sizes[Int(packet.layer)] += packet.payload.count }
     }
+    if let best = layerRates(of: track, now: context.now).last?.layer, tracks[Int(track)].resting[best] != nil { return Int(best) }
     return sizes.indices.max { sizes[$0] < sizes[$1] } ?? 0
   }
 
@@ -101,12 +105,26 @@ package final class PacketRing {
   // MARK: Filling
 
   internal func configure(_ tracks: [PacketTrack]) {
-    isLive = true
-    if tracks != self.tracks {
-      self.tracks = tracks
+    let wasLive = exchange(&isLive, with: true)
+    let before = exchange(&self.tracks, with: tracks)
+    if tracks.map(\.awake) == before.map(\.awake) {
+      wakeLayers(before)
+      // Whether layers rest is nothing that readers have to be told.
+      if wasLive { return }
+    } else {
       (joins, meters) = ([], [])
     }
     for reader in readers { reader.owner?.readerDidConfigure(reader) }
+  }
+
+  private func wakeLayers(_ before: [PacketTrack]) {
+    for (track, old) in before.enumerated() {
+      for (layer, rate) in old.resting where tracks[track].resting[layer] == nil {
+        let meter = meters.firstIndex { $0.track == track && $0.layer == layer } ?? meters.count
+        if meter == meters.count { meters.append(LayerMeter(track: UInt8(track), layer: layer, since: context.now)) }
+        meters[meter].wake(rate: rate, context.now)
+      }
+    }
   }
 
   internal func setClock(_ clock: PacketClock) {
@@ -151,9 +169,14 @@ package final class PacketRing {
     }
   }
 
-  /// The layers of a track that come now, with their bits a second, the least first.
+  /// The layers of a track that can be had, with their bits a second, the least first: those that come now, and those that come again
+  /// once somebody watches them.
   package func layerRates(of track: UInt8, now: Instant) -> [(layer: UInt8, rate: Int)] {
-    meters.filter { $0.track == track }.compactMap { meter in meter.rate(now).map { (meter.layer, $0) } }.sorted { $0.1 < $1.1 }
+    let resting = Int(track) < tracks.count ? tracks[Int(track)].resting : [:]
+    let present = meters.filter { $0.track == track && resting[$0.layer] == nil }.compactMap { meter in
+      meter.rate(now).map { (meter.layer, $0) }
+    }
+    return (present + resting.map { ($0.key, $0.value) }).sorted { ($0.1, $0.0) < ($1.1, $1.0) }
   }
 
   private func note(_ packet: StreamPacket, at offset: Int) {
@@ -201,14 +224,24 @@ package final class PacketRing {
 
   package func add(_ reader: PacketReader) {
     readers.append(reader)
+    sumDemand()
     if readers.count == 1 { occupancyChanged?(self) }
     if isLive, !tracks.isEmpty { reader.owner?.readerDidConfigure(reader) }
+  }
+
+  fileprivate func sumDemand() {
+    var sum = LayerDemand()
+    for reader in readers { sum.formUnion(reader.demand) }
+    guard sum != demand else { return }
+    demand = sum
+    demandChanged?(self)
   }
 
   package func remove(_ reader: PacketReader) {
     guard let index = readers.firstIndex(where: { $0 === reader }) else { return }
     readers.remove(at: index)
     reader.owner = nil
+    sumDemand()
     if readers.isEmpty { occupancyChanged?(self) }
   }
 }
@@ -221,6 +254,8 @@ package final class PacketReader {
   package var owner: (any PacketReaderOwner)?
   package var bytesSent = 0
   package var skips = 0
+  /// The layers that it is sent, or waits for.
+  package var demand = LayerDemand() { didSet { if demand != oldValue { ring.sumDemand() } } }
 
   package init(ring: PacketRing, client: ClientInfo) {
     self.ring = ring

@@ -49,6 +49,8 @@ package struct PacketTrack: Sendable, Equatable {
   package var layers: [String]
   /// Key frames come when they are asked for.
   package var answersRequests: Bool
+  /// Layers that the publisher makes none of, because nobody watches them, with the bits a second that they had.
+  package var resting: [UInt8: Int] = [:]
 
   package init(codec: Codec, clockRate: UInt32, layers: [String] = [""], answersRequests: Bool = false) {
     self.codec = codec
@@ -58,6 +60,13 @@ package struct PacketTrack: Sendable, Equatable {
   }
 
   package var kind: MediaKind { codec.kind }
+
+  /// What stays the same while layers rest and wake.
+  var awake: PacketTrack {
+    var track = self
+    track.resting = [:]
+    return track
+  }
 }
 
 /// Which packets of a stream.

@@ -114,6 +114,7 @@ internal final class StreamForwarding: PacketReaderOwner {
   /// From the next key frame on another layer of a sender's track, or none for now.
   internal func choose(_ layer: UInt8?, of index: Int) {
     guard senders.indices.contains(index), let track = senders[index].track else { return }
+    defer { tellDemand() }
     guard let layer else {
       if !senders[index].isPaused { held = nil }
       senders[index].isPaused = true
@@ -125,6 +126,17 @@ internal final class StreamForwarding: PacketReaderOwner {
     senders[index].wantedLayer = layer
     if isResumed { senders[index].awaitsKey = true }
     hub.requestKeyFrame(ring.path, track: track, layer: layer)
+  }
+
+  /// The layers that are sent, and those that take over.
+  private func tellDemand() {
+    var demand = LayerDemand()
+    for sender in senders where sender.section.kind == .video && !sender.isPaused {
+      guard let track = sender.track else { continue }
+      demand.insert(sender.wantedLayer, of: track)
+      if !sender.awaitsKey { demand.insert(sender.layer, of: track) }
+    }
+    reader.demand = demand
   }
 
   // MARK: The stream
@@ -145,6 +157,7 @@ internal final class StreamForwarding: PacketReaderOwner {
       senders[index].wantedLayer = UInt8(layer)
       if senders[index].awaitsKey { senders[index].layer = UInt8(layer) }
     }
+    tellDemand()
   }
 
   internal func readerHasPackets(_ reader: PacketReader) { forward() }
@@ -243,6 +256,7 @@ internal final class StreamForwarding: PacketReaderOwner {
       senders[index].awaitsKey = false
       senders[index].keyTimestamp = packet.timestamp
       keyFrames.didBegin()
+      tellDemand()
     }
     return !senders[index].awaitsKey && packet.layer == senders[index].layer
   }
