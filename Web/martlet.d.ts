@@ -194,6 +194,8 @@ export interface RoomOptions {
   audio?: boolean | MediaTrackConstraints | MediaStreamTrack | MediaStream;
   /** The camera, likewise. */
   video?: boolean | MediaTrackConstraints | MediaStreamTrack | MediaStream;
+  /** The camera in layers that are one stream (SVC) where the server passes media on, instead of simulcast: for browsers that can. */
+  scalability?: { codec: "VP9" | "AV1"; mode: string };
   /** How many cameras come where the server passes media on: those of who spoke last. Screens and what is pinned come beside them. */
   lastN?: number;
   /** A moderator has to let us in. */

@@ -461,7 +461,7 @@ export class Room extends EventTarget {
       answered: (isNew) => isNew && this.#view.tellAgain(),
       state: (state) => this.#followServer(state),
       refused: (error) => this.#emit("connection", { state: this.state, text: sentence(error.message), error }),
-    });
+    }, this.#options.scalability);
     for (const publication of this.#publications.values()) this.#sfu.publish(publication);
     for (const { id, forwarded } of this.participants.values()) this.#sfu.setTracks(id, forwarded);
   }

@@ -39,9 +39,11 @@ export class SFU {
   #attempts = 0;
   #offer;
   #events;
+  #scalability;
 
   /** @param {(offer: object) => Promise<{sdp: string}>} offer asks the server @param {PlaneEvents & {refused}} events */
-  constructor(servers, offer, events) {
+  constructor(servers, offer, events, scalability) {
+    this.#scalability = scalability;
     this.#servers = servers;
     this.#offer = offer;
     this.#events = events;
@@ -160,10 +162,20 @@ export class SFU {
         section.direction = "sendonly";
         if (section.sender.track !== track) section.sender.replaceTrack(track).catch(() => {});
       } else {
-        const sendEncodings = source === "camera" ? layersOf(track) : undefined;
-        this.#sending.set(source, this.#peer.addTransceiver(track, { direction: "sendonly", sendEncodings }));
+        this.#sending.set(source, this.#addSending(source, track));
       }
     }
+  }
+
+  #addSending(source, track) {
+    const { codec, mode } = this.#scalability ?? {};
+    const isScalable = source === "camera" && mode;
+    const sendEncodings = isScalable ? [{ scalabilityMode: mode }] : source === "camera" ? layersOf(track) : undefined;
+    const section = this.#peer.addTransceiver(track, { direction: "sendonly", sendEncodings });
+    // The server takes what it likes best of what it is offered.
+    const wanted = [`video/${codec}`, "video/rtx"].map((type) => type.toLowerCase());
+    if (isScalable) section.setCodecPreferences(RTCRtpSender.getCapabilities("video").codecs.filter(({ mimeType }) => wanted.includes(mimeType.toLowerCase())));
+    return section;
   }
 
   #followWanted() {

@@ -181,3 +181,28 @@ def test_who_spoke_last_is_seen_and_what_is_pinned(page, server):
     cleo = page.evaluate("members.cleo.room.me.id")
     page.evaluate(f"members.eve.room.setView('{cleo}', 'camera', {{ pinned: true }})")
     wait_for(lambda: shown() == "ada,cleo", 40)
+
+
+STATISTICS = """members.bob.peer.getStats().then((all) => {
+  const { frameHeight, framesDecoded, freezeCount, keyFramesDecoded, bytesReceived, framesPerSecond } = [...all.values()].find(({ type, kind }) => type === "inbound-rtp" && kind === "video");
+  return { frameHeight, framesDecoded, freezeCount, keyFramesDecoded, bytesReceived, framesPerSecond };
+})"""
+
+
+@pytest.mark.peer("chromium", "rooms: sends layers in one stream (SVC), of which each gets what fits")
+@pytest.mark.parametrize("codec, mode, heights", [("VP9", "L2T3_KEY", [480, 240, 480]), ("AV1", "L1T3", [480])])
+def test_layers_in_one_stream_are_left_out_for_who_sees_less(page, server, codec, mode, heights):
+    room = codec.lower()
+    page.evaluate(f"enter('{room}', 'ada', {{ video: {{ width: 640, height: 480 }}, scalability: {{ codec: '{codec}', mode: '{mode}' }} }})")
+    page.evaluate(f"enter('{room}', 'bob', {NOTHING})")
+    until(page, "[...members.bob.room.participants.values()][0].tracks.size === 2")
+    page.evaluate("void show('bob', 'ada')")
+    ada = page.evaluate("members.ada.room.me.id")
+    for height in heights:
+        page.evaluate(f"members.bob.room.setView('{ada}', 'camera', {{ width: {height}, height: {height} }})")
+        until(page, f"document.getElementById('bob-ada').videoHeight === {height}")
+        before = page.evaluate(STATISTICS)
+        wait_for(lambda: page.evaluate(STATISTICS)["framesDecoded"] >= before["framesDecoded"] + 40, 30)
+        after = page.evaluate(STATISTICS)
+        assert after["frameHeight"] == height and after["freezeCount"] == before["freezeCount"], (before, after)
+    assert page.evaluate(f"members.ada.peer.getSenders().some((sender) => sender.getParameters().encodings?.[0]?.scalabilityMode === '{mode}')")

@@ -45,6 +45,8 @@ package final class PacketRing {
   /// The newest key frame of each layer.
   private var joins: [Join] = []
   private var meters: [LayerMeter] = []
+  /// Of tracks whose layers are in one source, by track.
+  private var targetMeters: [UInt8: TargetMeter] = [:]
   package private(set) var readers: [PacketReader] = []
   /// The first reader came or the last one left.
   internal var occupancyChanged: ((PacketRing) -> Void)?
@@ -162,6 +164,10 @@ package final class PacketRing {
   }
 
   private func measure(_ packet: StreamPacket, _ now: Instant) {
+    if let frame = packet.frame, let count = tracks[Int(packet.track)].scalability?.targets.count {
+      if targetMeters[packet.track]?.count != count { targetMeters[packet.track] = TargetMeter(targets: count, since: now) }
+      targetMeters[packet.track]?.add(packet.payload.count, frame, now)
+    }
     if let index = meters.firstIndex(where: { $0.track == packet.track && $0.layer == packet.layer }) {
       meters[index].add(packet.payload.count, now)
     } else if meters.count < 64 {
@@ -170,9 +176,13 @@ package final class PacketRing {
   }
 
   /// The layers of a track that can be had, with their bits a second, the least first: those that come now, and those that come again
-  /// once somebody watches them.
+  /// once somebody watches them. Where the layers are in one source these are its decode targets.
   package func layerRates(of track: UInt8, now: Instant) -> [(layer: UInt8, rate: Int)] {
-    let resting = Int(track) < tracks.count ? tracks[Int(track)].resting : [:]
+    guard Int(track) < tracks.count else { return [] }
+    if let scalability = tracks[Int(track)].scalability, let meter = targetMeters[track], meter.count == scalability.targets.count {
+      return scalability.choices.compactMap { target in meter.rate(target, now).map { (UInt8(target), $0) } }.sorted { $0.1 < $1.1 }
+    }
+    let resting = tracks[Int(track)].resting
     let present = meters.filter { $0.track == track && resting[$0.layer] == nil }.compactMap { meter in
       meter.rate(now).map { (meter.layer, $0) }
     }

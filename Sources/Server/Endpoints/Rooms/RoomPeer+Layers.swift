@@ -22,13 +22,24 @@ extension RoomPeer {
     let subscription: RoomOffer.Subscription
     let wish: RoomView.Wish?
     let rates: [(layer: UInt8, rate: Int)]
+    /// Where the layers are in one source.
+    let scalability: Scalability?
 
     /// - Parameter isLeftOut: others come before it.
     func picture(isLeftOut: Bool) -> LayerAllocation.Picture {
-      let sender = forwarding.senders[index]
+      let present = forwarding.choice(of: index)
       return LayerAllocation.Picture(
-        rates: isLeftOut || wish?.isPaused == true ? [] : rates.map(\.rate), useful: LayerAllocation.useful(wish?.height, of: rates.count),
-        priority: wish?.area ?? 0, present: sender.isPaused ? nil : rates.firstIndex { $0.layer == sender.wantedLayer })
+        rates: isLeftOut || wish?.isPaused == true ? [] : rates.map(\.rate), useful: useful, priority: wish?.area ?? 0,
+        present: rates.firstIndex { $0.layer == present })
+    }
+
+    /// The least that fills so many lines.
+    private var useful: Int {
+      guard let scalability else { return LayerAllocation.useful(wish?.height, of: rates.count) }
+      guard let height = wish?.height else { return rates.count - 1 }
+      let targets = rates.map { scalability.targets[Int($0.layer)] }
+      guard let least = targets.filter({ ($0.height ?? .max) >= height }).map(\.spatial).min() else { return rates.count - 1 }
+      return targets.lastIndex { $0.spatial == least } ?? rates.count - 1
     }
   }
 
@@ -63,7 +74,7 @@ extension RoomPeer {
         guard sender.section.kind == .video, let track = sender.track, let subscription = wanted[sender.outgoing] else { return nil }
         return Place(
           forwarding: forwarding, index: index, subscription: subscription, wish: view?.wishes[subscription],
-          rates: forwarding.ring.layerRates(of: track, now: now))
+          rates: forwarding.ring.layerRates(of: track, now: now), scalability: forwarding.ring.tracks[Int(track)].scalability)
       }
     }
   }

@@ -40,6 +40,8 @@ internal final class PacketPublishing: PublicationOwner {
     /// The layer that frames are made of, an index of `layers`.
     var framed: UInt8 = 0
     var wanted: WantedLayers
+    let extensions: HeaderExtensions
+    var layout: ScalableLayout?
     /// Its place among the publication's tracks, once its format is known.
     var frames: UInt8?
   }
@@ -87,7 +89,9 @@ internal final class PacketPublishing: PublicationOwner {
     for (index, section) in sections {
       let layers = section.rids.isEmpty ? [""] : section.rids
       tracks.append(
-        Track(section: index, kind: section.kind == .video ? .video : .audio, layers: layers, wanted: WantedLayers(count: layers.count)))
+        Track(
+          section: index, kind: section.kind == .video ? .video : .audio, layers: layers, wanted: WantedLayers(count: layers.count),
+          extensions: section.extensions))
       let codec = section.codecs.first { $0.isPrimary }
       announced.append(
         PacketTrack(
@@ -111,14 +115,32 @@ internal final class PacketPublishing: PublicationOwner {
       announced[Int(source.track)].clockRate = stream.codec.clockRate
       publication.setPacketTracks(announced)
     }
+    let frame = frame(packet, of: Int(source.track), in: buffer)
     let isSound = tracks[Int(source.track)].kind == .audio && !payload.isEmpty
     pending.append(
       StreamPacket(
         track: source.track, layer: source.layer, source: source.name, sequence: packet.header.sequenceNumber,
-        timestamp: packet.header.timestamp, marker: packet.header.marker, startsKeyFrame: packet.startsKeyFrame || isSound, payload: payload
-      ))
+        timestamp: packet.header.timestamp, marker: packet.header.marker, startsKeyFrame: packet.startsKeyFrame || isSound, frame: frame,
+        payload: payload))
     if source.layer == tracks[Int(source.track)].framed { ingest(packet, payload, Int(source.track), stream) }
     return true
+  }
+
+  /// What the packet says of its layers, read once for all viewers. Simulcast is layers enough.
+  private func frame(_ packet: IncomingMedia.Packet, of index: Int, in buffer: UnsafeRawBufferPointer) -> ScalableFrame? {
+    guard tracks[index].layers.count == 1, !packet.payload.isEmpty else { return nil }
+    let bytes = UnsafeRawBufferPointer(rebasing: buffer[packet.range]).bytes
+    guard let value = packet.header.value(of: .dependencyDescriptor, in: bytes, tracks[index].extensions) else { return nil }
+    var layout = tracks[index].layout ?? ScalableLayout()
+    let (frame, isChanged) = layout.receive(bytes.extracting(value))
+    tracks[index].layout = layout
+    if isChanged {
+      // What came before is of the structure before.
+      publication?.send(exchange(&pending, with: []))
+      announced[index].scalability = layout.scalability
+      publication?.setPacketTracks(announced)
+    }
+    return frame
   }
 
   private func source(_ stream: Int) -> Source? {
