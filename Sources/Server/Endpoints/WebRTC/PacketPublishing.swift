@@ -55,7 +55,9 @@ internal final class PacketPublishing: PublicationOwner {
   /// By `IncomingMedia.streams`.
   private var sources: [Source?] = []
   private var clock: PublisherClock
-  private var pending: [StreamPacket] = []
+  private var train = PacketTrain()
+  /// For a picture whose rest does not come.
+  private var departure: SlabID?
   private var outputs: [TrackIngest.Output] = []
   private var frameTracks = 0
   private var areFramesRead = true
@@ -115,13 +117,14 @@ internal final class PacketPublishing: PublicationOwner {
       announced[Int(source.track)].clockRate = stream.codec.clockRate
       publication.setPacketTracks(announced)
     }
-    let frame = frame(packet, of: Int(source.track), in: buffer)
-    let isSound = tracks[Int(source.track)].kind == .audio && !payload.isEmpty
-    pending.append(
+    let isVideo = tracks[Int(source.track)].kind == .video
+    let frame = isVideo ? frame(packet, of: Int(source.track), in: buffer) : nil
+    train.append(
       StreamPacket(
         track: source.track, layer: source.layer, source: source.name, sequence: packet.header.sequenceNumber,
-        timestamp: packet.header.timestamp, marker: packet.header.marker, startsKeyFrame: packet.startsKeyFrame || isSound, frame: frame,
-        payload: payload))
+        timestamp: packet.header.timestamp, marker: packet.header.marker,
+        startsKeyFrame: packet.startsKeyFrame || !isVideo && !payload.isEmpty, frame: frame, payload: payload),
+      isPicture: isVideo, now: context.now)
     if source.layer == tracks[Int(source.track)].framed { ingest(packet, payload, Int(source.track), stream) }
     return true
   }
@@ -136,7 +139,7 @@ internal final class PacketPublishing: PublicationOwner {
     tracks[index].layout = layout
     if isChanged {
       // What came before is of the structure before.
-      publication?.send(exchange(&pending, with: []))
+      if let waiting = train.take(now: .distantFuture) { publication?.send(waiting) }
       announced[index].scalability = layout.scalability
       publication?.setPacketTracks(announced)
     }
@@ -157,13 +160,24 @@ internal final class PacketPublishing: PublicationOwner {
   /// Everything that came in this turn has been handed over.
   internal func didReceiveBatch() {
     updateClocks()
-    if !pending.isEmpty {
-      TrainPadding.equalise(&pending)
-      publication?.send(pending)
-      pending.removeAll(keepingCapacity: true)
-    }
+    depart()
     if !unread.isEmpty { publication?.send(exchange(&unread, with: UnreadFrames())) }
     if context.now >= nextChoice { chooseLayers() }
+  }
+
+  private func depart() {
+    guard var packets = train.take(now: context.now) else { return awaitRest() }
+    TrainPadding.equalise(&packets)
+    publication?.send(packets)
+    train.reuse(packets)
+  }
+
+  private func awaitRest() {
+    guard departure == nil, let deadline = train.deadline else { return }
+    departure = context.schedule(at: deadline) { [weak self] in
+      self?.departure = nil
+      self?.depart()
+    }
   }
 
   /// When `timeout` wants to be called.
@@ -334,6 +348,7 @@ internal final class PacketPublishing: PublicationOwner {
   // MARK: The end
 
   internal func finish() {
+    if let departure { context.cancel(departure) }
     publication?.finish()
     publication = nil
   }
