@@ -11,11 +11,14 @@ package protocol PublicationOwner: AnyObject {
   /// Somebody reads the frames of a publisher that has packets too, or nobody any more: then key frames alone need be made, and the
   /// others counted.
   func publication(_ publication: Publication, framesAreRead areRead: Bool)
+  /// Viewers of the packets watch these layers.
+  func publication(_ publication: Publication, isWatchedIn demand: LayerDemand)
 }
 
 extension PublicationOwner {
   package func publication(_ publication: Publication, needsKeyFrameOf track: UInt8, layer: UInt8) {}
   package func publication(_ publication: Publication, framesAreRead areRead: Bool) {}
+  package func publication(_ publication: Publication, isWatchedIn demand: LayerDemand) {}
 }
 
 /// A publisher's hold on a stream. The stream may live on another worker; the publisher need not know.
@@ -110,6 +113,8 @@ package final class Publication {
   internal func requestKeyFrame(track: UInt8, layer: UInt8) { owner?.publication(self, needsKeyFrameOf: track, layer: layer) }
 
   internal func setRead(_ areRead: Bool) { owner?.publication(self, framesAreRead: areRead) }
+
+  internal func setDemand(_ demand: LayerDemand) { owner?.publication(self, isWatchedIn: demand) }
 
   /// Gives the stream up; viewers stay for the grace period. Safe to call again.
   package func finish() {

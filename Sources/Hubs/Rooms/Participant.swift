@@ -51,6 +51,22 @@ package enum TrackSource: String, Sendable, CaseIterable {
   case screenAudio = "screen-audio"
 }
 
+/// What of a track somebody watches.
+package struct TrackWish: Equatable, Sendable {
+  package let source: TrackSource
+  package let isWanted: Bool
+  /// Names of the simulcast layers that are; empty without simulcast.
+  package let layers: [String]
+
+  package init(_ source: TrackSource, isWanted: Bool, layers: [String]) {
+    (self.source, self.isWanted, self.layers) = (source, isWanted, layers)
+  }
+
+  package var json: JSON {
+    ["source": .string(source.rawValue), "wanted": .bool(isWanted), "layers": .array(layers.map { .string($0) })]
+  }
+}
+
 /// A track that is passed on by the server.
 package struct RoomTrack: Equatable, Sendable {
   package let source: TrackSource

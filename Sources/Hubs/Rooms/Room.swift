@@ -14,6 +14,8 @@ package struct Room {
     case joined(Participant)
     /// Its media ends too.
     case departed(Participant, DepartureReason)
+    /// Who spoke, the last one first.
+    case spoke([ParticipantID])
     /// It was in the lobby, and never came in.
     case turnedAway(Participant)
   }
@@ -51,6 +53,8 @@ package struct Room {
   /// In the order in which they came.
   package internal(set) var participants: [Participant] = []
   package internal(set) var lobby: [Participant] = []
+  /// Who spoke, the last one first.
+  package internal(set) var lastSpeakers: [ParticipantID] = []
   let configuration: RoomConfiguration
   let choice: TopologyChoice
   var named: ParticipantID?
@@ -151,6 +155,7 @@ package struct Room {
     let participant = participants.remove(at: index)
     for other in participants.indices { participants[other].unreachable.remove(id) }
     if named == id { named = nil }
+    lastSpeakers.removeAll { $0 == id }
     raise(.departed(participant, reason))
     raise(.toAll(.left(id, reason)))
     choose()

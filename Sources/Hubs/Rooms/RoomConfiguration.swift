@@ -14,6 +14,8 @@ package struct RoomConfiguration: Equatable, Sendable {
   package var topology = RoomTopology.Mode.auto
   /// The largest mesh that `auto` makes.
   package var meshLimit = 4
+  /// Cameras that a participant is sent through the server, those of who spoke last; 0 is all.
+  package var lastN = 0
   /// Who comes waits until a moderator admits them.
   package var hasLobby = false
   package init() {}
@@ -35,6 +37,8 @@ package enum RoomLimits {
   package static let tracks = 16
   /// Whom a report may name.
   package static let unreachable = 64
+  /// Who spoke last.
+  package static let speakers = 64
   /// Who waits in a lobby.
   package static let lobby = 256
 }

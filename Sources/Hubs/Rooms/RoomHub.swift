@@ -19,6 +19,8 @@ package final class RoomHub {
     case identify(ParticipantKey)
     /// It speaks, so loud, or does not any more.
     case speech(ParticipantID, loudness: Int?)
+    /// What of its pictures is watched.
+    case wanted(ParticipantID, [TrackWish], session: String)
     /// What it publishes through the server now.
     case tracks(ParticipantID, [RoomTrack])
     case refresh(ParticipantKey, user: String?, tokenID: String?, expires: WallTime?)
@@ -46,6 +48,7 @@ package final class RoomHub {
     case began(RoomName)
     case joined(RoomName, Participant)
     case left(RoomName, Participant, DepartureReason)
+    case spoke(RoomName, [ParticipantID])
     case ended(RoomName)
   }
 
@@ -107,6 +110,8 @@ package final class RoomHub {
       guard let participant = rooms[name]?.participants[index] else { throw .gone }
       return ["participant": .string(participant.id.text), "publish": .bool(participant.mayPublish)]
     case .tracks(let id, let tracks): try change(name) { room throws(RoomError) in room.setTracks(tracks, of: id) }
+    case .wanted(let id, let wishes, let session):
+      try change(name) { room throws(RoomError) in room.tellWanted(wishes, session: session, to: id) }
     case .speech(let id, let loudness): try change(name) { room throws(RoomError) in room.setSpeech(loudness, of: id) }
     case .refresh(let key, let user, let tokenID, let expires):
       try change(name) { room throws(RoomError) in
@@ -225,6 +230,7 @@ package final class RoomHub {
       release(participant.key, participant.remote, in: name)
       didChange?(.left(name, participant, reason))
       if rooms[name]?.participants.isEmpty == true { didChange?(.ended(name)) }
+    case .spoke(let speakers): didChange?(.spoke(name, speakers))
     case .turnedAway(let participant): release(participant.key, participant.remote, in: name)
     }
   }

@@ -70,8 +70,13 @@ internal final class WorkerServices {
     context.register(media)
     roomHub.didChange = { [loops = shared.loops, notifier] change in
       notifier.notify(change)
-      guard case .left(let room, let participant, let reason) = change else { return }
-      for loop in loops { loop.post { $0.service(RoomMedia.self).end(participant, of: room, reason) } }
+      switch change {
+      case .left(let room, let participant, let reason):
+        for loop in loops { loop.post { $0.service(RoomMedia.self).end(participant, of: room, reason) } }
+      case .spoke(let room, let speakers):
+        for loop in loops { loop.post { $0.service(RoomMedia.self).setSpeakers(speakers, of: room) } }
+      case .began, .joined, .ended: break
+      }
     }
     rooms = RoomsEndpoint(roomHub, messages: messages, access: access, webSocket: configuration.http.webSocket)
     rooms.iceServer = { [unowned rest] authority, user, expires, token in
