@@ -23,6 +23,8 @@ let package = Package(
     .executableTarget(name: "peer-publish", dependencies: [webRTC, "Lines", "MediaFiles"]),
     .executableTarget(name: "peer-record", dependencies: [webRTC, "Lines", "MediaFiles"]),
     .executableTarget(name: "peer-agent", dependencies: [webRTC, "Lines", "MediaFiles"]),
+    .executableTarget(name: "room-bot", dependencies: [client, webRTC, "Lines"]),
+    .executableTarget(name: "room-record", dependencies: [client, webRTC, "Lines", "MediaFiles"]),
     .executableTarget(name: "publish-file", dependencies: [client, "Pacing"]),
     .executableTarget(name: "watch", dependencies: [client]),
     .executableTarget(name: "fetch", dependencies: [client]),
