@@ -24,7 +24,31 @@ import Testing
 
   private func next<R>(_ room: Room, _ pick: (Room.Event) -> R?) async throws -> R {
     for await event in room.events { if let picked = pick(event) { return picked } }
-    throw Room.Failure.ended
+    return try #require(nil, "the room ended before that")
+  }
+
+  private func track(_ room: Room, of id: String, _ source: Room.Source) async throws -> MediaTransceiver {
+    try await next(room) {
+      if case .track(let participant, source, let track) = $0, participant.id == id { track } else { nil }
+    }
+  }
+
+  /// So many frames that were sent by `speak`, whatever the numbers that they have.
+  private func hear(_ count: Int, on track: MediaTransceiver) async {
+    var heard = 0
+    for await frame in track.frames {
+      #expect(frame.data.prefix(3) == [0xFC, 0xFF, 0xFE])
+      heard += 1
+      if heard == count { return }
+    }
+    Issue.record("the track ended after \(heard) frames")
+  }
+
+  private func failure(_ body: () async throws(Room.Failure) -> Void) async -> Room.Failure.Code? {
+    do throws(Room.Failure) {
+      try await body()
+      return nil
+    } catch { return error.code }
   }
 
   /// A tone of Opus, of which each frame is known.
@@ -63,9 +87,80 @@ import Testing
       await ada.leave()
     }
   }
-}
 
-extension Room.Failure {
-  fileprivate struct Ended: Error {}
-  fileprivate static var ended: any Error { Ended() }
+  @Test func `what one publishes comes by every way that the room takes, and mute is told`() async throws {
+    try await withRooms(["rooms.topology": "mesh"]) { _, url in
+      let ada = try await Room.join("media", at: url, options("Ada"))
+      let bob = try await Room.join("media", at: url, options("Bob"))
+      let microphone = try await ada.publish(.microphone, codec: "opus")
+      let speaking = speak(microphone)
+      defer { speaking.cancel() }
+      let id = await ada.id
+      let direct = try await track(bob, of: id, .microphone)
+      await hear(25, on: direct)
+      for topology in ["sfu", "mesh", "sfu"] {
+        try await ada.moderate("topology", ["topology": .text(topology)])
+        let next = try await track(bob, of: id, .microphone)
+        await hear(25, on: next)
+        #expect(await bob.participants.first?.tracks == [.microphone: next])
+      }
+      // The connection that is not needed any more has ended.
+      for await _ in direct.frames {}
+      try await ada.setMuted(.microphone, true)
+      let muted = try await next(bob) { if case .changed(let participant) = $0 { participant.muted } else { nil } }
+      #expect(muted == [.microphone])
+      await ada.unpublish(microphone)
+      let source = try await next(bob) { if case .trackEnded(_, let source) = $0 { source } else { nil } }
+      #expect(source == .microphone)
+    }
+  }
+
+  @Test func `both publish, the earlier one after the first exchange, and the later one too`() async throws {
+    try await withRooms(["rooms.topology": "mesh"]) { _, url in
+      let rooms = [try await Room.join("both", at: url, options("Ada")), try await Room.join("both", at: url, options("Bob"))]
+      for (speaker, listener) in [(rooms[0], rooms[1]), (rooms[1], rooms[0])] {
+        let speaking = speak(try await speaker.publish(.microphone, codec: "opus"))
+        defer { speaking.cancel() }
+        await hear(10, on: try await track(listener, of: speaker.id, .microphone))
+      }
+    }
+  }
+
+  @Test func `after a restart of the server everybody is there again, as somebody new`() async throws {
+    var configuration = Server.Configuration()
+    try configuration.listen(http: 0)
+    let first = try await Server.start(configuration, log: .silent)
+    let url = try #require(first.listeners.first { $0.scheme == "http" }.map { "\($0)" })
+    let port = try #require(url.split(separator: ":").last.flatMap { Int($0) })
+    let room = try await Room.join("again", at: url, options("Ada"))
+    let id = await room.id
+    await first.stop()
+    let lost = try await next(room) { if case .connection(let state) = $0 { state } else { nil } }
+    #expect(lost == .reconnecting)
+    async let said: Void = room.say("what waited")
+    try configuration.listen(http: port)
+    let second = try await Server.start(configuration, log: .silent)
+    let back = try await next(room) { if case .connection(let state) = $0 { state } else { nil } }
+    #expect(back == .connected)
+    #expect(await room.id != id)
+    try await said
+    await room.leave()
+    await second.stop()
+  }
+
+  @Test func `a refusal is the server's, with its code`() async throws {
+    try await withRooms(["rooms.capacity": "1"]) { _, url in
+      let ada = try await Room.join("small", at: url, options("Ada"))
+      let options = options("Bob")
+      #expect(await failure { () throws(Room.Failure) in _ = try await Room.join("small", at: url, options) } == .full)
+      #expect(await failure { () throws(Room.Failure) in try await ada.send("x", to: "nobody") } == .noParticipant)
+      #expect(await failure { () throws(Room.Failure) in try await ada.say(.json("{")) } == .badCommand)
+      #expect(await failure { () throws(Room.Failure) in _ = try await Room.join("small", at: "nowhere", options) } == .badCommand)
+      #expect(await failure { () throws(Room.Failure) in _ = try await Room.join("small", at: "http://127.0.0.1:1", options) } == .network)
+      _ = try await ada.publish(.camera, codec: "VP8")
+      #expect(await failure { () throws(Room.Failure) in _ = try await ada.publish(.camera, codec: "VP8") } == .badCommand)
+      await ada.leave()
+      #expect(await failure { () throws(Room.Failure) in try await ada.say("gone") } == .closed)
+    }
+  }
 }

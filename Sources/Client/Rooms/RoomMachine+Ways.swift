@@ -38,7 +38,7 @@ extension RoomMachine {
   mutating func closeLink(_ id: ID) {
     guard let link = links.removeValue(forKey: id) else { return }
     raise(.close(id))
-    for other in link.tracks.keys { take(other, by: .link(id), [:]) }
+    for other in link.tracks.keys.sorted() { take(other, by: .link(id), [:]) }
   }
 
   /// Another connection in the place of one that is of no use any more.
@@ -68,7 +68,7 @@ extension RoomMachine {
   internal mutating func link(_ id: ID, carries tracks: [ID: Tracks]) {
     guard let old = links[id]?.tracks else { return }
     links[id]?.tracks = tracks
-    for other in Set(old.keys).union(tracks.keys) { take(other, by: .link(id), tracks[other] ?? [:]) }
+    for other in Set(old.keys).union(tracks.keys).sorted() { take(other, by: .link(id), tracks[other] ?? [:]) }
   }
 
   internal mutating func server(carries tracks: [ID: Tracks]) {
