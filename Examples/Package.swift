@@ -24,6 +24,7 @@ let package = Package(
     .executableTarget(name: "peer-record", dependencies: [webRTC, "Lines", "MediaFiles"]),
     .executableTarget(name: "peer-agent", dependencies: [webRTC, "Lines", "MediaFiles"]),
     .executableTarget(name: "room-bot", dependencies: [client, webRTC, "Lines"]),
+    .executableTarget(name: "room-play", dependencies: [client, "Lines", "MediaFiles"]),
     .executableTarget(name: "room-record", dependencies: [client, webRTC, "Lines", "MediaFiles"]),
     .executableTarget(name: "publish-file", dependencies: [client, "Pacing"]),
     .executableTarget(name: "watch", dependencies: [client]),

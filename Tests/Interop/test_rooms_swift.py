@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import start_server, stop_server, wait_for
+from conftest import AUDIO, VIDEO, ffmpeg, start_server, stop_server, wait_for
 from test_examples import example, lines_of
 from test_rooms_browser import Cable, People, call, join, others_flow, press, until
 
@@ -138,19 +138,20 @@ def test_what_a_browser_shows_and_says_is_recorded_in_a_mesh_and_then_by_the_ser
     wait(f"recording {room}")
     browser = join(people, server, room, name)
 
-    def grown(count, size):
-        files = recorded(tmp_path, "camera", "microphone")
-        return all(len(each) >= count and each[-1].stat().st_size > size for each in files)
+    def grown(count):
+        camera, microphone = recorded(tmp_path, "camera", "microphone")
+        enough = [(camera, 60_000), (microphone, 8_000)]
+        return all(len(files) >= count and files[-1].stat().st_size > size for files, size in enough)
 
-    wait_for(lambda: grown(1, 10_000), 40)
+    wait_for(lambda: grown(1), 40)
     browser.evaluate("room.moderate('topology', { topology: 'sfu' })")
     wait("the room is a sfu")
-    wait_for(lambda: grown(2, 10_000), 40)
+    wait_for(lambda: grown(2), 40)
     # The connection to each other is given up by both.
     until(browser, "peers.filter(({ connectionState }) => connectionState !== 'closed').length === 1")
     browser.evaluate("room.moderate('topology', { topology: 'mesh' })")
     wait("the room is a mesh")
-    wait_for(lambda: grown(3, 10_000), 40)
+    wait_for(lambda: grown(3), 40)
     browser.evaluate("room.leave()")
     finished(recorder)
     for path in recorded(tmp_path, "camera")[0][:3]:
@@ -166,7 +167,6 @@ def test_a_recorder_is_a_spoke_of_a_supernode(people, server, example, tmp_path)
     recorder = example("room-record", server.url(""), "spoke", tmp_path)
     heard(recorder)("recording spoke")
     ada, bob = join(people, server, "spoke", "ada"), join(people, server, "spoke", "bob")
-    others_flow(ada, 1)
     wait_for(lambda: len(list(tmp_path.glob("*"))) >= 4, 40)
     # Whoever is elected, it is not the recorder, which passes nothing on.
     ada.evaluate("room.moderate('topology', { topology: 'supernode' })")
@@ -178,10 +178,42 @@ def test_a_recorder_is_a_spoke_of_a_supernode(people, server, example, tmp_path)
 
     def passed_on():
         files = sorted(tmp_path.glob(f"{spoke.own}-camera-*"), key=lambda path: int(path.stem.split("-")[-1]))
-        return files[-1] if len(files) >= 2 and files[-1].stat().st_size > 10_000 else None
+        return files[-1] if len(files) >= 2 and files[-1].stat().st_size > 60_000 else None
 
     path = wait_for(passed_on, 40)
     for browser in (ada, bob):
         browser.evaluate("room.leave()")
     finished(recorder)
     assert decoded(path)[0] >= 10
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """A picture with key frames twice a second, and a tone."""
+    folder = tmp_path_factory.mktemp("film")
+    ffmpeg(*VIDEO, "-t", "4", "-c:v", "libvpx", "-deadline", "realtime", "-b:v", "600k", "-g", "15", str(folder / "film.ivf"))
+    ffmpeg(*AUDIO, "-t", "4", "-c:a", "libopus", "-ac", "2", "-page_duration", "20000", str(folder / "film.ogg"))
+    return folder / "film.ivf", folder / "film.ogg"
+
+
+@pytest.mark.peer("chromium", "rooms: sees and hears a Swift program")
+@pytest.mark.peer("firefox", "rooms: sees and hears a Swift program")
+@pytest.mark.parametrize("who", [["ada", "bob"], ["ada", "eve"]], ids=" ".join)
+def test_what_a_program_publishes_is_seen_and_heard_in_every_topology(people, server, example, film, who):
+    room = "film-" + "-".join(who)
+    heard(example("room-play", server.url(""), room, *film))(f"playing in {room}")
+    pages = [join(people, server, room, name) for name in who]
+    others_flow(pages[0], 2)
+    others_flow(pages[1], 2)
+    for topology, connections in (("sfu", 1), ("supernode", None), ("mesh", 2)):
+        pages[0].evaluate(f"room.moderate('topology', {{ topology: '{topology}' }})")
+        for browser in pages:
+            until(browser, f"room.topology === '{topology}'")
+            is_node = browser.evaluate("room.supernode === room.me.id")
+            expected = connections or (2 if is_node else 1)
+            until(browser, f"peers.filter(({{ connectionState }}) => connectionState === 'connected').length === {expected}", 40)
+            until(browser, f"peers.filter(({{ connectionState }}) => connectionState !== 'closed').length === {expected}", 40)
+            others_flow(browser, expected)
+            until(browser, "[...room.participants.values()].every(({ tracks }) => tracks.size === 2 && [...tracks.values()].every(({ muted }) => !muted))")
+            until(browser, "[...document.querySelectorAll('video')].filter(({ videoWidth, currentTime }) => videoWidth > 0 && currentTime > 0.5).length === 2")
+    assert not pages[0].evaluate("log.some(([type]) => type === 'trackended')")

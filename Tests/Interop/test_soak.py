@@ -1,6 +1,5 @@
 """People come and go, talk, watch and change the topology, for a minute or for MARTLET_SOAK seconds: the server's memory is flat once it has
 seen everything, and nobody is left behind."""
-import contextlib
 import json
 import os
 import random
@@ -29,7 +28,10 @@ SLACK = 4 << 20
 
 @pytest.fixture
 def server(tmp_path):
-    server = start_server(tmp_path, "--workers", "2", configuration="rooms: {topology: mesh, grace: 3s}\n")
+    # What channels remember is all that may grow, for a few rounds.
+    server = start_server(
+        tmp_path, "--workers", "2",
+        configuration="rooms: {topology: mesh, grace: 3s}\nchannels: {history: 20, age: 5s, idle: 5s}\n")
     yield server
     stop_server(server)
 
@@ -46,15 +48,15 @@ def participants(server, room):
 
 def visit(server, dice):
     """Some come, say something, and go: with a word, or without one."""
-    with contextlib.ExitStack() as stack:
-        visitors = [stack.enter_context(contextlib.closing(Member(server, "soak", f"visitor {n}", supernode=False))) for n in range(dice.randint(2, 6))]
-        for visitor in visitors:
-            assert visitor.do("say", data="x" * dice.randint(1, 2000))["ok"]
-            assert visitor.do("set", info={"n": dice.random()}, muted=["camera"])["ok"]
-            other = dice.choice(visitors)
-            visitor.do("offer", to=other.id, sdp="v=0")
-        for visitor in visitors[1:]:
-            visitor.do("leave")
+    visitors = [Member(server, "soak", f"visitor {n}", supernode=False) for n in range(dice.randint(2, 6))]
+    for visitor in visitors:
+        assert visitor.do("say", data="x" * dice.randint(1, 2000))["ok"]
+        assert visitor.do("set", info={"n": dice.random()}, muted=["camera"])["ok"]
+        visitor.do("offer", to=dice.choice(visitors).id, sdp="v=0")
+    for visitor in visitors[1:]:
+        visitor.do("leave")
+    for visitor in visitors:
+        visitor.socket.close_socket()
 
 
 def watch(server, of):

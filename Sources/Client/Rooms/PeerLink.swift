@@ -28,7 +28,9 @@ internal actor PeerLink {
   }
 
   /// Until a silent path is looked for anew, by who came later and by the other, and between attempts; then a new connection is made.
-  private static let recovery: (later: Duration, earlier: Duration, again: Duration, attempts: Int) = (.seconds(1.5), .seconds(5), .seconds(4), 3)
+  private static let recovery: (later: Duration, earlier: Duration, again: Duration, attempts: Int) = (
+    .seconds(1.5), .seconds(5), .seconds(4), 3
+  )
   /// That who came later has for the offer that it was asked for.
   private static let patience = Duration.seconds(3)
   /// Sections that are made for the other side, and inputs that wait; a peer that signals faster is not heard.
@@ -146,7 +148,7 @@ internal actor PeerLink {
 
   private func offer() async throws {
     try await prefer()
-    if restarts { try await peer.setLocalDescription(try await peer.createOffer(restartICE: true)) } else { try await peer.setLocalDescription() }
+    try await peer.setLocalDescription(restarts ? try await peer.createOffer(restartICE: true) : nil)
     restarts = false
     negotiation.didOffer()
     await tell { .offer($0) }
@@ -271,6 +273,7 @@ internal actor PeerLink {
     for (publication, transceiver) in sections.values {
       let isSent = now.contains { $0.transceiver == transceiver && $0.sends }
       let codec = await transceiver.codecs.first?.name
+      if isOver { return }
       if isSent, codec == publication.codec { publication.attach(transceiver, of: name) } else { publication.detach(name) }
     }
     guard !tracks.elementsEqual(shown, by: ==) else { return }

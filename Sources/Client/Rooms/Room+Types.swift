@@ -80,6 +80,8 @@ extension Room {
     case speaking([String])
     /// A moderator asks to be silent. It is done already.
     case mute(Set<Source>)
+    /// A moderator asks us into the room of this name, and out of this one.
+    case moved(to: String)
     /// Moderators hear of who waits in the lobby.
     case waiting(Participant)
     case locked(Bool)

@@ -28,8 +28,9 @@ public final class Room: Sendable {
   /// - Parameters:
   ///   - name: of the room, one segment of a URL, at most 128 bytes.
   ///   - url: of the server: `http[s]://HOST[:PORT]` or `ws[s]://…`, with a path where it is served below one.
-  /// - Throws: the server's reason, `network` when there is no connection, `refused` by who guards the lobby.
+  /// - Throws: the server's reason, `badCommand` for what cannot be used, `network` when there is no connection, `refused` by who guards the lobby.
   public static func join(_ name: String, at url: String, _ options: Options = Options()) async throws(Failure) -> Room {
+    do throws(PeerError) { try options.media.check() } catch { throw Failure(.badCommand, error.description) }
     let events = PeerSequence<Event>(.dropsOldest(10_000))
     let session = RoomSession(try RoomSignaling(name, at: url, options), options, events)
     try await session.enter()

@@ -47,6 +47,7 @@ internal struct RoomMachine<Track: Hashable & Sendable> {
     case speaking([ID])
     case message(Room.Message)
     case waiting(RoomMember)
+    case moved(String)
     case locked(Bool)
     case ended(Room.Failure)
   }
@@ -155,10 +156,16 @@ internal struct RoomMachine<Track: Hashable & Sendable> {
       if members[from] != nil { hear(notice, now: now) } else { keep(notice, from) }
     case .mute(let sources): raise(.mute(sources))
     case .waiting(let member): raise(.waiting(member))
-    case .ended(let failure):
-      closing = nil
-      raise(.ended(failure))
+    case .moved(let room):
+      raise(.moved(room))
+      end(Room.Failure(.moved, "a moderator asks us into the room \(room)"))
+    case .ended(let failure): end(failure)
     }
+  }
+
+  private mutating func end(_ failure: Room.Failure) {
+    closing = nil
+    raise(.ended(failure))
   }
 
   /// It has just come, or has already gone.
@@ -248,11 +255,12 @@ internal struct RoomMachine<Track: Hashable & Sendable> {
     subscribe()
   }
 
-  /// Tells what is wanted of the server, if it is there.
+  /// What others publish through the server.
   func wanted() -> Set<Subscription> {
-    Set(members.values.flatMap { member in
-      member.description.tracks.map { Subscription(participant: member.description.id, source: $0) }
-    })
+    let all = members.values.map(\.description).flatMap { member in
+      member.tracks.map { Subscription(participant: member.id, source: $0) }
+    }
+    return Set(all)
   }
 
   mutating func subscribe() { if server != nil { raise(.subscribe(wanted())) } }

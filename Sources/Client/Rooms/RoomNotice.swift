@@ -96,6 +96,7 @@ internal enum RoomNotice: Sendable {
   case said(JSON, from: String)
   case mute(Set<Room.Source>)
   case waiting(RoomMember)
+  case moved(String)
   /// Our part in the room is over.
   case ended(Room.Failure)
 
@@ -117,6 +118,7 @@ internal enum RoomNotice: Sendable {
     case "locked", "unlocked": self = .locked(event == "locked")
     case "speaking": self = .speaking((json["participants"]?.arrayValue ?? []).compactMap(\.stringValue))
     case "message": self = .message(Self.message(json, from))
+    case "moved": self = .moved(json["room"]?.stringValue ?? "")
     case "mute": self = .mute(Set(RoomMember.sources(json["muted"])))
     default:
       guard let failure = Self.end(event, json) else { return nil }
@@ -159,7 +161,6 @@ internal enum RoomNotice: Sendable {
     let reason = json["reason"]?.stringValue.map { ": \($0)" } ?? ""
     switch event {
     case "kicked": return Room.Failure(.kicked, "a moderator has ended our part in the room\(reason)")
-    case "moved": return Room.Failure(.moved, "a moderator asks us into the room \(json["room"]?.stringValue ?? "")")
     case "expired": return Room.Failure(.expired, "the permission to be here has expired")
     default: return nil
     }

@@ -5,26 +5,26 @@ internal import MartletWebRTC
 /// A room where it lives: takes what the server and the connections say to the machine, and does what that decides.
 internal actor RoomSession {
   internal private(set) var state = Room.State.connected
-  private let events: PeerSequence<Room.Event>
-  private let signaling: RoomSignaling
+  let events: PeerSequence<Room.Event>
+  let signaling: RoomSignaling
   private let options: Room.Options
-  private var machine = RoomMachine<MediaTransceiver>()
-  private var links: [String: PeerLink] = [:]
+  var machine = RoomMachine<MediaTransceiver>()
+  var links: [String: PeerLink] = [:]
   /// Counts the connections, so that what one says that is gone means nothing.
   private var lastLink = 0
   private var numbers: [String: Int] = [:]
-  private var server: ServerLink?
-  private var serverSession: String?
-  private var views: [Room.View] = []
-  private var publications: [Room.Source: Room.Publication] = [:]
+  var server: ServerLink?
+  var serverSession: String?
+  var views: [Room.View] = []
+  var publications: [Room.Source: Room.Publication] = [:]
   private var servers: [PeerConnection.Configuration.ICEServer] = []
   private var timer: Task<Void, Never>?
   private var renewal: Task<Void, Never>?
   /// What goes to the server without anybody waiting for the answer, in order.
-  private let commands: AsyncStream<JSON>.Continuation
+  let commands: AsyncStream<JSON>.Continuation
   private let start = ContinuousClock.now
   private var ending: Room.Failure?
-  private var isOver = false
+  var isOver = false
 
   internal init(_ signaling: RoomSignaling, _ options: Room.Options, _ events: PeerSequence<Room.Event>) {
     (self.signaling, self.options, self.events) = (signaling, options, events)
@@ -72,12 +72,14 @@ internal actor RoomSession {
     guard !isOver else { return }
     switch arrival {
     case .entered(let answer):
-      guard let greeting = takeServers(answer) else { return }
+      takeServers(answer)
+      guard let greeting = RoomGreeting(answer) else { return }
       machine.enter(greeting, now: now)
       if !machine.me.muted.isEmpty { tellMuted() }
       become(.connected)
     case .resumed(let answer):
-      guard let greeting = takeServers(answer) else { return }
+      takeServers(answer)
+      guard let greeting = RoomGreeting(answer) else { return }
       machine.catchUp(greeting, now: now)
       become(.connected)
     case .event(let json): if let notice = RoomNotice(json) { machine.receive(notice, now: now) }
@@ -93,14 +95,11 @@ internal actor RoomSession {
     events.put(.connection(next))
   }
 
-  private func takeServers(_ answer: JSON) -> RoomGreeting? {
-    servers = (answer["iceServers"]?.arrayValue ?? []).map { server in
-      PeerConnection.Configuration.ICEServer(
-        urls: (server["urls"]?.arrayValue ?? []).compactMap(\.stringValue), username: server["username"]?.stringValue ?? "",
-        credential: server["credential"]?.stringValue ?? "")
-    }
+  private func takeServers(_ answer: JSON) {
+    servers = (answer["iceServers"]?.arrayValue ?? []).map { PeerConnection.Configuration.ICEServer($0) }
+    // A server's mistake is not to cost us the participants.
+    if (try? configuration.check()) == nil { servers = [] }
     renewServers()
-    return RoomGreeting(answer)
   }
 
   /// Before its credentials end, whose names begin with the second in which they do.
@@ -112,7 +111,7 @@ internal actor RoomSession {
       let present = Int64(time(nil))
       try? await Task.sleep(for: .seconds(max(60, min(end - present - 60, 1 << 24))))
       guard !Task.isCancelled, let answer = try? await signaling.ask(["do": "ice"]) else { return }
-      _ = await self?.takeServers(answer)
+      await self?.takeServers(answer)
     }
   }
 
@@ -166,6 +165,7 @@ internal actor RoomSession {
     case .topology(let topology): events.put(.topology(topology))
     case .speaking(let ids): events.put(.speaking(ids))
     case .message(let message): events.put(.message(message))
+    case .moved(let room): events.put(.moved(to: room))
     case .waiting(let member): events.put(.waiting(Self.participant(member, [:])))
     case .locked(let isLocked): events.put(.locked(isLocked))
     default: break
@@ -270,78 +270,6 @@ internal actor RoomSession {
     settle()
   }
 
-  private func tellViews() {
-    guard let serverSession, !views.isEmpty else { return }
-    commands.yield(["do": "view", "session": .string(serverSession), "tracks": .array(views.map(\.json))])
-  }
-
-  internal func setViews(_ views: [Room.View]) {
-    self.views = views
-    tellViews()
-  }
-
-  // MARK: What the application does
-
-  internal func ask(_ command: JSON) async throws(Room.Failure) -> JSON { try await signaling.ask(command) }
-
-  internal func send(_ json: JSON, to id: String) async throws(Room.Failure) {
-    if let link = links[id], await link.say("\(json)") { return }
-    _ = try await signaling.ask(["do": "signal", "to": .string(id), "data": json])
-  }
-
-  internal func set(name: String?, info: JSON?) async throws(Room.Failure) {
-    var command: JSON.Object = JSON.Object()
-    command["do"] = "set"
-    command["name"] = name.map { .string($0) }
-    command["info"] = info
-    _ = try await signaling.ask(.object(command))
-    await signaling.describe(name: name, info: info)
-  }
-
-  internal func refreshToken() async throws(Room.Failure) {
-    let token = try await signaling.token()
-    _ = try await signaling.ask(["do": "refresh", "token": .string(token)])
-  }
-
-  internal func publish(_ source: Room.Source, codec: String) throws(Room.Failure) -> Room.Publication {
-    guard publications[source] == nil else { throw Room.Failure(.badCommand, "\(source.rawValue) is published already") }
-    guard !isOver else { throw Room.Failure(.closed, "the room is closed") }
-    let publication = Room.Publication(source, codec: codec, isMuted: machine.me.muted.contains(source))
-    publications[source] = publication
-    carry()
-    return publication
-  }
-
-  internal func unpublish(_ publication: Room.Publication) {
-    guard publications[publication.source] == publication else { return }
-    publications[publication.source] = nil
-    carry()
-  }
-
-  private func carry() {
-    for (id, link) in links where machine.carriesMedia(id) { link.carry(publications) }
-    server?.publish(publications)
-  }
-
-  internal func setMuted(_ source: Room.Source, _ isMuted: Bool) async throws(Room.Failure) {
-    publications[source]?.mute(isMuted)
-    let changes = isMuted ? machine.me.muted.insert(source).inserted : machine.me.muted.remove(source) != nil
-    guard changes else { return }
-    events.put(.changed(me))
-    _ = try await signaling.ask(["do": "set", "muted": mutedNames])
-  }
-
-  private var mutedNames: JSON { .array(machine.me.muted.map { .string($0.rawValue) }) }
-  private func tellMuted() { commands.yield(["do": "set", "muted": mutedNames]) }
-
-  /// A moderator asks for it.
-  private func mute(_ sources: Set<Room.Source>) {
-    machine.me.muted.formUnion(sources)
-    for source in sources { publications[source]?.mute(true) }
-    tellMuted()
-    events.put(.mute(sources))
-  }
-
   // MARK: The end
 
   internal func leave() async {
@@ -361,49 +289,5 @@ internal actor RoomSession {
     events.put(.connection(.closed))
     events.put(.closed(failure))
     events.finish()
-  }
-}
-
-extension RoomMachine.LinkState {
-  /// `nil` for one that says nothing about the path.
-  fileprivate init?(_ state: PeerConnection.ConnectionState) {
-    switch state {
-    case .new: return nil
-    case .connecting: self = .connecting
-    case .connected: self = .connected
-    case .disconnected, .failed, .closed: self = .lost
-    }
-  }
-}
-
-extension RoomSignal {
-  fileprivate func command(to id: String) -> JSON {
-    switch self {
-    case .offer(let sdp): ["do": "offer", "to": .string(id), "sdp": .string(sdp)]
-    case .answer(let sdp): ["do": "answer", "to": .string(id), "sdp": .string(sdp)]
-    case .candidate(let candidate): ["do": "candidate", "to": .string(id), "candidate": candidate?.json ?? .null]
-    case .renegotiate(let audio, let video):
-      [
-        "do": "signal", "to": .string(id),
-        "data": ["renegotiate": ["audio": .int(Int64(audio)), "video": .int(Int64(video))]],
-      ]
-    }
-  }
-}
-
-extension RoomSignal.PeerCandidate {
-  fileprivate var json: JSON {
-    ["candidate": .string(text), "sdpMid": mid.map { .string($0) } ?? .null, "sdpMLineIndex": line.map { .int(Int64($0)) } ?? .null]
-  }
-}
-
-extension Room.View {
-  fileprivate var json: JSON {
-    var object = JSON.Object()
-    (object["participant"], object["source"]) = (.string(participant), .string(source.rawValue))
-    object["width"] = width.map { .int(Int64($0)) }
-    object["height"] = height.map { .int(Int64($0)) }
-    if isPaused { object["paused"] = true }
-    return .object(object)
   }
 }

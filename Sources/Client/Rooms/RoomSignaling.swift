@@ -201,7 +201,8 @@ internal actor RoomSignaling {
       guard let json = Self.parse(message) else { continue }
       if let at = json["at"]?.stringValue { place = at }
       if let id = json["id"]?.intValue {
-        questions.removeValue(forKey: Int(clamping: id))?.answer?.resume(returning: json["ok"] == true ? .success(json) : .failure(Room.Failure(json)))
+        let question = questions.removeValue(forKey: Int(clamping: id))
+        question?.answer?.resume(returning: json["ok"] == true ? .success(json) : .failure(Room.Failure(json)))
       } else {
         await deliver(.event(json))
       }

@@ -33,8 +33,9 @@ internal struct SectionLabels {
 
   private mutating func take(_ section: (kind: Substring, mid: Substring?, label: Substring?, isScreen: Bool)?) {
     guard let section, let mid = section.mid else { return }
-    if let label = section.label, let dot = label.firstIndex(of: "."), let source = Room.Source(rawValue: String(label[dot...].dropFirst())) {
-      contents[String(mid)] = Content(participant: String(label[..<dot]), source: source)
+    let parts = section.label?.split(separator: ".", maxSplits: 1) ?? []
+    if parts.count == 2, let source = Room.Source(rawValue: String(parts[1])) {
+      contents[String(mid)] = Content(participant: String(parts[0]), source: source)
     } else if section.kind == "audio" || section.kind == "video" {
       let sources: (Room.Source, Room.Source) = section.kind == "audio" ? (.microphone, .screenAudio) : (.camera, .screen)
       contents[String(mid)] = Content(participant: nil, source: section.isScreen ? sources.1 : sources.0)

@@ -46,10 +46,12 @@ internal actor ServerLink {
   private var isConnected = false
   private var restarts = false
   private var attempts = 0
+  /// The server takes nothing of ours; what others publish is still wanted.
+  private var isSilent = false
 
   internal init(
-    _ configuration: PeerConnection.Configuration, _ codecs: RoomCodecs, ask: @escaping @Sendable (JSON) async -> Result<JSON, Room.Failure>,
-    report: @escaping @Sendable (Report) async -> Void
+    _ configuration: PeerConnection.Configuration, _ codecs: RoomCodecs,
+    ask: @escaping @Sendable (JSON) async -> Result<JSON, Room.Failure>, report: @escaping @Sendable (Report) async -> Void
   ) throws(PeerError) {
     (self.configuration, self.codecs, self.ask, self.report) = (configuration, codecs, ask, report)
     let first = try PeerConnection(configuration)
@@ -114,56 +116,40 @@ internal actor ServerLink {
   // MARK: Negotiation
 
   private func assign() async throws {
-    for (source, (publication, transceiver)) in sending where publications[source] != publication {
+    let published = isSilent ? [:] : publications
+    for (source, (publication, transceiver)) in sending where published[source] != publication {
       publication.detach(Self.outlet)
       try await transceiver.setDirection(.inactive)
     }
-    for (source, publication) in publications {
-      guard sending[source]?.publication != publication else { continue }
-      let transceiver: MediaTransceiver
-      if let known = sending[source]?.transceiver { transceiver = known } else {
-        transceiver = try await peer.addTransceiver(source.kind, .sendonly)
-      }
+    for (source, publication) in published where sending[source]?.publication != publication {
+      let known = sending[source]?.transceiver
+      let transceiver = if let known { known } else { try await peer.addTransceiver(source.kind, .sendonly) }
       sending[source] = (publication, transceiver)
       try await transceiver.setDirection(.sendonly)
       try await transceiver.setCodecPreferences([publication.codec])
     }
-    for (subscription, transceiver) in receiving { try await transceiver.setDirection(wanted.contains(subscription) ? .recvonly : .inactive) }
+    for (subscription, transceiver) in receiving {
+      try await transceiver.setDirection(wanted.contains(subscription) ? .recvonly : .inactive)
+    }
     for subscription in wanted where !receiving.contains(where: { $0.subscription == subscription }) { try await receive(subscription) }
   }
 
   private func receive(_ subscription: Subscription) async throws {
     let kind = subscription.source.kind
     let free = receiving.firstIndex { !wanted.contains($0.subscription) && $0.transceiver.kind == kind }
-    let transceiver: MediaTransceiver
-    if let free { transceiver = receiving.remove(at: free).transceiver } else { transceiver = try await peer.addTransceiver(kind, .recvonly) }
+    let known = free.map { receiving.remove(at: $0).transceiver }
+    let transceiver = if let known { known } else { try await peer.addTransceiver(kind, .recvonly) }
+    receiving.append((subscription, transceiver))
     try await transceiver.setDirection(.recvonly)
     let preferences = codecs.preferences(kind)
     if !preferences.isEmpty { try await transceiver.setCodecPreferences(preferences) }
-    receiving.append((subscription, transceiver))
   }
 
   private func negotiate() async throws {
     guard !sending.isEmpty || !receiving.isEmpty else { return }
     try await peer.setLocalDescription(restarts ? try await peer.createOffer(restartICE: true) : nil)
     restarts = false
-    let sections = await peer.sections
-    let mid = { (transceiver: MediaTransceiver) in sections.first { $0.transceiver == transceiver && $0.direction != .inactive }?.mid }
-    let tracks = sending.compactMap { source, sent -> JSON? in
-      mid(sent.transceiver).map { ["mid": .string($0), "source": .string(source.rawValue)] }
-    }
-    let subscribed = receiving.compactMap { received -> JSON? in
-      mid(received.transceiver).map {
-        ["mid": .string($0), "participant": .string(received.subscription.participant), "source": .string(received.subscription.source.rawValue)]
-      }
-    }
-    var offer = JSON.Object()
-    offer["do"] = "offer"
-    offer["sdp"] = .string(await peer.localDescription?.sdp ?? "")
-    offer["session"] = session.map { .string($0) }
-    offer["tracks"] = .array(tracks)
-    offer["subscribe"] = .array(subscribed)
-    let answer = try await ask(.object(offer)).get()
+    let answer = try await ask(offer()).get()
     guard !isOver else { return }
     session = answer["session"]?.stringValue
     if let session { await report(.session(session)) }
@@ -171,37 +157,65 @@ internal actor ServerLink {
     await show()
   }
 
+  /// The description, and what is in which of its sections.
+  private func offer() async -> JSON {
+    let sections = await peer.sections
+    func mid(_ transceiver: MediaTransceiver) -> JSON? {
+      sections.first { $0.transceiver == transceiver && $0.direction != .inactive }?.mid.map { .string($0) }
+    }
+    let tracks = sending.compactMap { source, sent -> JSON? in
+      mid(sent.transceiver).map { ["mid": $0, "source": .string(source.rawValue)] }
+    }
+    let subscribed = receiving.compactMap { received -> JSON? in
+      let (id, source) = (received.subscription.participant, received.subscription.source.rawValue)
+      return mid(received.transceiver).map { ["mid": $0, "participant": .string(id), "source": .string(source)] }
+    }
+    var offer = JSON.Object()
+    offer["do"] = "offer"
+    offer["sdp"] = .string(await peer.localDescription?.sdp ?? "")
+    offer["session"] = session.map { .string($0) }
+    offer["tracks"] = .array(tracks)
+    offer["subscribe"] = .array(subscribed)
+    return .object(offer)
+  }
+
   /// What comes in now, and where ours goes out.
   private func show() async {
     let now = await peer.sections
-    let tracks = receiving.filter { received in
-      wanted.contains(received.subscription) && now.contains { $0.transceiver == received.transceiver && $0.receives }
-    }
+    guard !isOver else { return }
     for (publication, transceiver) in sending.values {
       let isSent = now.contains { $0.transceiver == transceiver && $0.sends }
       if isSent { publication.attach(transceiver, of: Self.outlet) } else { publication.detach(Self.outlet) }
     }
+    let tracks = receiving.filter { received in
+      wanted.contains(received.subscription) && now.contains { $0.transceiver == received.transceiver && $0.receives }
+    }
     await report(.tracks(tracks.map { ($0.subscription, $0.transceiver) }))
   }
 
-  /// A connection that the server knows no more is made anew; of anything else the next attempt tells.
+  /// A connection that the server knows no more is made anew. Where it takes nothing of ours we go on with what others publish; anything
+  /// else is tried again.
   private func refused(_ failure: Room.Failure) async {
     guard !isOver, failure.code != .closed else { return }
     if failure.code == .noMedia || failure.code == .gone, session != nil { return await connect() }
     await report(.refused(failure))
     try? await peer.setLocalDescription(.init(.rollback, sdp: ""))
-    if failure.code != .noMedia { wait(Self.recovery.again) }
+    guard failure.code == .noMedia else { return wait(Self.recovery.again, .negotiate) }
+    guard !isSilent, !sending.isEmpty else { return }
+    isSilent = true
+    await connect()
   }
 
   private func connect() async {
     guard let fresh = try? PeerConnection(configuration) else { return }
-    await peer.close()
+    let old = peer
     detach()
     (peer, session, isConnected) = (fresh, nil, false)
     (sending, receiving) = ([:], [])
     connection += 1
     Self.follow(fresh, connection, inputs)
     change()
+    await old.close()
   }
 
   // MARK: The path
@@ -213,18 +227,17 @@ internal actor ServerLink {
       isConnected = state == .connected
       if isConnected { attempts = 0 }
       recovering += 1
-      // The server ends a connection that it has given up.
-      if state == .closed { wait(Self.recovery.first) }
-      if state == .failed || state == .disconnected { wait(Self.recovery.first) }
+      // `closed`: the server has given it up.
+      if [.failed, .disconnected, .closed].contains(state) { wait(Self.recovery.first, .recover(recovering)) }
       await report(.state(state))
     default: break
     }
   }
 
-  private func wait(_ time: Duration) {
-    Task { [inputs, recovering] in
+  private func wait(_ time: Duration, _ input: Input) {
+    Task { [inputs] in
       try? await Task.sleep(for: time)
-      inputs.yield(.recover(recovering))
+      inputs.yield(input)
     }
   }
 
@@ -239,6 +252,6 @@ internal actor ServerLink {
       restarts = true
       change()
     }
-    wait(Self.recovery.again)
+    wait(Self.recovery.again, .recover(recovering))
   }
 }
