@@ -8,7 +8,7 @@ from conftest import AUDIO, VIDEO, ffmpeg, start_server, stop_server, wait_for
 from test_examples import example, lines_of
 from test_rooms_browser import Cable, People, call, join, others_flow, press, until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 __all__ = ["example"]
 
