@@ -88,11 +88,16 @@ import Testing
     #expect(found == NATBehavior() && found.classicName == "UDP is blocked")
   }
 
-  @Test(arguments: seeds(20)) func `a lost datagram in ten changes nothing`(seed: UInt64) throws {
-    var nat = try nat()
-    (nat.mapping, nat.filtering, nat.hairpins) = (.addressDependent, .addressDependent, true)
-    let found = try discover(through: nat, loss: { Int.random(in: 0..<10, using: &$0) == 0 }, seed: seed)
-    #expect(found.mapping == .addressDependent && found.filtering == .addressDependent && found.hairpins == true)
+  // A question whose every repetition is lost is taken for one without an answer: that is rare.
+  @Test func `a lost datagram in ten changes nothing`() throws {
+    let seeds = seeds(20)
+    let right = try seeds.count { seed in
+      var nat = try nat()
+      (nat.mapping, nat.filtering, nat.hairpins) = (.addressDependent, .addressDependent, true)
+      let found = try discover(through: nat, loss: { Int.random(in: 0..<10, using: &$0) == 0 }, seed: seed)
+      return found.mapping == .addressDependent && found.filtering == .addressDependent && found.hairpins == true
+    }
+    #expect(right * 100 >= seeds.count * 99)
   }
 
   @Test func `what was not asked for is refused, whole or cut short`() throws {

@@ -15,7 +15,7 @@ import Testing
     let clientAddress = SocketAddress(ip: .v4(0x0808_0801), port: 5000)
     var relays: [TURNRelayID: SocketAddress] = [:]
     var now = Instant.zero + .seconds(1)
-    var allocated = false, bound = false
+    var allocated = false, bound = false, refused = false
     var ended: TURNEnd?
     var echoes = 0
     private let address = TURNSimulationTests.address
@@ -77,6 +77,7 @@ import Testing
           allocated = true
           client.bindChannel(to: peer, now: now)
         case .channelBound: bound = true
+        case .refused: refused = true
         case .data: echoes += 1
         case .ended(let reason): ended = reason
         default: break
@@ -123,9 +124,11 @@ import Testing
         #expect(world.ended == .noAnswer, "seed \(seed)")
         continue
       }
-      #expect(world.allocated && world.bound && world.count == 1 && world.relays.count == 1, "seed \(seed)")
+      #expect(world.allocated && world.count == 1 && world.relays.count == 1, "seed \(seed)")
+      // So much for a binding, which is told of.
+      #expect(world.bound || world.refused, "seed \(seed)")
       // Four ways, each lost with a fifth, some doubled.
-      #expect((80...330).contains(world.echoes), "seed \(seed): \(world.echoes) of 360")
+      if !world.refused { #expect((80...330).contains(world.echoes), "seed \(seed): \(world.echoes) of 360") }
       world.close()
       // The release may be lost; then time ends it.
       let later = world.now + .seconds(700)

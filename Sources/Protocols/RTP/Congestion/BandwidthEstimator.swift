@@ -7,6 +7,7 @@ struct BandwidthEstimator: Sendable {
   private var groups = PacketGroups()
   private var trend = DelayTrend()
   private var detector = OveruseDetector()
+  private var queue = StandingQueue()
   private var acknowledged = AcknowledgedBitrate()
   private var delay: RateControl
   private var loss = LossControl()
@@ -38,6 +39,7 @@ struct BandwidthEstimator: Sendable {
     roundTrip = max(.zero, now - newest)
     loss.add(packets: results.count, lost: results.count { $0.arrival == nil })
     delay.update(detector.usage, acknowledged, roundTrip: roundTrip, now: now)
+    if queue.add(roundTrip, now: now) { delay.drain(acknowledged, now: now) }
     loss.update(rate: delay.rate, arriving: acknowledged.recent ?? 0, limits, now: now)
   }
 

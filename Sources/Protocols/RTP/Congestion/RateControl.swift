@@ -56,6 +56,13 @@ struct RateControl: Sendable {
     isHeld = true
   }
 
+  /// A queue stands: less than what comes out of it, and less each time.
+  mutating func drain(_ arriving: AcknowledgedBitrate, now: Instant) {
+    rate = limits.bounded(min(rate, arriving.recent ?? rate) * Self.decrease)
+    reduced = now
+    isHeld = true
+  }
+
   private mutating func grow(_ acknowledged: Double?, _ roundTrip: TimeSpan, _ now: Instant) {
     guard let updated else { return }
     if let acknowledged, full.isPassed(by: acknowledged) { full = FullRate() }
