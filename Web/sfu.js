@@ -3,20 +3,20 @@ import { gathered } from "./mesh.js";
 
 /** Milliseconds until a silent path is looked for anew, and between attempts; after so many a new connection is made. */
 const RECOVERY = { first: 1500, again: 5000, attempts: 3 };
-/** Sizes of a camera, from small to large as Chromium wants them, and how many of them make sense from so many pixels on: given more, it
- * would leave out the largest. */
+/** Sizes of a camera, from small to large as Chromium wants them, and from how many pixels on they make sense: of more it would leave out
+ * the largest. */
 const LAYERS = [
   { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
   { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
   { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
 ];
+const TWO_LAYERS = [{ rid: "h", scaleResolutionDownBy: 2, maxBitrate: 200_000 }, { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 900_000 }];
 
-const LAYERS_BY_PIXELS = [[960 * 540, 3], [480 * 270, 2]];
+const LAYERS_BY_PIXELS = [[960 * 540, LAYERS], [480 * 270, TWO_LAYERS]];
 
 function layersOf(track) {
   const { width = 1280, height = 720 } = track.getSettings();
-  const count = LAYERS_BY_PIXELS.find(([pixels]) => width * height >= pixels)?.[1] ?? 0;
-  return count ? LAYERS.slice(-count).map((layer) => ({ ...layer })) : undefined;
+  return LAYERS_BY_PIXELS.find(([pixels]) => width * height >= pixels)?.[1].map((layer) => ({ ...layer }));
 }
 
 export class SFU {

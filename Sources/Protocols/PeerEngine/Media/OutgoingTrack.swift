@@ -45,6 +45,10 @@ package struct OutgoingTrack: Sendable {
   /// What the peer reported last.
   package private(set) var lastReport: ReportBlock?
   package private(set) var roundTrip: TimeSpan?
+  /// The share of packets that the peer loses, of one: it rises at once and falls slowly.
+  package private(set) var lossShare = 0.0
+  /// What is left of the former share with each report.
+  private static let lossMemory = 0.8
   package private(set) var retransmitted: UInt64 = 0
   package internal(set) var repair: OutgoingRepair?
   /// Key frames that the peer asked for.
@@ -148,6 +152,7 @@ package struct OutgoingTrack: Sendable {
   package mutating func receive(_ report: ReportBlock, now: NTPTime) {
     guard report.ssrc == parameters.ssrc else { return }
     lastReport = report
+    lossShare = max(Double(report.fractionLost) / 256, lossShare * Self.lossMemory)
     repair?.receive(report)
     if let trip = report.roundTrip(now: now) { roundTrip = trip }
   }

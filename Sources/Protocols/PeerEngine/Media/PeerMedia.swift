@@ -27,6 +27,8 @@ package struct PeerMedia {
   package var congestion: CongestionControl?
   /// The peer loses some of what it is sent, and takes FEC.
   private var isRepairing = false
+  /// The most that the peer loses lately of one of the tracks it is sent, as a share of one.
+  package private(set) var lossShare = 0.0
   package var incoming: IncomingMedia
   private let reporter: UInt32
   private let cname: String
@@ -105,6 +107,7 @@ package struct PeerMedia {
     outgoing[track].receive(block, now: ntp)
     congestion?.receive(block, now: now)
     isRepairing = outgoing.contains { $0.repair?.isActive == true }
+    lossShare = outgoing.reduce(0) { max($0, $1.lossShare) }
     if let trip = outgoing[track].roundTrip { incoming.setRoundTrip(trip) }
   }
 

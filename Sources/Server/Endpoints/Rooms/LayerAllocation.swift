@@ -21,6 +21,9 @@ internal struct LayerAllocation {
 
   /// What one more layer must fit with to spare, in percent: who is at the limit shall not go up and down.
   private static let reserve = 115
+  /// What the least of a picture that is shown may lack, in percent: the estimate moves, and a picture that comes and goes, with a key
+  /// frame each time, is worse than frames that are a little late.
+  private static let tolerance = 25
 
   /// - Parameter budget: bits a second; `nil` where nothing limits it.
   /// - Returns: the layer of each picture; `nil` for one that has to wait.
@@ -29,26 +32,24 @@ internal struct LayerAllocation {
     let order = pictures.indices.sorted { (pictures[$1].priority, $0) < (pictures[$0].priority, $1) }
     guard let budget else { return pictures.map { $0.rates.isEmpty ? nil : $0.useful } }
     var left = budget
-    for index in order where !pictures[index].rates.isEmpty {
-      let cost = cost(of: 0, pictures[index])
-      guard cost <= left else { continue }
-      left -= pictures[index].rates[0]
-      chosen[index] = 0
-    }
-    for layer in 1..<max(1, pictures.map(\.rates.count).max() ?? 0) {
-      for index in order where chosen[index] == layer - 1 && layer <= pictures[index].useful {
-        let more = pictures[index].rates[layer] - pictures[index].rates[layer - 1]
-        guard max(0, cost(of: layer, pictures[index]) - pictures[index].rates[layer - 1]) <= left else { continue }
-        left -= more
-        chosen[index] = layer
+    var spent = [Int](repeating: 0, count: pictures.count)
+    for layer in 0..<(pictures.map(\.rates.count).max() ?? 0) {
+      for index in order where (chosen[index] ?? -1) == layer - 1 && layer <= pictures[index].useful {
+        let cost = cost(of: layer, pictures[index])
+        guard max(0, cost - spent[index]) <= left else { continue }
+        let price = min(cost, pictures[index].rates[layer])
+        left -= price - spent[index]
+        (spent[index], chosen[index]) = (price, layer)
       }
     }
     return chosen
   }
 
+  /// What must be left for a layer.
   private static func cost(of layer: Int, _ picture: Picture) -> Int {
-    let isKept = picture.present.map { layer <= $0 } ?? false
-    return isKept ? picture.rates[layer] : picture.rates[layer] * reserve / 100
+    let rate = picture.rates[layer]
+    guard let present = picture.present, layer <= present else { return rate * reserve / 100 }
+    return layer == 0 ? rate * (100 - tolerance) / 100 : rate
   }
 
   /// The least layer that fills so many lines, of layers that are each half of the next.

@@ -76,8 +76,8 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
 
   private static let configuration: NegotiationConfiguration = {
     var configuration = NegotiationConfiguration()
-    configuration.audioCodecs = CodecPreferences.incomingAudio
-    configuration.videoCodecs = CodecPreferences.roomVideo
+    configuration.audioCodecs = CodecPreferences.roomAudioSent
+    configuration.videoCodecs = CodecPreferences.roomVideoSent
     configuration.codecOrder = .answerer
     configuration.answeredSetup = .passive
     configuration.cname = SessionAnswer.cname
@@ -114,6 +114,10 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
       let direction = MediaDirection(
         sends: offer.subscriptions[mid] != nil, receives: mayPublish && offer.tracks[mid] != nil && offer.subscriptions[mid] == nil)
       try negotiation.setDirection(transceiver.id, direction)
+      let isSound = transceiver.kind == .audio
+      let taken = isSound ? CodecPreferences.incomingAudio : CodecPreferences.roomVideo
+      let sent = isSound ? CodecPreferences.roomAudioSent : CodecPreferences.roomVideoSent
+      try negotiation.setCodecPreferences(transceiver.id, direction.sends ? sent : taken)
     }
     try negotiation.setLocalDescription(.answer, try negotiation.createAnswer())
   }

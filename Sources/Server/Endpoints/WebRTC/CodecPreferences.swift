@@ -8,13 +8,17 @@ internal enum CodecPreferences {
   internal static let incomingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC]) + CodecSet.ulpfec
   /// To viewers, who tell what their end of the path takes.
   internal static let outgoingVideo = video(feedback: [.nack, .pli, .fir, .remb, .transportCC]) + [CodecSet.flexFEC]
-  /// Of rooms, both ways: VP8 first, which all browsers send and show, in layers too; without FEC.
+  /// Of rooms, both ways: VP8 first, which all browsers send and show, in layers too.
   internal static let roomVideo: [RTPCodec] = {
     let all = video(feedback: [.nack, .pli, .fir, .remb, .transportCC])
     let first = all.first { $0.isNamed("VP8") }?.payloadType
     let isFirst = { (codec: RTPCodec) in codec.payloadType == first || codec.associatedPayloadType == first }
     return all.filter(isFirst) + all.filter { !isFirst($0) }
   }()
+  /// What rooms send besides: as much of it as the viewer loses packets.
+  internal static let roomVideoSent = roomVideo + [CodecSet.flexFEC]
+  internal static let roomAudioSent =
+    incomingAudio + [RTPCodec(63, "red", clockRate: 48_000, channels: 2, parameters: "111/111", feedback: [.transportCC])]
   internal static let incomingAudio = audio(feedback: [.transportCC])
   internal static let outgoingAudio = audio(feedback: [.transportCC])
 

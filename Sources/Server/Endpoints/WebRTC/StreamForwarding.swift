@@ -26,6 +26,11 @@ internal struct ForwardedSection {
     guard let media = matching.first(where: { codec != .h264 || $0.parameters["packetization-mode"] == "1" }) else { return nil }
     return (media, codecs.first { $0.associatedPayloadType == media.payloadType }?.payloadType)
   }
+
+  /// The payload type in which frames of this one come twice (RFC 2198).
+  func redundantPayloadType(of media: UInt8) -> UInt8? {
+    codecs.first { !$0.redundantPayloadTypes.isEmpty && $0.redundantPayloadTypes.allSatisfy { $0 == media } }?.payloadType
+  }
 }
 
 /// One stream on its way to one peer: a cursor into the stream's packets, which are given the peer's numbers and encrypted for it.
@@ -43,6 +48,8 @@ internal final class StreamForwarding: PacketReaderOwner {
     var awaitsKey = true
     /// Of a track whose layers are in one source: which of them go.
     var targets: TargetForwarding?
+    /// In which its sound comes twice while packets are lost.
+    var redundantType: UInt8?
     /// Nothing is sent for now.
     var isPaused = false
     /// Whose packets went out last.
@@ -71,6 +78,7 @@ internal final class StreamForwarding: PacketReaderOwner {
   internal var keyFrames = KeyFrameDemand()
   internal var wakeup: (timer: SlabID, at: Instant)?
   internal var leftOut = 0
+  private var redundancy = RedundantSound()
   /// The layer that the viewer asked for by name.
   private let pinned: String?
   internal private(set) var isEnded = false
@@ -175,6 +183,7 @@ internal final class StreamForwarding: PacketReaderOwner {
       guard let track, let types = section.payloadTypes(ring.tracks[track].codec) else { continue }
       peer.media.outgoing[senders[index].outgoing].change(
         payloadType: types.media.payloadType, rtxPayloadType: types.rtx, clockRate: types.media.clockRate)
+      senders[index].redundantType = section.kind == .audio ? section.redundantPayloadType(of: types.media.payloadType) : nil
       let layers = ring.tracks[track].layers
       let layer = pinned.flatMap { layers.firstIndex(of: $0) } ?? ring.busiestLayer(track: UInt8(track), of: layers.count)
       senders[index].wantedLayer = UInt8(layer)
@@ -273,10 +282,25 @@ internal final class StreamForwarding: PacketReaderOwner {
         payloadBytes: payload.count - Int(packet.padding), source: packet.source, now: now)
     else { return false }
     fields.hasPadding = packet.padding > 0
-    peer.send(fields, payload: payload.bytes, now: now)
+    if peer.media.lossShare >= RedundantSound.begin, repeats(packet, index) {
+      fields.payloadType = senders[index].redundantType ?? fields.payloadType
+      peer.send(fields, payload: redundancy.payload.span.bytes, now: now)
+    } else {
+      peer.send(fields, payload: payload.bytes, now: now)
+    }
     reader.bytesSent += payload.count
     if isNew { updateClock(index, packet) }
     return true
+  }
+
+  /// Whether sound goes with the frame before it, which is then in `redundancy`.
+  private func repeats(_ packet: StreamPacket, _ index: Int) -> Bool {
+    guard senders[index].redundantType != nil, packet.padding == 0,
+      let former = ring.packet(source: packet.source, sequence: packet.sequence &- 1), former.padding == 0
+    else { return false }
+    return redundancy.encode(
+      packet.payload.bytes, after: former.payload.bytes, offset: packet.timestamp &- former.timestamp,
+      payloadType: peer.media.outgoing[senders[index].outgoing].parameters.payloadType)
   }
 
   /// Whether a frame is of the target that is sent, and then whether the picture ends with it; all go until one is chosen.
