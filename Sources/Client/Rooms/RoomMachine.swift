@@ -103,7 +103,8 @@ internal struct RoomMachine<Track: Hashable & Sendable> {
   mutating func raise(_ output: Output) { outputs.append(output) }
 
   internal var deadline: Instant? {
-    ([handover.deadline, closing?.deadline] + links.values.map { $0.lost.map { $0 + Self.unreachable } }).compactMap(\.self).min()
+    let reports = links.values.compactMap(\.lost).filter { $0 != .distantFuture }.map { $0 + Self.unreachable }
+    return ([handover.deadline, closing?.deadline].compactMap(\.self) + reports).min()
   }
 
   internal mutating func timeout(now: Instant) {
