@@ -169,7 +169,7 @@ let package = Package(
       dependencies: [
         "MartletPrimitives", "MartletCrypto", "MartletCodecs", "MartletContainers", "MartletHTTP", "MartletRTMP", "MartletHLS",
         "MartletMedia", "MartletEndpoints", "MartletServer", "MartletSocketIO", "MartletSTUN", "MartletICE", "MartletSDP", "MartletRTP",
-        "MartletSCTP", "MartletPeerEngine",
+        "MartletSCTP", "MartletPeerEngine", "MartletClient",
       ], path: "Tests/TestSupport/FuzzEntries", swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzEntries"], path: "Tests/FuzzTests", swiftSettings: strict),
     // `Scripts/fuzz` builds it with libFuzzer; without, it replays single inputs.

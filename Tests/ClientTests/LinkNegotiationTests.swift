@@ -102,7 +102,8 @@ import Testing
 
   @Test func `notices that are not complete, or not known, are none`() throws {
     let texts = [
-      "{}", "[]", "{\"event\": 1}", "{\"event\": \"offer\", \"from\": \"p\"}", "{\"event\": \"offer\", \"sdp\": \"\"}", "{\"event\": \"left\"}",
+      "{}", "[]", "{\"event\": 1}", "{\"event\": \"offer\", \"from\": \"p\"}", "{\"event\": \"offer\", \"sdp\": \"\"}",
+      "{\"event\": \"left\"}",
       "{\"event\": \"joined\", \"participant\": \"p\"}", "{\"event\": \"dance\"}", "{\"event\": \"signal\", \"from\": \"p\"}",
     ]
     for text in texts { #expect(RoomNotice(try JSON(parsing: text)) == nil) }

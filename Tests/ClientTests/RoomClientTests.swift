@@ -81,7 +81,9 @@ import Testing
         #expect(content == .text("number \(n)") && from == "Bob")
       }
       await bob.leave()
-      let reason = try await next(ada) { if case .left(let participant, let reason) = $0, participant.name == "Bob" { reason } else { nil } }
+      let reason = try await next(ada) {
+        if case .left(let participant, let reason) = $0, participant.name == "Bob" { reason } else { nil }
+      }
       #expect(reason == "left")
       #expect(await bob.state == .closed)
       await ada.leave()

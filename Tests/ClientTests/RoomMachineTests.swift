@@ -25,7 +25,8 @@ import Testing
       case .close(let id): words.append("close \(id)")
       case .openServer: words.append("open server")
       case .closeServer: words.append("close server")
-      case .subscribe(let wanted): words.append("subscribe \(wanted.map { "\($0.participant) \($0.source)" }.sorted().joined(separator: ", "))")
+      case .subscribe(let wanted):
+        words.append("subscribe \(wanted.map { "\($0.participant) \($0.source)" }.sorted().joined(separator: ", "))")
       case .tell(let id, let json): words.append("tell \(id) \(json)")
       case .track(let id, let source, let track): words.append("\(id) \(source) \(track)")
       case .trackEnded(let id, let source): words.append("\(id) \(source) ended")
@@ -43,7 +44,8 @@ import Testing
   }
 
   private func topology(_ name: String, _ generation: Int64, supernode: String? = nil) -> RoomNotice {
-    .topology(RoomArrangement(["topology": .string(name), "generation": .int(generation), "supernode": supernode.map { .string($0) } ?? .null]))
+    .topology(
+      RoomArrangement(["topology": .string(name), "generation": .int(generation), "supernode": supernode.map { .string($0) } ?? .null]))
   }
 
   // docs/rooms.md, "Who connects to whom".
@@ -203,7 +205,8 @@ import Testing
       case 1: machine.receive(.left(id, reason: "left"), now: now)
       case 2:
         generation += 1
-        machine.receive(topology(["mesh", "sfu", "supernode"].randomElement(using: &random) ?? "", generation, supernode: "node"), now: now)
+        machine.receive(
+          topology(["mesh", "sfu", "supernode"].randomElement(using: &random) ?? "", generation, supernode: "node"), now: now)
       case 3: machine.link(id, became: Bool.random(using: &random) ? .connected : .lost, now: now)
       case 4: machine.server(became: .connected)
       case 5: machine.hear(["handover": .int(generation)], from: id, now: now)

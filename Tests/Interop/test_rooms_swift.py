@@ -115,7 +115,8 @@ def decoded(path):
     result = subprocess.run(
         ["ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "level+warning", "-stats", "-i", str(path), "-f", "null", "-"],
         capture_output=True, text=True, timeout=90)
-    complaints = [line for line in result.stderr.splitlines() if "[error]" in line or "[fatal]" in line]
+    # Those of decoders: two pictures within one tick of a guessed frame rate are none.
+    complaints = [line for line in result.stderr.splitlines() if ("[error]" in line or "[fatal]" in line) and "[null @" not in line]
     assert result.returncode == 0 and complaints == [], f"{path}: {complaints}"
     seconds = re.findall(r"time=(\d+):(\d+):([\d.]+)", result.stderr)
     frames = re.findall(r"frame= *(\d+)", result.stderr)
@@ -199,21 +200,19 @@ def film(tmp_path_factory):
 @pytest.mark.peer("chromium", "rooms: sees and hears a Swift program")
 @pytest.mark.peer("firefox", "rooms: sees and hears a Swift program")
 @pytest.mark.parametrize("who", [["ada", "bob"], ["ada", "eve"]], ids=" ".join)
-def test_what_a_program_publishes_is_seen_and_heard_in_every_topology(people, server, example, film, who):
+def test_what_a_program_publishes_is_seen_and_heard_directly_and_by_the_server(people, server, example, film, who):
     room = "film-" + "-".join(who)
     heard(example("room-play", server.url(""), room, *film))(f"playing in {room}")
     pages = [join(people, server, room, name) for name in who]
     others_flow(pages[0], 2)
     others_flow(pages[1], 2)
-    for topology, connections in (("sfu", 1), ("supernode", None), ("mesh", 2)):
+    for topology, connections in (("sfu", 1), ("mesh", 2)):
         pages[0].evaluate(f"room.moderate('topology', {{ topology: '{topology}' }})")
         for browser in pages:
             until(browser, f"room.topology === '{topology}'")
-            is_node = browser.evaluate("room.supernode === room.me.id")
-            expected = connections or (2 if is_node else 1)
-            until(browser, f"peers.filter(({{ connectionState }}) => connectionState === 'connected').length === {expected}", 40)
-            until(browser, f"peers.filter(({{ connectionState }}) => connectionState !== 'closed').length === {expected}", 40)
-            others_flow(browser, expected)
+            until(browser, f"peers.filter(({{ connectionState }}) => connectionState === 'connected').length === {connections}", 40)
+            until(browser, f"peers.filter(({{ connectionState }}) => connectionState !== 'closed').length === {connections}", 40)
+            others_flow(browser, connections)
             until(browser, "[...room.participants.values()].every(({ tracks }) => tracks.size === 2 && [...tracks.values()].every(({ muted }) => !muted))")
             until(browser, "[...document.querySelectorAll('video')].filter(({ videoWidth, currentTime }) => videoWidth > 0 && currentTime > 0.5).length === 2")
     assert not pages[0].evaluate("log.some(([type]) => type === 'trackended')")

@@ -116,6 +116,8 @@ internal actor PeerLink {
   }
 
   private func start() async throws {
+    // One that the other side has given up, which is needed again.
+    if isDead { return await report(.replace(nil)) }
     guard !isBegun else { return }
     isBegun = true
     adopt(try await peer.createDataChannel("martlet"))

@@ -42,12 +42,12 @@ extension RoomMachine {
   }
 
   /// Another connection in the place of one that is of no use any more.
-  internal mutating func reopen(_ id: ID) {
+  package mutating func reopen(_ id: ID) {
     closeLink(id)
     open(id)
   }
 
-  internal func carriesMedia(_ id: ID) -> Bool { way(of: id) == .link(id) }
+  package func carriesMedia(_ id: ID) -> Bool { way(of: id) == .link(id) }
 
   mutating func openServer() {
     guard server == nil else { return }
@@ -65,13 +65,13 @@ extension RoomMachine {
   // MARK: What comes
 
   /// All that comes over the connection to a participant: its own, and what it passes on of others.
-  internal mutating func link(_ id: ID, carries tracks: [ID: Tracks]) {
+  package mutating func link(_ id: ID, carries tracks: [ID: Tracks]) {
     guard let old = links[id]?.tracks else { return }
     links[id]?.tracks = tracks
     for other in Set(old.keys).union(tracks.keys).sorted() { take(other, by: .link(id), tracks[other] ?? [:]) }
   }
 
-  internal mutating func server(carries tracks: [ID: Tracks]) {
+  package mutating func server(carries tracks: [ID: Tracks]) {
     for id in order { take(id, by: .server, tracks[id] ?? [:]) }
   }
 
@@ -84,7 +84,7 @@ extension RoomMachine {
   }
 
   /// Something has arrived on it.
-  internal mutating func didFlow(_ track: Track) {
+  package mutating func didFlow(_ track: Track) {
     guard let id = order.first(where: { members[$0]?.incoming.values.contains { $0.values.contains(track) } ?? false }) else { return }
     flowing.insert(track)
     show(id)

@@ -1,22 +1,22 @@
-internal import MartletPrimitives
+package import MartletPrimitives
 
 /// A room as a participant knows it: who is here, what comes of whom by which way, and which ways are needed. Sans-I/O: what the server
 /// and the connections say goes in, then `pollOutput` is drained.
 ///
 /// What comes of a participant is kept by way: over the connection to it, over that to a supernode, over that to the server. Where the
 /// room changes from one to the next both are there until what flows through the old one flows through the new one.
-internal struct RoomMachine<Track: Hashable & Sendable> {
-  internal typealias ID = String
-  internal typealias Tracks = [Room.Source: Track]
+package struct RoomMachine<Track: Hashable & Sendable> {
+  package typealias ID = String
+  package typealias Tracks = [Room.Source: Track]
 
-  internal enum Way: Hashable, Sendable {
+  package enum Way: Hashable, Sendable {
     case link(ID)
     case server
   }
 
-  internal enum LinkState: Sendable { case connecting, connected, lost }
+  package enum LinkState: Sendable { case connecting, connected, lost }
 
-  internal enum Output {
+  package enum Output {
     /// Makes ready for a connection to a participant. Who came later is the impolite one.
     case open(ID, isLater: Bool)
     /// Whether it carries what is published, or data alone.
@@ -52,19 +52,19 @@ internal struct RoomMachine<Track: Hashable & Sendable> {
     case ended(Room.Failure)
   }
 
-  internal struct Subscription: Hashable, Sendable {
-    let participant: ID
-    let source: Room.Source
+  package struct Subscription: Hashable, Sendable {
+    package let participant: ID
+    package let source: Room.Source
   }
 
-  internal struct Member {
-    internal var description: RoomMember
+  package struct Member {
+    package var description: RoomMember
     /// It was here when we came.
     var isEarlier: Bool
     /// What comes of it, by way.
     var incoming: [Way: Tracks] = [:]
     /// What is shown of it.
-    internal var tracks: Tracks = [:]
+    package var tracks: Tracks = [:]
   }
 
   struct Link {
@@ -75,12 +75,12 @@ internal struct RoomMachine<Track: Hashable & Sendable> {
     var tracks: [ID: Tracks] = [:]
   }
 
-  internal var me = RoomMember(id: "")
-  internal var members: [ID: Member] = [:]
+  package var me = RoomMember(id: "")
+  package var members: [ID: Member] = [:]
   /// The ids of `members`, in the order in which they came.
-  internal var order: [ID] = []
-  internal var arrangement = RoomArrangement(.mesh, generation: 0)
-  internal var isLocked = false
+  package var order: [ID] = []
+  package var arrangement = RoomArrangement(.mesh, generation: 0)
+  package var isLocked = false
   var links: [ID: Link] = [:]
   /// `nil` while there is no connection to the server's media.
   var server: LinkState?
@@ -97,16 +97,17 @@ internal struct RoomMachine<Track: Hashable & Sendable> {
   /// Without a path, until the server is told, for its choice of the topology.
   private static var unreachable: TimeSpan { .seconds(10) }
 
-  internal init() {}
+  package init() {}
 
-  internal mutating func pollOutput() -> Output? { outputs.popFirst() }
+  package mutating func pollOutput() -> Output? { outputs.popFirst() }
   mutating func raise(_ output: Output) { outputs.append(output) }
 
-  internal var deadline: Instant? {
-    ([handover.deadline, closing?.deadline] + links.values.map { $0.lost.map { $0 + Self.unreachable } }).compactMap(\.self).min()
+  package var deadline: Instant? {
+    let reports = links.values.compactMap(\.lost).filter { $0 != .distantFuture }.map { $0 + Self.unreachable }
+    return ([handover.deadline, closing?.deadline].compactMap(\.self) + reports).min()
   }
 
-  internal mutating func timeout(now: Instant) {
+  package mutating func timeout(now: Instant) {
     if let closing, closing.deadline <= now {
       raise(.ended(Room.Failure(.closed, "our part in the room was ended (\(closing.reason))")))
       self.closing = nil
@@ -119,7 +120,7 @@ internal struct RoomMachine<Track: Hashable & Sendable> {
   // MARK: The server
 
   /// Its answer to a join, the first or another one, as which we are somebody else to participants who are the same to us.
-  internal mutating func enter(_ greeting: RoomGreeting, now: Instant) {
+  package mutating func enter(_ greeting: RoomGreeting, now: Instant) {
     let ids = Set(greeting.members.map(\.id))
     for id in order { if ids.contains(id) { disconnect(id) } else { remove(id, "left") } }
     if server != nil { closeServer() }
@@ -131,7 +132,7 @@ internal struct RoomMachine<Track: Hashable & Sendable> {
   }
 
   /// The same participant, after a time in which events may have been lost.
-  internal mutating func catchUp(_ greeting: RoomGreeting, now: Instant) {
+  package mutating func catchUp(_ greeting: RoomGreeting, now: Instant) {
     let ids = Set(greeting.members.map(\.id))
     for id in order where !ids.contains(id) { remove(id, "left") }
     for member in greeting.members { add(member, isEarlier: false, now: now) }
@@ -139,7 +140,7 @@ internal struct RoomMachine<Track: Hashable & Sendable> {
     follow(greeting.arrangement, now: now)
   }
 
-  internal mutating func receive(_ notice: RoomNotice, now: Instant) {
+  package mutating func receive(_ notice: RoomNotice, now: Instant) {
     switch notice {
     case .joined(let member): if member.id != me.id { add(member, isEarlier: false, now: now) }
     case .left(me.id, let reason): leave(reason, now: now)
@@ -186,7 +187,7 @@ internal struct RoomMachine<Track: Hashable & Sendable> {
   }
 
   /// What a participant said, over whichever way.
-  internal mutating func hear(_ json: JSON, from id: ID, now: Instant) {
+  package mutating func hear(_ json: JSON, from id: ID, now: Instant) {
     guard members[id] != nil else { return }
     if let data = json["data"] { raise(.data(id, data)) }
     guard let generation = json["handover"]?.intValue else { return }
@@ -267,7 +268,7 @@ internal struct RoomMachine<Track: Hashable & Sendable> {
 
   // MARK: Paths
 
-  internal mutating func link(_ id: ID, became state: LinkState, now: Instant) {
+  package mutating func link(_ id: ID, became state: LinkState, now: Instant) {
     guard let link = links[id] else { return }
     links[id]?.state = state
     links[id]?.lost = state == .connected ? nil : link.lost ?? now
@@ -275,7 +276,7 @@ internal struct RoomMachine<Track: Hashable & Sendable> {
     if state == .connected, !reported.isEmpty { report(now: now) }
   }
 
-  internal mutating func server(became state: LinkState) {
+  package mutating func server(became state: LinkState) {
     guard server != nil else { return }
     server = state
     if state == .connected { for id in order { look(id) } }

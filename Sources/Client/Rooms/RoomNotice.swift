@@ -1,17 +1,17 @@
-internal import MartletPrimitives
+package import MartletPrimitives
 
 /// Somebody, as the server describes it.
-internal struct RoomMember: Equatable, Sendable {
-  internal var id: String
-  internal var name = ""
-  internal var info: JSON?
-  internal var muted: Set<Room.Source> = []
+package struct RoomMember: Equatable, Sendable {
+  package var id: String
+  package var name = ""
+  package var info: JSON?
+  package var muted: Set<Room.Source> = []
   /// What it publishes through the server.
-  internal var tracks: [Room.Source] = []
+  package var tracks: [Room.Source] = []
 
-  internal init(id: String) { self.id = id }
+  package init(id: String) { self.id = id }
 
-  internal init?(_ json: JSON?) {
+  package init?(_ json: JSON?) {
     guard let id = json?["id"]?.stringValue else { return nil }
     self.id = id
     name = json?["name"]?.stringValue ?? ""
@@ -21,24 +21,24 @@ internal struct RoomMember: Equatable, Sendable {
   }
 
   /// Those that are not known here are left out.
-  internal static func sources(_ json: JSON?) -> [Room.Source] {
+  package static func sources(_ json: JSON?) -> [Room.Source] {
     (json?.arrayValue ?? []).compactMap { $0.stringValue.flatMap { Room.Source(rawValue: $0) } }
   }
 
-  internal static func tracks(_ json: JSON?) -> [Room.Source] {
+  package static func tracks(_ json: JSON?) -> [Room.Source] {
     (json?.arrayValue ?? []).compactMap { $0["source"]?.stringValue.flatMap { Room.Source(rawValue: $0) } }
   }
 }
 
 /// The topology that a room has, and which one it is by count.
-internal struct RoomArrangement: Equatable, Sendable {
-  internal var topology = Room.Topology.mesh
-  internal var generation: Int64 = 0
+package struct RoomArrangement: Equatable, Sendable {
+  package var topology = Room.Topology.mesh
+  package var generation: Int64 = 0
 
-  internal init(_ topology: Room.Topology, generation: Int64) { (self.topology, self.generation) = (topology, generation) }
+  package init(_ topology: Room.Topology, generation: Int64) { (self.topology, self.generation) = (topology, generation) }
 
   /// One that is not known is a mesh: connections to each cannot be wrong, only dear.
-  internal init(_ json: JSON?) {
+  package init(_ json: JSON?) {
     generation = json?["generation"]?.intValue ?? 0
     switch json?["topology"]?.stringValue {
     case "sfu": topology = .sfu
@@ -49,13 +49,13 @@ internal struct RoomArrangement: Equatable, Sendable {
 }
 
 /// The answer to `join` and `resume`: the room at the moment from which on events are heard.
-internal struct RoomGreeting: Sendable {
-  internal let participant: String
-  internal let arrangement: RoomArrangement
-  internal let isLocked: Bool
-  internal let members: [RoomMember]
+package struct RoomGreeting: Sendable {
+  package let participant: String
+  package let arrangement: RoomArrangement
+  package let isLocked: Bool
+  package let members: [RoomMember]
 
-  internal init?(_ json: JSON) {
+  package init?(_ json: JSON) {
     guard let participant = json["participant"]?.stringValue, let room = json["room"] else { return nil }
     self.participant = participant
     arrangement = RoomArrangement(room)
@@ -65,7 +65,7 @@ internal struct RoomGreeting: Sendable {
 }
 
 /// What two connections tell each other.
-internal enum RoomSignal: Equatable, Sendable {
+package enum RoomSignal: Equatable, Sendable {
   case offer(String)
   case answer(String)
   /// `nil` at the end.
@@ -74,15 +74,15 @@ internal enum RoomSignal: Equatable, Sendable {
   case renegotiate(audio: Int, video: Int)
 
   /// RTCIceCandidate.toJSON.
-  internal struct PeerCandidate: Equatable, Sendable {
-    internal var text: String
-    internal var mid: String?
-    internal var line: Int?
+  package struct PeerCandidate: Equatable, Sendable {
+    package var text: String
+    package var mid: String?
+    package var line: Int?
   }
 }
 
 /// An event of the server.
-internal enum RoomNotice: Sendable {
+package enum RoomNotice: Sendable {
   case joined(RoomMember)
   case left(String, reason: String)
   case changed(RoomMember)
@@ -101,7 +101,7 @@ internal enum RoomNotice: Sendable {
   case ended(Room.Failure)
 
   /// - Returns: `nil` for one that is not known, or not complete.
-  internal init?(_ json: JSON) {
+  package init?(_ json: JSON) {
     guard let event = json["event"]?.stringValue else { return nil }
     let from = json["from"]?.stringValue
     switch event {
@@ -136,7 +136,7 @@ internal enum RoomNotice: Sendable {
   }
 
   /// What came with `signal`, or over the data channel.
-  internal init(_ said: JSON, saidBy from: String) {
+  package init(_ said: JSON, saidBy from: String) {
     if let sections = said["renegotiate"] {
       let count = { (kind: String) in Int(clamping: sections[kind]?.intValue ?? 0) }
       self = .signal(.renegotiate(audio: count("audio"), video: count("video")), from: from)

@@ -11,7 +11,7 @@ extension RoomSession {
   }
 
   internal func set(name: String?, info: JSON?) async throws(Room.Failure) {
-    var command: JSON.Object = JSON.Object()
+    var command = JSON.Object()
     command["do"] = "set"
     command["name"] = name.map { .string($0) }
     command["info"] = info

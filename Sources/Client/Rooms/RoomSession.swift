@@ -14,6 +14,7 @@ internal actor RoomSession {
   private var lastLink = 0
   private var numbers: [String: Int] = [:]
   var server: ServerLink?
+  private var serverNumber = 0
   var serverSession: String?
   var views: [Room.View] = []
   var publications: [Room.Source: Room.Publication] = [:]
@@ -120,13 +121,15 @@ internal actor RoomSession {
   private func settle() {
     while let output = machine.pollOutput() { act(on: output) }
     timer?.cancel()
-    timer = machine.deadline.flatMap { deadline in
-      deadline == .distantFuture ? nil : Task { [weak self, now] in
-        try? await Task.sleep(for: .nanoseconds(max(0, (deadline - now).nanoseconds)))
-        if !Task.isCancelled { await self?.wake() }
-      }
-    }
+    if let deadline = machine.deadline { timer = wake(in: deadline - now) }
     if let ending { end(ending) }
+  }
+
+  private func wake(in time: TimeSpan) -> Task<Void, Never> {
+    Task { [weak self] in
+      try? await Task.sleep(for: .nanoseconds(max(0, time.nanoseconds)))
+      if !Task.isCancelled { await self?.wake() }
+    }
   }
 
   private func wake() {
@@ -236,18 +239,23 @@ internal actor RoomSession {
   }
 
   private func askForKeyFrame(_ transceiver: MediaTransceiver) {
-    if let publication = publications.values.first(where: { $0.sends(on: transceiver) }) { events.put(.keyFrameRequested(publication.source)) }
+    if let publication = publications.values.first(where: { $0.sends(on: transceiver) }) {
+      events.put(.keyFrameRequested(publication.source))
+    }
   }
 
   // MARK: The connection to the server
 
   private func openServer() {
+    lastLink += 1
+    let number = lastLink
+    serverNumber = number
     server = try? ServerLink(
-      configuration, codecs,
+      "\(number)", configuration, codecs,
       ask: { [signaling] command in
         do throws(Room.Failure) { return .success(try await signaling.ask(command)) } catch { return .failure(error) }
       },
-      report: { [weak self] report in await self?.take(report) })
+      report: { [weak self] report in await self?.take(report, number) })
     server?.publish(publications)
   }
 
@@ -256,8 +264,8 @@ internal actor RoomSession {
     (server, serverSession) = (nil, nil)
   }
 
-  private func take(_ report: ServerLink.Report) {
-    guard !isOver, server != nil else { return }
+  private func take(_ report: ServerLink.Report, _ number: Int) {
+    guard !isOver, server != nil, serverNumber == number else { return }
     switch report {
     case .tracks(let tracks): machine.server(carries: Self.byParticipant(tracks.map { ($0.participant, $0.source, $1) }))
     case .state(let state): if let state = RoomMachine<MediaTransceiver>.LinkState(state) { machine.server(became: state) }

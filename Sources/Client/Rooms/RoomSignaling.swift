@@ -96,7 +96,7 @@ internal actor RoomSignaling {
 
   /// Becomes a participant on a new connection.
   private func enter(over socket: WebSocket, _ word: String) async throws(Room.Failure) -> JSON {
-    var command: JSON.Object = JSON.Object()
+    var command = JSON.Object()
     command["id"] = 0
     command["do"] = .string(word)
     if word == "join" {
@@ -112,7 +112,10 @@ internal actor RoomSignaling {
     let answer = try await Self.receive(from: socket) { $0["id"] == 0 }
     key = answer["key"]?.stringValue ?? key
     if word == "join" { place = nil }
-    if answer["ok"] == true { return answer }
+    if answer["ok"] == true {
+      guard RoomGreeting(answer) != nil else { throw Room.Failure(.network, "the server answered \(word) without a room") }
+      return answer
+    }
     guard answer["code"]?.stringValue == "waiting" else { throw Room.Failure(answer) }
     return try await waitAtTheDoor(answer, socket)
   }

@@ -1,18 +1,18 @@
 /// What each section of a description carries, where its kind does not say it: `a=content:slides` is of a screen (RFC 4796),
 /// `a=label:PARTICIPANT.SOURCE` of whom a supernode passes on (RFC 4574).
-internal struct SectionLabels {
-  internal struct Content: Equatable, Sendable {
+package struct SectionLabels {
+  package struct Content: Equatable, Sendable {
     /// `nil` for the other side itself.
-    var participant: String?
-    var source: Room.Source
+    package var participant: String?
+    package var source: Room.Source
   }
 
   /// By mid.
-  internal private(set) var contents: [String: Content] = [:]
+  package private(set) var contents: [String: Content] = [:]
   /// Which session a description is of (RFC 8866 §5.2): the numeric id of its `o=` line.
-  internal private(set) var session: Substring?
+  package private(set) var session: Substring?
 
-  internal init(_ sdp: String) {
+  package init(_ sdp: String) {
     var section: (kind: Substring, mid: Substring?, label: Substring?, isScreen: Bool)?
     for line in sdp.split(whereSeparator: \.isNewline) {
       if line.hasPrefix("m=") {
@@ -43,7 +43,7 @@ internal struct SectionLabels {
   }
 
   /// - Parameter screens: mids of the sections in which we send a screen.
-  internal static func marking(_ screens: Set<String>, in sdp: String) -> String {
+  package static func marking(_ screens: Set<String>, in sdp: String) -> String {
     guard !screens.isEmpty else { return sdp }
     return sdp.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map { line in
       line.hasPrefix("a=mid:") && screens.contains(String(line.dropFirst(6))) ? "\(line)\r\na=content:slides" : String(line)

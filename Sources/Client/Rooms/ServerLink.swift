@@ -27,6 +27,8 @@ internal actor ServerLink {
   private static let recovery: (first: Duration, again: Duration, attempts: Int) = (.seconds(1.5), .seconds(5), 3)
   private static let maximumInputs = 1024
 
+  /// Names it among the outlets of publications.
+  private let name: String
   private let configuration: PeerConnection.Configuration
   private let codecs: RoomCodecs
   private let ask: @Sendable (JSON) async -> Result<JSON, Room.Failure>
@@ -50,10 +52,10 @@ internal actor ServerLink {
   private var isSilent = false
 
   internal init(
-    _ configuration: PeerConnection.Configuration, _ codecs: RoomCodecs,
+    _ name: String, _ configuration: PeerConnection.Configuration, _ codecs: RoomCodecs,
     ask: @escaping @Sendable (JSON) async -> Result<JSON, Room.Failure>, report: @escaping @Sendable (Report) async -> Void
   ) throws(PeerError) {
-    (self.configuration, self.codecs, self.ask, self.report) = (configuration, codecs, ask, report)
+    (self.name, self.configuration, self.codecs, self.ask, self.report) = (name, configuration, codecs, ask, report)
     let first = try PeerConnection(configuration)
     peer = first
     let (stream, inputs) = AsyncStream.makeStream(of: Input.self, bufferingPolicy: .bufferingOldest(Self.maximumInputs))
@@ -76,10 +78,7 @@ internal actor ServerLink {
     await peer.close()
   }
 
-  private func detach() { for (publication, _) in sending.values { publication.detach(Self.outlet) } }
-
-  /// Names it among the outlets of publications.
-  private static let outlet = ""
+  private func detach() { for (publication, _) in sending.values { publication.detach(name) } }
 
   // MARK: One after the other
 
@@ -118,7 +117,7 @@ internal actor ServerLink {
   private func assign() async throws {
     let published = isSilent ? [:] : publications
     for (source, (publication, transceiver)) in sending where published[source] != publication {
-      publication.detach(Self.outlet)
+      publication.detach(name)
       try await transceiver.setDirection(.inactive)
     }
     for (source, publication) in published where sending[source]?.publication != publication {
@@ -185,7 +184,7 @@ internal actor ServerLink {
     guard !isOver else { return }
     for (publication, transceiver) in sending.values {
       let isSent = now.contains { $0.transceiver == transceiver && $0.sends }
-      if isSent { publication.attach(transceiver, of: Self.outlet) } else { publication.detach(Self.outlet) }
+      if isSent { publication.attach(transceiver, of: name) } else { publication.detach(name) }
     }
     let tracks = receiving.filter { received in
       wanted.contains(received.subscription) && now.contains { $0.transceiver == received.transceiver && $0.receives }
