@@ -226,6 +226,10 @@ struct RoomProbe {
     #expect(choice.topology(.supernode, three, present: best, named: three[0].id) == .supernode(three[0].id))
     three.remove(at: 1)
     #expect(choice.topology(.supernode, three, present: best, named: nil) == .supernode(three[1].id))
+    // One that can pass nothing on is none, whoever wants it to be.
+    three[1] = TopologyChoice.Member(id: three[1].id, uplink: 90_000_000, failures: 0, canRelay: false)
+    #expect(choice.topology(.supernode, three, present: .supernode(three[1].id), named: three[1].id) == .supernode(three[0].id))
+    #expect(choice.topology(.supernode, [three[1]], present: .mesh, named: nil) == .mesh)
   }
 
   @Test func `without a server's media a large room has a supernode`() {

@@ -18,6 +18,7 @@ package struct Participant: Sendable {
   package internal(set) var tracks: [RoomTrack] = []
   package internal(set) var mayPublish: Bool
   let isMeshOnly: Bool
+  let canRelay: Bool
   /// An encoder that publishes the stream `rooms/ROOM/ID` by another protocol, and hears nothing of the room.
   package let isStream: Bool
   /// What it was last heard of.

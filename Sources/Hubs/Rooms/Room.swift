@@ -33,6 +33,8 @@ package struct Room {
     package var mayPublish = true
     /// It connects to each of the others, and to nothing else.
     package var isMeshOnly = false
+    /// It passes on what others publish, where it is the supernode.
+    package var canRelay = true
     /// It publishes the stream `rooms/ROOM/ID` by another protocol, and hears nothing of the room.
     package var isStream = false
     /// Moderators need nobody's leave to come in.
@@ -119,7 +121,7 @@ package struct Room {
     var participant = Participant(
       id: entry.id, key: entry.key, name: entry.name, info: entry.info, user: entry.user, tokenID: entry.tokenID, expires: entry.expires,
       remote: entry.remote, joined: time, mayPublish: entry.mayPublish, isMeshOnly: entry.isMeshOnly,
-      isStream: entry.isStream, seen: now)
+      canRelay: entry.canRelay, isStream: entry.isStream, seen: now)
     if entry.isStream { participant.tracks = [RoomTrack(.camera), RoomTrack(.microphone)] }
     // Who may publish there by a permission of its own has no page to wait in.
     guard !configuration.hasLobby || entry.isModerator || entry.isStream else {
@@ -196,7 +198,7 @@ package struct Room {
     let members = participants.map {
       TopologyChoice.Member(
         id: $0.id, uplink: $0.uplink, failures: $0.unreachable.count, isMeshOnly: $0.isMeshOnly,
-        isStream: $0.isStream)
+        isStream: $0.isStream, canRelay: $0.canRelay)
     }
     let next = choice.topology(mode, members, present: topology, named: named)
     guard next != topology else { return }

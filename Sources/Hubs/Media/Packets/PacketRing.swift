@@ -68,6 +68,9 @@ package final class PacketRing {
   package var head: Int { base + entries.count }
   package func packet(at offset: Int) -> StreamPacket { entries[offset - base].packet }
 
+  /// The layers that are in one source of a track; a track may be gone already.
+  package func scalability(of track: UInt8) -> Scalability? { Int(track) < tracks.count ? tracks[Int(track)].scalability : nil }
+
   /// Where a viewer of this layer can begin.
   package func joinPoint(track: UInt8, layer: UInt8) -> Int? {
     joins.first { $0.track == track && $0.layer == layer }.flatMap { $0.offset >= base ? $0.offset : nil }
@@ -139,6 +142,7 @@ package final class PacketRing {
       if clocks.count == 32 { clocks.removeFirst() }
       clocks.append(clock)
     }
+    for reader in readers { reader.owner?.reader(reader, didReceive: clock) }
   }
 
   internal func append(_ packets: [StreamPacket]) {
@@ -281,6 +285,12 @@ package protocol PacketReaderOwner: AnyObject {
   func readerDidConfigure(_ reader: PacketReader)
   /// At the end of a turn in which packets came.
   func readerHasPackets(_ reader: PacketReader)
+  /// How one of the sources' timestamps relate to the wall clock, by its publisher's last report.
+  func reader(_ reader: PacketReader, didReceive clock: PacketClock)
   func readerDidEnd(_ reader: PacketReader, _ reason: EndReason)
   func readerWasKicked(_ reader: PacketReader, _ reason: KickReason)
+}
+
+extension PacketReaderOwner {
+  package func reader(_ reader: PacketReader, didReceive clock: PacketClock) {}
 }

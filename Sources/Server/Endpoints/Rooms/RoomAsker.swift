@@ -83,6 +83,7 @@ internal final class RoomAsker {
     entry.name = try fields.name() ?? ""
     entry.info = try fields.info()
     entry.isMeshOnly = try fields.topologies() == [.mesh]
+    entry.canRelay = fields.json["supernode"] != .bool(false)
     if let token = try fields.text("token", limit: 16 << 10) { question.token = token }
     ask(.join, on: room.chat.text) { [self] result in
       switch result {

@@ -290,7 +290,7 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
     for publishing in publishings.values { publishing.didReceiveBatch() }
     if context.now >= nextChoice { chooseLayers(context.now) }
     for forwarding in forwardings.values { forwarding.peerDidReceiveBatch() }
-    session.ownDeadline = publishings.values.compactMap(\.deadline).min()
+    session.ownDeadline = publishings.values.reduce(nil) { .earliest($0, $1.deadline) }
   }
 
   internal func sessionDidWake(_ session: PeerSession) { for publishing in publishings.values { publishing.timeout() } }

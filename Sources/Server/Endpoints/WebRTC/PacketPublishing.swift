@@ -181,7 +181,7 @@ internal final class PacketPublishing: PublicationOwner {
   }
 
   /// When `timeout` wants to be called.
-  internal var deadline: Instant? { tracks.compactMap { $0.ingest?.deadline }.min() }
+  internal var deadline: Instant? { tracks.reduce(nil) { .earliest($0, $1.ingest?.deadline) } }
 
   internal func timeout() {
     let now = context.now
@@ -234,8 +234,8 @@ internal final class PacketPublishing: PublicationOwner {
 
   /// Sender reports put the tracks in step, here and at viewers.
   private func updateClocks() {
-    for (index, stream) in peer.media.incoming.streams.enumerated() {
-      guard index < sources.count, let source = sources[index], let report = stream.clock else { continue }
+    for index in sources.indices {
+      guard let source = sources[index], let report = peer.media.incoming.streams[index].clock else { continue }
       let now = context.now
       let offset = wallOffset ?? peer.clock.ntp(at: now) - report.ntp
       wallOffset = offset

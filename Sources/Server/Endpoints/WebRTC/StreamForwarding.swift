@@ -133,7 +133,7 @@ internal final class StreamForwarding: PacketReaderOwner {
       return
     }
     let isResumed = senders[index].isPaused
-    if let scalability = ring.tracks[Int(track)].scalability {
+    if let scalability = ring.scalability(of: track) {
       return chooseTarget(Int(layer), of: index, scalability)
     }
     guard isResumed || senders[index].wantedLayer != layer else { return }
@@ -157,7 +157,7 @@ internal final class StreamForwarding: PacketReaderOwner {
   /// What is wanted of a sender's track: one of its layers, or of its decode targets.
   internal func choice(of index: Int) -> UInt8? {
     guard senders.indices.contains(index), !senders[index].isPaused else { return nil }
-    guard let track = senders[index].track, ring.tracks[Int(track)].scalability != nil else { return senders[index].wantedLayer }
+    guard let track = senders[index].track, ring.scalability(of: track) != nil else { return senders[index].wantedLayer }
     return senders[index].targets.map { UInt8($0.wanted) }
   }
 
@@ -226,7 +226,9 @@ internal final class StreamForwarding: PacketReaderOwner {
       held = nil
       for index in senders.indices { senders[index].awaitsKey = true }
     }
-    guard let video = senders.first(where: { $0.section.kind == .video && $0.track != nil }), let track = video.track else {
+    guard let video = senders.first(where: { $0.section.kind == .video && $0.track != nil }), let track = video.track,
+      Int(track) < ring.tracks.count
+    else {
       return ring.head
     }
     // A key frame of long ago would be followed by all that came since; who can be asked for a new one is asked.
@@ -268,7 +270,7 @@ internal final class StreamForwarding: PacketReaderOwner {
       return false
     }
     var marker = packet.marker
-    if let frame = packet.frame, let scalability = ring.tracks[Int(packet.track)].scalability {
+    if let frame = packet.frame, let scalability = ring.scalability(of: packet.track) {
       guard let endsPicture = takes(frame, index, scalability) else {
         peer.media.outgoing[senders[index].outgoing].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
         return false
@@ -326,11 +328,17 @@ internal final class StreamForwarding: PacketReaderOwner {
   }
 
   private func updateClock(_ index: Int, _ packet: StreamPacket) {
+    setClock(ring.clocks.first { $0.source == packet.source }, of: index)
+  }
+
+  internal func reader(_ reader: PacketReader, didReceive clock: PacketClock) {
+    for index in senders.indices where senders[index].source == clock.source { setClock(clock, of: index) }
+  }
+
+  private func setClock(_ clock: PacketClock?, of index: Int) {
     let outgoing = senders[index].outgoing
     let rate = peer.media.outgoing[outgoing].parameters.clockRate
-    peer.publisherClocks[outgoing] = ring.clocks.first { $0.source == packet.source }.map {
-      MediaClock(ntp: NTPTime(value: $0.ntp), timestamp: $0.timestamp, rate: rate)
-    }
+    peer.publisherClocks[outgoing] = clock.map { MediaClock(ntp: NTPTime(value: $0.ntp), timestamp: $0.timestamp, rate: rate) }
   }
 
   // MARK: The peer
@@ -360,11 +368,6 @@ internal final class StreamForwarding: PacketReaderOwner {
   internal func peerDidReceiveBatch() {
     if held != nil || peer.media.congestion?.isProbing(context.now) == true { forward() }
     isLossy = peer.media.outgoing.contains { $0.lossShare >= RedundantSound.begin }
-    for sender in senders {
-      guard let clock = ring.clocks.first(where: { $0.source == sender.source }) else { continue }
-      peer.publisherClocks[sender.outgoing] = MediaClock(
-        ntp: NTPTime(value: clock.ntp), timestamp: clock.timestamp, rate: peer.media.outgoing[sender.outgoing].parameters.clockRate)
-    }
   }
 
   internal func end() {
