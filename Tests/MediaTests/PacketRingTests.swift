@@ -193,4 +193,15 @@ import Testing
     }
     #expect(demands == [1, 3, 1, 0])
   }
+
+  @Test func `of a stream that has ended no layers are left to choose from`() async throws {
+    let (rates, busiest, isScalable) = try await withRing(layers: ["q", "f"]) { ring in
+      ring.append([Self.video(1, key: true)])
+      ring.end(.unpublished)
+      return (
+        ring.layerRates(of: 0, now: Instant(nanoseconds: 0)).count, ring.busiestLayer(track: 0, of: 2), ring.scalability(of: 0) != nil
+      )
+    }
+    #expect(rates == 0 && busiest == 0 && !isScalable)
+  }
 }

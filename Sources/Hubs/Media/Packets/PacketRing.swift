@@ -68,6 +68,9 @@ package final class PacketRing {
   package var head: Int { base + entries.count }
   package func packet(at offset: Int) -> StreamPacket { entries[offset - base].packet }
 
+  /// The layers that are in one source of a track; a track may be gone already.
+  package func scalability(of track: UInt8) -> Scalability? { Int(track) < tracks.count ? tracks[Int(track)].scalability : nil }
+
   /// Where a viewer of this layer can begin.
   package func joinPoint(track: UInt8, layer: UInt8) -> Int? {
     joins.first { $0.track == track && $0.layer == layer }.flatMap { $0.offset >= base ? $0.offset : nil }

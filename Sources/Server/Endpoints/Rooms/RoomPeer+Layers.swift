@@ -74,7 +74,7 @@ extension RoomPeer {
         guard sender.section.kind == .video, let track = sender.track, let subscription = wanted[sender.outgoing] else { return nil }
         return Place(
           forwarding: forwarding, index: index, subscription: subscription, wish: view?.wishes[subscription],
-          rates: forwarding.ring.layerRates(of: track, now: now), scalability: forwarding.ring.tracks[Int(track)].scalability)
+          rates: forwarding.ring.layerRates(of: track, now: now), scalability: forwarding.ring.scalability(of: track))
       }
     }
   }

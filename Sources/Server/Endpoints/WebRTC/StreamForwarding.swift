@@ -131,7 +131,7 @@ internal final class StreamForwarding: PacketReaderOwner {
       return
     }
     let isResumed = senders[index].isPaused
-    if let scalability = ring.tracks[Int(track)].scalability {
+    if let scalability = ring.scalability(of: track) {
       return chooseTarget(Int(layer), of: index, scalability)
     }
     guard isResumed || senders[index].wantedLayer != layer else { return }
@@ -155,7 +155,7 @@ internal final class StreamForwarding: PacketReaderOwner {
   /// What is wanted of a sender's track: one of its layers, or of its decode targets.
   internal func choice(of index: Int) -> UInt8? {
     guard senders.indices.contains(index), !senders[index].isPaused else { return nil }
-    guard let track = senders[index].track, ring.tracks[Int(track)].scalability != nil else { return senders[index].wantedLayer }
+    guard let track = senders[index].track, ring.scalability(of: track) != nil else { return senders[index].wantedLayer }
     return senders[index].targets.map { UInt8($0.wanted) }
   }
 
@@ -224,7 +224,9 @@ internal final class StreamForwarding: PacketReaderOwner {
       held = nil
       for index in senders.indices { senders[index].awaitsKey = true }
     }
-    guard let video = senders.first(where: { $0.section.kind == .video && $0.track != nil }), let track = video.track else {
+    guard let video = senders.first(where: { $0.section.kind == .video && $0.track != nil }), let track = video.track,
+      Int(track) < ring.tracks.count
+    else {
       return ring.head
     }
     // A key frame of long ago would be followed by all that came since; who can be asked for a new one is asked.
@@ -266,7 +268,7 @@ internal final class StreamForwarding: PacketReaderOwner {
       return false
     }
     var marker = packet.marker
-    if let frame = packet.frame, let scalability = ring.tracks[Int(packet.track)].scalability {
+    if let frame = packet.frame, let scalability = ring.scalability(of: packet.track) {
       guard let endsPicture = takes(frame, index, scalability) else {
         peer.media.outgoing[senders[index].outgoing].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
         return false
