@@ -7,7 +7,7 @@ public import MartletWebRTC
 ///
 ///     let room = try await Room.join("lobby", at: "https://example.org", name: "Echo")
 ///     for await event in room.events {
-///       if case .message(let message) = event, message.from != room.id { try await room.say("You said: \(message.content.text)") }
+///       if case .message(let message) = event, message.name == "Ada" { try await room.say("You said: \(message.content.text)") }
 ///     }
 ///
 /// When the way to the server breaks it comes back by itself, as the same participant where that is in time (`rooms.grace`). A program is
