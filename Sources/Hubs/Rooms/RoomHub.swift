@@ -15,15 +15,19 @@ package final class RoomHub {
     case join(Room.Entry)
     case resume(ParticipantKey)
     case command(ParticipantKey, RoomCommand, isModerator: Bool)
-    /// Who has this key: `{"participant": ID, "publish": BOOL}`.
+    /// Who has this key: `{"participant": ID, "publish": BOOL, "silenced": [SOURCE]}`.
     case identify(ParticipantKey)
     /// It speaks, so loud, or does not any more.
     case speech(ParticipantID, loudness: Int?)
     /// What it publishes through the server now.
     case tracks(ParticipantID, [RoomTrack])
-    case refresh(ParticipantKey, user: String?, tokenID: String?, expires: WallTime?)
+    case refresh(ParticipantKey, RoomGrant)
     /// By an administrator.
     case moderate(RoomCommand.Moderation)
+    /// By an administrator, of a room that is there.
+    case configure(RoomOptions.Change)
+    /// By an administrator: a room that stays, with these options beside the configuration's.
+    case keep(RoomOptions.Change)
   }
 
   package let configuration: RoomConfiguration
@@ -47,6 +51,11 @@ package final class RoomHub {
     case joined(RoomName, Participant)
     case left(RoomName, Participant, DepartureReason)
     case ended(RoomName)
+    /// What of it is silenced is no longer what it was.
+    case silenced(RoomName, Participant)
+    /// It may not publish any more.
+    case restricted(RoomName, Participant)
+    case recording(RoomName, Bool)
   }
 
   /// - Parameter addresses: counts participants by address, over all workers.
@@ -105,14 +114,18 @@ package final class RoomHub {
     case .identify(let key):
       let index = try change(name) { room throws(RoomError) in try room.enter(key, now: now) }
       guard let participant = rooms[name]?.participants[index] else { throw .gone }
-      return ["participant": .string(participant.id.text), "publish": .bool(participant.mayPublish)]
+      return [
+        "participant": .string(participant.id.text), "publish": .bool(rooms[name]?.may(participant).contains(.publish) ?? false),
+        "silenced": rooms[name]?.silenced(participant.id) ?? [],
+      ]
     case .tracks(let id, let tracks): try change(name) { room throws(RoomError) in room.setTracks(tracks, of: id) }
     case .speech(let id, let loudness): try change(name) { room throws(RoomError) in room.setSpeech(loudness, of: id) }
-    case .refresh(let key, let user, let tokenID, let expires):
-      try change(name) { room throws(RoomError) in
-        try room.refresh(key, user: user, tokenID: tokenID, expires: expires, now: now)
-      }
+    case .refresh(let key, let grant): try change(name) { room throws(RoomError) in try room.refresh(key, grant, now: now) }
     case .moderate(let moderation): try change(name) { room throws(RoomError) in try room.moderate(moderation) }
+    case .configure(let options):
+      try change(name) { room throws(RoomError) in room.configure(room.options.applying(options)) }
+      return rooms[name]?.json ?? .null
+    case .keep(let options): return try keep(name, options)
     }
     return ["ok": true]
   }
@@ -123,17 +136,31 @@ package final class RoomHub {
     return try body(&room)
   }
 
+  /// The room, or a new one that is not there yet.
+  private func room(_ name: RoomName) throws(RoomError) -> Room {
+    if let room = rooms[name] { return room }
+    guard rooms.count < max(1, configuration.maximum / loops.count) else {
+      throw .busy("there are \(configuration.maximum) rooms already (rooms.maximum)")
+    }
+    return Room(name, configuration, hasServer: hasServer, created: context.wallTime)
+  }
+
+  private func keep(_ name: RoomName, _ options: RoomOptions.Change) throws(RoomError) -> JSON {
+    var room = try room(name)
+    room.isKept = true
+    room.configure(configuration.options(of: name).applying(options))
+    rooms[name] = room
+    return room.json
+  }
+
   // MARK: Joining
 
   private func join(_ entry: Room.Entry, in name: RoomName, _ now: Instant) throws(RoomError) -> JSON {
-    guard rooms[name] != nil || rooms.count < max(1, configuration.maximum / loops.count) else {
-      throw .busy("there are \(configuration.maximum) rooms already (rooms.maximum)")
-    }
+    var room = try room(name)
     let address = "\(entry.remote.ip.origin)"
     guard entry.remote.ip.isLoopback || addresses.enter(address) else {
       throw .busy("\(address) has \(configuration.perAddress) participants already (rooms.per_address)")
     }
-    var room = rooms[name] ?? Room(name, configuration, hasServer: hasServer, created: context.wallTime)
     let entrance: Room.Entrance
     do throws(RoomError) {
       try open(entry, in: name)
@@ -146,7 +173,7 @@ package final class RoomHub {
     joins += 1
     drain(name)
     if entrance == .known { release(entry.key, entry.remote, in: name) }
-    if entry.isStream { return ["ok": true] }
+    if entry.isStream { return ["ok": true, "silenced": rooms[name]?.silenced(entry.id) ?? []] }
     guard entrance == .inside else { return try waiting(entry, in: name) }
     guard let room = rooms[name], let participant = room.participant(entry.key) else { throw .gone }
     return try greeting(participant, room)
@@ -194,7 +221,8 @@ package final class RoomHub {
       "inbox": ["name": .string(inbox.text), "cursor": .string(own.description)],
       "chat": .object(chat),
     ]
-    object["media"] = .bool(hasServer && participant.mayPublish)
+    object["media"] = .bool(hasServer)
+    object["may"] = .array(room.may(participant).map { .string($0.rawValue) })
     return .object(object)
   }
 
@@ -202,9 +230,10 @@ package final class RoomHub {
 
   private func drain(_ name: RoomName) {
     while let output = rooms[name]?.pollOutput() { deliver(output, of: name) }
-    if rooms[name]?.isEmpty == true {
+    if let room = rooms[name], room.isOver {
       rooms[name] = nil
       messages.discard(name.events)
+      if room.options.isRecorded { didChange?(.recording(name, false)) }
     }
   }
 
@@ -212,7 +241,7 @@ package final class RoomHub {
     switch output {
     case .toAll(let event): publish(event, to: name.events)
     case .to(let key, let event): if let inbox = name.inbox(key) { publish(event, to: inbox) }
-    case .say(let id, let data): say(data, by: id, in: name)
+    case .say(let id, let data, let once): say(data, once, by: id, in: name)
     case .joined(let participant):
       context.log(
         .info, "rooms", "\(name): \(participant.id) joins\(participant.name.isEmpty ? "" : " as \(participant.name)")",
@@ -226,6 +255,9 @@ package final class RoomHub {
       didChange?(.left(name, participant, reason))
       if rooms[name]?.participants.isEmpty == true { didChange?(.ended(name)) }
     case .turnedAway(let participant): release(participant.key, participant.remote, in: name)
+    case .silenced(let participant): didChange?(.silenced(name, participant))
+    case .restricted(let participant): didChange?(.restricted(name, participant))
+    case .configured(let options): didChange?(.recording(name, options.isRecorded))
     }
   }
 
@@ -234,12 +266,14 @@ package final class RoomHub {
     messages.publish(draft, to: channel) { _ in }
   }
 
-  private func say(_ data: JSON, by id: ParticipantID, in name: RoomName) {
+  private func say(_ data: JSON, _ once: String?, by id: ParticipantID, in name: RoomName) {
     guard let participant = rooms[name]?.participants.first(where: { $0.id == id }) else { return }
     let content: JSON = ["from": .string(id.text), "name": .string(participant.name), "data": data]
     var draft = Draft(.text, Slice(content.serialized), contentType: "application/json", event: "message")
     draft.user = participant.user
-    messages.publish(draft, to: name.chat) { _ in }
+    // Of this participant alone: no key that a publisher may give has a line break.
+    draft.key = once.map { "\(id)\n\($0)" }
+    messages.say(draft, in: name.chat)
   }
 
   private func sweepLater() {
@@ -257,6 +291,15 @@ package final class RoomHub {
   private func isPresent(_ participant: Participant, in name: RoomName) -> Bool {
     if participant.isStream { return isPublished("\(name.chat)/\(participant.id)") }
     return name.inbox(participant.key).map(messages.isWatched) ?? false
+  }
+
+  /// Lets a room of this worker end with its last participant.
+  /// - Returns: whether it was kept.
+  package func giveUp(_ room: String) -> Bool {
+    guard let name = try? RoomName(room), rooms[name]?.isKept == true else { return false }
+    rooms[name]?.isKept = false
+    drain(name)
+    return true
   }
 
   /// Those of a user, or with a token that was revoked, on this worker.

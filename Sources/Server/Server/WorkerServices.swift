@@ -70,8 +70,7 @@ internal final class WorkerServices {
     context.register(media)
     roomHub.didChange = { [loops = shared.loops, notifier] change in
       notifier.notify(change)
-      guard case .left(let room, let participant, let reason) = change else { return }
-      for loop in loops { loop.post { $0.service(RoomMedia.self).end(participant, of: room, reason) } }
+      for loop in loops { Self.follow(change, on: loop) }
     }
     rooms = RoomsEndpoint(roomHub, messages: messages, access: access, webSocket: configuration.http.webSocket)
     rooms.iceServer = { [unowned rest] authority, user, expires, token in
@@ -105,6 +104,19 @@ internal final class WorkerServices {
       whip.addDiagnosis(to: router)
     }
     startRelay()
+  }
+
+  /// Media is where its participant came in, not where the room is at home.
+  private static func follow(_ change: RoomHub.Change, on loop: EventLoop) {
+    switch change {
+    case .left(let room, let participant, let reason):
+      loop.post { $0.service(RoomMedia.self).end(participant, of: room, reason.rawValue) }
+    case .restricted(let room, let participant):
+      loop.post { $0.service(RoomMedia.self).end(participant, of: room, "it may not publish any more") }
+    case .silenced(let room, let participant): loop.post { $0.service(RoomMedia.self).silence(participant, of: room) }
+    case .recording(let room, let isRecorded): loop.post { $0.service(StreamRecorders.self).setRecorded(room, isRecorded) }
+    case .began, .joined, .ended: break
+    }
   }
 
   /// Beside whatever else begins with a stream.

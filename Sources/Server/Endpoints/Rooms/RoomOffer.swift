@@ -39,8 +39,3 @@ internal struct RoomOffer: Sendable {
     return source
   }
 }
-
-extension TrackSource {
-  /// What is shared from a screen is a stream of its own, beside camera and microphone.
-  internal var isOfScreen: Bool { self == .screen || self == .screenAudio }
-}

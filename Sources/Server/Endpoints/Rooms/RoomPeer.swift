@@ -26,6 +26,8 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
   internal var outgoingCodecs: [Codec?] { peer.media.outgoing.indices.map { forwarding(of: $0).flatMap { $0.0.codecs[$0.1] } } }
   internal var leftOut: Int { forwardings.values.reduce(0) { $0 + $1.leftOut } }
   private let mayPublish: Bool
+  /// What of it is not passed on, by a moderator: of what it begins to publish.
+  internal var silenced: Set<TrackSource>
   private let listener: WebRTCListener
   private let admission: Admission
   private var negotiation: PeerNegotiation
@@ -54,12 +56,15 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
     let participant: ParticipantID
     let key: ParticipantKey
     let mayPublish: Bool
+    /// By a moderator.
+    let silenced: Set<TrackSource>
   }
 
   internal init?(_ identity: Identity, client: ClientInfo, listener: WebRTCListener, admission: Admission) {
     guard let socket = listener.socket, let transport = listener.makeTransport() else { return nil }
     id = listener.makeID()
     (room, participant, key, mayPublish) = (identity.room, identity.participant, identity.key, identity.mayPublish)
+    silenced = identity.silenced
     self.client = client
     self.listener = listener
     self.admission = admission
@@ -189,6 +194,7 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
       user: client.user, userAgent: client.userAgent)
     made.tokenID = client.tokenID
     made.isParticipant = role == .publisher
+    made.silenced = TrackSource.kinds(silenced, ofScreen: path.participant == nil)
     return made
   }
 

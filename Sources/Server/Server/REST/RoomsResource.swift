@@ -15,15 +15,30 @@ internal enum RoomsResource {
     .always("id", .string, "As the others know it"), .always("name", .string, "As it calls itself"),
     .sometimes("info", .any, "What it says of itself"), .sometimes("user", .string, "Of its token"),
     .always("joined", .integer, "Milliseconds since 1970"), .always("muted", .array(.string), "What it has turned off"),
+    .sometimes("silenced", .array(.string), "What a moderator has muted: nothing of it is passed on"),
+    .always("may", .array(.string), "publish, moderate"),
     .always("tracks", .array(track), "What it publishes through the server"), .always("address", .string, "Of the participant"),
   ])
+  private static let options: [APISchema.Field] = [
+    .sometimes("capacity", .integer, "Participants; who is in it stays"),
+    .sometimes("topology", .string, "auto, mesh, supernode or sfu"),
+    .sometimes("publish", .string, "Who sends media: everyone, moderators or nobody (but a moderator's encoder)"),
+    .sometimes("lobby", .boolean, "Who comes waits until a moderator admits them"),
+    .sometimes("record", .boolean, "What is published through the server is recorded"),
+  ]
   private static let room = APISchema.object([
     .always("name", .string, "rooms/NAME is its chat"), .always("topology", .string, "mesh, supernode or sfu"),
     .sometimes("supernode", .string, "The participant that passes everything on"), .always("mode", .string, "auto, mesh, supernode or sfu"),
     .always("generation", .integer, "How often the topology has changed"), .always("locked", .boolean, "Nobody new comes in"),
+    .always("options", .object(options), "How it is"), .always("kept", .boolean, "It is there also while nobody is in it"),
     .always("since", .string, "RFC 3339"), .always("waiting", .integer, "In the lobby"),
     .always("participants", .array(participant), "In the order in which they came; at most \(listed)"),
     .always("total", .integer, "Participants, also beyond those listed"),
+  ])
+
+  private static let summary = APISchema.object([
+    .always("name", .string, "rooms/NAME is its chat"), .always("topology", .string, "mesh, supernode or sfu"),
+    .always("options", .object(options), "How it is now"),
   ])
 
   /// Rooms of one answer, and participants of each room.
@@ -44,7 +59,21 @@ internal enum RoomsResource {
     ) { endpoint, exchange, parameters in
       exchange.collectBody(limit: RESTEndpoint.bodyLimit) { moderate(endpoint, exchange, parameters["room"], $0) }
     },
-    APIRoute(.delete, "/api/v1/rooms/{room}", "Sends everybody out of a room", status: .noContent, response: nil) {
+    APIRoute(.get, "/api/v1/rooms/{room}", "One room", response: room) { endpoint, exchange, parameters in
+      show(endpoint, exchange, parameters["room"])
+    },
+    APIRoute(
+      .put, "/api/v1/rooms/{room}", "Makes a room that stays until it is deleted, or makes one stay; what is left out is as configured",
+      request: .object(options), response: summary
+    ) { endpoint, exchange, parameters in
+      configure(endpoint, exchange, parameters["room"]) { .keep($0) }
+    },
+    APIRoute(
+      .patch, "/api/v1/rooms/{room}", "Changes options of a room; what is left out stays", request: .object(options), response: summary
+    ) { endpoint, exchange, parameters in
+      configure(endpoint, exchange, parameters["room"]) { .configure($0) }
+    },
+    APIRoute(.delete, "/api/v1/rooms/{room}", "Sends everybody out of a room, which is no more", status: .noContent, response: nil) {
       endpoint, exchange, parameters in close(endpoint, exchange, parameters["room"])
     },
   ]
@@ -58,17 +87,28 @@ internal enum RoomsResource {
     }
   }
 
+  private static func show(_ endpoint: RESTEndpoint, _ exchange: HTTPExchange, _ name: String) {
+    endpoint.gathering.ask { context in
+      context.service(RoomHub.self).localRooms.first { $0.name.text == name }
+    } then: { found in
+      guard let room = found.compactMap(\.self).first else { return exchange.refuse(.notFound, "there is no room \(name)") }
+      exchange.respond(.ok, json: json(room))
+    }
+  }
+
   private static func json(_ room: Room) -> JSON {
     guard case .object(var object) = room.json else { return room.json }
     object["since"] = .string(room.created.iso8601)
     object["waiting"] = .int(Int64(room.lobby.count))
-    object["participants"] = .array(room.participants.prefix(listed).map(json))
+    object["kept"] = .bool(room.isKept)
+    object["participants"] = .array(room.participants.prefix(listed).map { json($0, room) })
     object["total"] = .int(Int64(room.participants.count))
     return .object(object)
   }
 
-  private static func json(_ participant: Participant) -> JSON {
+  private static func json(_ participant: Participant, _ room: Room) -> JSON {
     guard case .object(var object) = participant.json else { return participant.json }
+    object["may"] = .array(room.may(participant).map { .string($0.rawValue) })
     object["address"] = .string("\(participant.remote)")
     return .object(object)
   }
@@ -89,11 +129,34 @@ internal enum RoomsResource {
     } catch { exchange.refuse(.badRequest, "\(error)") }
   }
 
+  private static func configure(
+    _ endpoint: RESTEndpoint, _ exchange: HTTPExchange, _ name: String, _ request: @escaping (RoomOptions.Change) -> RoomHub.Request
+  ) {
+    exchange.collectBody(limit: RESTEndpoint.bodyLimit) { body in
+      do {
+        let room = try RoomName(name)
+        let change = try RoomOptions.Change(try JSON(parsing: body))
+        guard change.isRecorded != true || endpoint.shared.recordings != nil else {
+          return exchange.refuse(.conflict, "there is no folder for recordings (record.path)")
+        }
+        endpoint.context.service(RoomHub.self).perform(request(change), in: room) { result in
+          switch result {
+          case .success(let json): exchange.respond(.ok, json: json)
+          case .failure(.gone): exchange.refuse(.notFound, "there is no room \(room); PUT makes one")
+          case .failure(let error): exchange.refuse(error.status, "\(error)")
+          }
+        }
+      } catch { exchange.refuse(.badRequest, "\(error)") }
+    }
+  }
+
   private static func close(_ endpoint: RESTEndpoint, _ exchange: HTTPExchange, _ name: String) {
     endpoint.gathering.ask { context in
-      context.service(RoomHub.self).remove(.kicked, from: name)
-    } then: { counts in
-      if counts.contains(where: { $0 > 0 }) { exchange.respond(.noContent) } else { exchange.refuse(.notFound, "there is no room \(name)") }
+      let hub = context.service(RoomHub.self)
+      let wasKept = hub.giveUp(name)
+      return hub.remove(.kicked, from: name) > 0 || wasKept
+    } then: { found in
+      if found.contains(true) { exchange.respond(.noContent) } else { exchange.refuse(.notFound, "there is no room \(name)") }
     }
   }
 }
