@@ -170,6 +170,29 @@ struct RoomProbe {
     try probe.perform(#"{"do":"say","data":1}"#, by: ada)
   }
 
+  @Test func `a storm of offers is refused, to each whom it is for, and of one second alone`() throws {
+    var probe = try RoomProbe()
+    let (ada, bob, eve) = (try probe.join("Ada"), try probe.join("Bob"), try probe.join("Eve"))
+    let offer = { (to: ParticipantID) in #"{"do":"offer","to":"\#(to)","sdp":"v=0"}"# }
+    for _ in 0..<RoomLimits.offersPerSecond { try probe.perform(offer(bob.id), by: ada) }
+    #expect(probe.refusal(offer(bob.id), by: ada) == "busy")
+    try probe.perform(offer(eve.id), by: ada)
+    for _ in 0..<RoomLimits.offersPerSecond { _ = try probe.room.hearOffer(ada.key, now: probe.now) }
+    #expect(throws: RoomError.self) { try probe.room.hearOffer(ada.key, now: probe.now) }
+    probe.wait(.seconds(1), watched: [ada.key, bob.key, eve.key])
+    try probe.perform(offer(bob.id), by: ada)
+  }
+
+  @Test func `as many rooms as there may be, over all workers`() {
+    var configuration = RoomConfiguration()
+    configuration.maximum = 2
+    let census = RoomCensus(configuration)
+    #expect(census.openRoom() && census.openRoom())
+    #expect(!census.openRoom())
+    census.closeRoom()
+    #expect(census.openRoom())
+  }
+
   @Test func `what a command must not be is said`() throws {
     var probe = try RoomProbe()
     let ada = try probe.join("Ada")

@@ -79,8 +79,10 @@ extension MessageHub {
     channels[name].map { !$0.log.subscriptions.isEmpty || !$0.replicas.isEmpty } ?? false
   }
 
-  /// Lets the channel go once nobody is subscribed: what was said last is still heard.
-  package func discard(_ name: ChannelName) {
+  /// Lets the channel go once nobody is subscribed.
+  /// - Parameter hasLastWords: they are still heard by who comes back to listen, for a while.
+  package func discard(_ name: ChannelName, hasLastWords: Bool = true) {
+    if !hasLastWords, !isWatched(name) { return forget(name) }
     discarded.insert(name)
     context.schedule(after: ChannelOptions.room.age) { [weak self] in
       guard let self, self.discarded.remove(name) != nil else { return }

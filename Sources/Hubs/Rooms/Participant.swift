@@ -26,6 +26,8 @@ package struct Participant: Sendable {
   var unreachable: Set<ParticipantID> = []
   /// Commands in this second.
   var commands = 0
+  /// Offers in this second, by whom they are for; `nil` is the server.
+  var offers: [ParticipantID?: Int] = [:]
 
   package var user: String? { grant.user }
   package var tokenID: String? { grant.tokenID }

@@ -5,14 +5,11 @@ extension Room {
   /// - Parameter isModerator: it has the permission that a moderation takes.
   package mutating func perform(_ command: RoomCommand, by key: ParticipantKey, isModerator: Bool, now: Instant) throws(RoomError) {
     if case .leave = command, lobby.contains(where: { $0.key == key }) { return turnAway(key) }
-    let index = try enter(key, now: now)
-    participants[index].commands += 1
-    guard participants[index].commands <= RoomLimits.commandsPerSecond else {
-      throw .busy("more than \(RoomLimits.commandsPerSecond) commands in a second")
-    }
+    let index = try hear(key, now: now)
     switch command {
     case .signal(let signal):
       let other = participants[try self.index(signal.to)].key
+      if signal.kind == .offer { try countOffer(of: index, to: signal.to) }
       raise(.to(other, .relayed(signal, from: participants[index].id)))
     case .set(let change): set(change, of: index)
     case .say(let data, let once):
@@ -27,6 +24,30 @@ extension Room {
       guard isModerator else { throw .forbidden("moderation takes the permission admin on \(name.chat)") }
       changeMay { $0.participants[index].grant.isModerator = true }
       try moderate(moderation)
+    }
+  }
+
+  /// Whoever has the key: its place. Everything that a participant asks for counts.
+  package mutating func hear(_ key: ParticipantKey, now: Instant) throws(RoomError) -> Int {
+    let index = try enter(key, now: now)
+    participants[index].commands += 1
+    guard participants[index].commands <= RoomLimits.commandsPerSecond else {
+      throw .busy("more than \(RoomLimits.commandsPerSecond) commands in a second")
+    }
+    return index
+  }
+
+  /// Who offers to the server.
+  package mutating func hearOffer(_ key: ParticipantKey, now: Instant) throws(RoomError) -> Int {
+    let index = try hear(key, now: now)
+    try countOffer(of: index, to: nil)
+    return index
+  }
+
+  private mutating func countOffer(of index: Int, to other: ParticipantID?) throws(RoomError) {
+    participants[index].offers[other, default: 0] += 1
+    guard participants[index].offers[other, default: 0] <= RoomLimits.offersPerSecond else {
+      throw .busy("more than \(RoomLimits.offersPerSecond) offers to \(other?.text ?? "the server") in a second")
     }
   }
 

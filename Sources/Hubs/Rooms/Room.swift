@@ -167,6 +167,7 @@ package struct Room {
   package mutating func sweep(now: Instant, at time: WallTime, isPresent: (Participant) -> Bool) {
     for index in participants.indices {
       participants[index].commands = 0
+      participants[index].offers.removeAll(keepingCapacity: true)
       if isPresent(participants[index]) { participants[index].seen = now }
     }
     for participant in participants {

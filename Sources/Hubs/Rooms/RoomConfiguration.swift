@@ -40,6 +40,8 @@ package enum RoomLimits {
   package static let chat = 64 << 10
   /// Commands of a participant in a second.
   package static let commandsPerSecond = 200
+  /// Offers of a participant in a second, to each whom it makes them; the server answers as many.
+  package static let offersPerSecond = 50
   /// Tracks of a participant.
   package static let tracks = 16
   /// Whom a report may name.

@@ -16,7 +16,8 @@ package final class RoomHub {
     case resume(ParticipantKey)
     case command(ParticipantKey, RoomCommand, isModerator: Bool)
     /// Who has this key: `{"participant": ID, "publish": BOOL, "silenced": [SOURCE]}`.
-    case identify(ParticipantKey)
+    /// - Parameter offers: to ask for an answer of the server.
+    case identify(ParticipantKey, offers: Bool)
     /// It speaks, so loud, or does not any more.
     case speech(ParticipantID, loudness: Int?)
     /// What it publishes through the server now.
@@ -36,7 +37,7 @@ package final class RoomHub {
   private let context: LoopContext
   /// The server passes media.
   private let hasServer: Bool
-  private let addresses: UserCensus
+  private let census: RoomCensus
   /// Whether somebody publishes the stream of this path.
   private let isPublished: (String) -> Bool
   private var rooms: [RoomName: Room] = [:]
@@ -58,16 +59,16 @@ package final class RoomHub {
     case recording(RoomName, Bool)
   }
 
-  /// - Parameter addresses: counts participants by address, over all workers.
+  /// - Parameter census: of all workers.
   package init(
-    _ configuration: RoomConfiguration, messages: MessageHub, loops: [EventLoop], hasServer: Bool, addresses: UserCensus,
+    _ configuration: RoomConfiguration, messages: MessageHub, loops: [EventLoop], hasServer: Bool, census: RoomCensus,
     isPublished: @escaping (String) -> Bool, in context: LoopContext
   ) {
     self.configuration = configuration
     self.messages = messages
     self.loops = loops
     self.hasServer = hasServer
-    self.addresses = addresses
+    self.census = census
     self.isPublished = isPublished
     self.context = context
     sweepLater()
@@ -106,13 +107,15 @@ package final class RoomHub {
     switch request {
     case .join(let entry): return try join(entry, in: name, now)
     case .resume(let key):
-      let index = try change(name) { room throws(RoomError) in try room.enter(key, now: now) }
+      let index = try change(name) { room throws(RoomError) in try room.hear(key, now: now) }
       guard let room = rooms[name] else { throw .gone }
       return try greeting(room.participants[index], room)
     case .command(let key, let command, let isModerator):
       try change(name) { room throws(RoomError) in try room.perform(command, by: key, isModerator: isModerator, now: now) }
-    case .identify(let key):
-      let index = try change(name) { room throws(RoomError) in try room.enter(key, now: now) }
+    case .identify(let key, let offers):
+      let index = try change(name) { room throws(RoomError) in
+        offers ? try room.hearOffer(key, now: now) : try room.hear(key, now: now)
+      }
       guard let participant = rooms[name]?.participants[index] else { throw .gone }
       return [
         "participant": .string(participant.id.text), "publish": .bool(rooms[name]?.may(participant).contains(.publish) ?? false),
@@ -136,40 +139,48 @@ package final class RoomHub {
     return try body(&room)
   }
 
-  /// The room, or a new one that is not there yet.
-  private func room(_ name: RoomName) throws(RoomError) -> Room {
-    if let room = rooms[name] { return room }
-    guard rooms.count < max(1, configuration.maximum / loops.count) else {
-      throw .busy("there are \(configuration.maximum) rooms already (rooms.maximum)")
-    }
-    return Room(name, configuration, hasServer: hasServer, created: context.wallTime)
+  /// Makes the room where it is not there.
+  private func open(_ name: RoomName) throws(RoomError) {
+    guard rooms[name] == nil else { return }
+    guard census.openRoom() else { throw .busy("there are \(census.maximum) rooms already (rooms.maximum)") }
+    rooms[name] = Room(name, configuration, hasServer: hasServer, created: context.wallTime)
+  }
+
+  /// Lets the room go that nobody is in.
+  private func closeIfOver(_ name: RoomName) {
+    guard let room = rooms[name], room.isOver else { return }
+    rooms[name] = nil
+    census.closeRoom()
+    messages.discard(name.events)
+    if room.options.isRecorded { didChange?(.recording(name, false)) }
   }
 
   private func keep(_ name: RoomName, _ options: RoomOptions.Change) throws(RoomError) -> JSON {
-    var room = try room(name)
-    room.isKept = true
-    room.configure(configuration.options(of: name).applying(options))
-    rooms[name] = room
-    return room.json
+    try open(name)
+    return try change(name) { room in
+      room.isKept = true
+      room.configure(configuration.options(of: name).applying(options))
+      return room.json
+    }
   }
 
   // MARK: Joining
 
   private func join(_ entry: Room.Entry, in name: RoomName, _ now: Instant) throws(RoomError) -> JSON {
-    var room = try room(name)
+    try open(name)
     let address = "\(entry.remote.ip.origin)"
-    guard entry.remote.ip.isLoopback || addresses.enter(address) else {
+    guard entry.remote.ip.isLoopback || census.addresses.enter(address) else {
       throw .busy("\(address) has \(configuration.perAddress) participants already (rooms.per_address)")
     }
     let entrance: Room.Entrance
     do throws(RoomError) {
       try open(entry, in: name)
-      entrance = try room.join(entry, now: now, at: context.wallTime)
+      let time = context.wallTime
+      entrance = try change(name) { room throws(RoomError) in try room.join(entry, now: now, at: time) }
     } catch {
       release(entry.key, entry.remote, in: name)
       throw error
     }
-    rooms[name] = room
     joins += 1
     drain(name)
     if entrance == .known { release(entry.key, entry.remote, in: name) }
@@ -196,9 +207,10 @@ package final class RoomHub {
     }
   }
 
-  private func release(_ key: ParticipantKey, _ remote: SocketAddress, in name: RoomName) {
-    if !remote.ip.isLoopback { addresses.leave("\(remote.ip.origin)") }
-    if let inbox = name.inbox(key) { messages.discard(inbox) }
+  /// - Parameter hasLastWords: it was told why.
+  private func release(_ key: ParticipantKey, _ remote: SocketAddress, in name: RoomName, hasLastWords: Bool = false) {
+    if !remote.ip.isLoopback { census.addresses.leave("\(remote.ip.origin)") }
+    if let inbox = name.inbox(key) { messages.discard(inbox, hasLastWords: hasLastWords) }
   }
 
   /// What somebody is told who comes in, or comes back.
@@ -230,11 +242,7 @@ package final class RoomHub {
 
   private func drain(_ name: RoomName) {
     while let output = rooms[name]?.pollOutput() { deliver(output, of: name) }
-    if let room = rooms[name], room.isOver {
-      rooms[name] = nil
-      messages.discard(name.events)
-      if room.options.isRecorded { didChange?(.recording(name, false)) }
-    }
+    closeIfOver(name)
   }
 
   private func deliver(_ output: Room.Output, of name: RoomName) {
@@ -250,11 +258,10 @@ package final class RoomHub {
       didChange?(.joined(name, participant))
     case .departed(let participant, let reason):
       context.log(.info, "rooms", "\(name): \(participant.id) is gone: \(reason.rawValue)", ["peer": "\(participant.remote)"])
-      // The last words are read before the inbox goes.
-      release(participant.key, participant.remote, in: name)
+      release(participant.key, participant.remote, in: name, hasLastWords: reason != .left && reason != .timeout)
       didChange?(.left(name, participant, reason))
       if rooms[name]?.participants.isEmpty == true { didChange?(.ended(name)) }
-    case .turnedAway(let participant): release(participant.key, participant.remote, in: name)
+    case .turnedAway(let participant): release(participant.key, participant.remote, in: name, hasLastWords: true)
     case .silenced(let participant): didChange?(.silenced(name, participant))
     case .restricted(let participant): didChange?(.restricted(name, participant))
     case .configured(let options): didChange?(.recording(name, options.isRecorded))

@@ -63,7 +63,7 @@ internal final class WorkerServices {
     channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
     roomHub = RoomHub(
       configuration.rooms, messages: messages, loops: shared.loops, hasServer: configuration.listeners.webrtc != nil,
-      addresses: shared.roomAddresses,
+      census: shared.roomCensus,
       isPublished: { [directory = shared.directory] path in (try? StreamPath(path)).map(directory.hasPublisher) ?? false }, in: context)
     context.register(roomHub)
     let media = RoomMedia(webrtc, admission, loops: shared.loops)
@@ -242,8 +242,7 @@ internal struct SharedServices: Sendable {
   let files: FileStore?
   /// Who takes part in channels, by user.
   let users: UserCensus
-  /// Who is in rooms, by address.
-  let roomAddresses: UserCensus
+  let roomCensus: RoomCensus
   /// Durable channels.
   let store: MessageStore?
 
@@ -271,7 +270,7 @@ internal struct SharedServices: Sendable {
     hls = HLSCatalog(loops: loops, start: started, random: UInt32.random(in: 0...UInt32.max))
     hlsDisk = configuration.hls.path.isEmpty ? nil : HLSDisk(configuration.hls.path, log: log)
     users = UserCensus(limit: configuration.channels.userConnections)
-    roomAddresses = UserCensus(limit: configuration.rooms.perAddress)
+    roomCensus = RoomCensus(configuration.rooms)
     store = try configuration.messageStore(log)
     files = configuration.fileStore(log)
     recordings = configuration.record.path.isEmpty ? nil : RecordingStore(configuration.record.path, log: log)

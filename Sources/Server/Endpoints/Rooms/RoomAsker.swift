@@ -139,7 +139,7 @@ internal final class RoomAsker {
   }
 
   private func refresh(_ key: ParticipantKey, _ token: String, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
-    endpoint.hub.perform(.identify(key), in: room) { [self] result in
+    endpoint.hub.perform(.identify(key, offers: false), in: room) { [self] result in
       guard case .success(let json) = result, case .string(let id)? = json["participant"] else { return then(result) }
       question.token = token
       askToJoin(room, as: ParticipantID(id)) { [self] result in
@@ -156,7 +156,7 @@ internal final class RoomAsker {
   // MARK: Media
 
   private func offer(_ offer: RoomOffer, _ key: ParticipantKey, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
-    endpoint.hub.perform(.identify(key), in: room) { [context, remote, userAgent] result in
+    endpoint.hub.perform(.identify(key, offers: true), in: room) { [context, remote, userAgent] result in
       guard case .success(let json) = result, case .string(let id)? = json["participant"] else { return then(result) }
       let identity = RoomPeer.Identity(
         room: room, participant: ParticipantID(id), key: key, mayPublish: json["publish"] == .bool(true),

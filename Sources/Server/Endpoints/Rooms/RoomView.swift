@@ -1,23 +1,23 @@
 internal import MartletPrimitives
-internal import MartletRooms
+package import MartletRooms
 
 /// How a participant looks at what it is subscribed to: `{"do": "view", "session", "tracks": [{"participant", "source", "width"?, "height"?,
 /// "paused"?}]}`. What it does not name is shown in full.
-internal struct RoomView: Sendable {
-  internal struct Wish: Sendable, Equatable {
+package struct RoomView: Sendable {
+  package struct Wish: Sendable, Equatable {
     /// In lines, as it is shown; `nil` for any size.
-    let height: Int?
-    let area: Int
-    let isPaused: Bool
+    package let height: Int?
+    package let area: Int
+    package let isPaused: Bool
   }
 
-  internal let session: String
-  internal let wishes: [RoomOffer.Subscription: Wish]
+  package let session: String
+  package let wishes: [RoomOffer.Subscription: Wish]
 
   /// Pixels either way; no screen has more.
   private static let largest = 16_384
 
-  internal init(_ fields: CommandFields) throws(RoomError) {
+  package init(_ fields: CommandFields) throws(RoomError) {
     session = try fields.word("session")
     var wishes: [RoomOffer.Subscription: Wish] = [:]
     for entry in try fields.entries("tracks", limit: RoomOffer.maximumSections) {
