@@ -31,10 +31,16 @@ extension PeerSessionHandler {
 /// One peer on a loop: the engine between sockets and an owner. It sends what the engine has to send, wakes it when it wants to be
 /// woken, and tells the owner what happened.
 package final class PeerSession {
-  package let context: LoopContext
-  package let clock: PeerClock
+  // What every packet that leaves is led by comes first, side by side.
+  /// What is sent over now, and where to; `nil` while nothing may be sent.
+  private var path: (sink: any DatagramPath, remote: SocketAddress)?
   package let transport: PeerTransport
+  package let clock: PeerClock
+  package private(set) var bytesSent = 0
+  /// Of media.
+  package private(set) var packetsSent = 0
   package var media: PeerMedia
+  package let context: LoopContext
   package var handler: (any PeerSessionHandler)?
   /// When the owner wants `sessionDidWake`.
   package var ownDeadline: Instant? {
@@ -42,9 +48,9 @@ package final class PeerSession {
   }
   /// The publisher's clock of a track that is sent, for its sender reports.
   package var publisherClocks: [MediaClock?] = []
-  package private(set) var bytesReceived = 0, bytesSent = 0
+  package private(set) var bytesReceived = 0
   /// Of media.
-  package private(set) var packetsReceived = 0, packetsSent = 0
+  package private(set) var packetsReceived = 0
   /// Bytes of probes that were nothing else.
   package private(set) var paddingSent = 0
   private var rates = (incoming: RateMeter(), outgoing: RateMeter())
@@ -56,8 +62,6 @@ package final class PeerSession {
   private weak var socket: PeerSocket?
   /// By `ICEBase.socket`.
   private var paths: [UInt32: any DatagramPath] = [:]
-  /// What is sent over now, and where to; `nil` while nothing may be sent.
-  private var path: (sink: any DatagramPath, remote: SocketAddress)?
   /// One association for all data channels (RFC 8831).
   private var channels: DataChannelSession?
   /// While true nothing is handed up, and the peer is stopped once the receive buffer is full.

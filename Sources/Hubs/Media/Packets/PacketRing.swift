@@ -46,6 +46,8 @@ package final class PacketRing {
   private var joins: [Join] = []
   private var meters: [LayerMeter] = []
   package private(set) var readers: [PacketReader] = []
+  /// Nobody can be asked for a key frame, so the last one is kept however old it is.
+  private var keepsJoins = true
   /// The first reader came or the last one left.
   internal var occupancyChanged: ((PacketRing) -> Void)?
   private var isFlushScheduled = false
@@ -105,6 +107,7 @@ package final class PacketRing {
     if tracks != self.tracks {
       self.tracks = tracks
       (joins, meters) = ([], [])
+      keepsJoins = tracks.contains { $0.kind == .video && !$0.answersRequests }
     }
     for reader in readers { reader.owner?.readerDidConfigure(reader) }
   }
@@ -169,7 +172,7 @@ package final class PacketRing {
 
   /// Keeps what viewers may still join at or ask for.
   private func trim(_ now: Instant) {
-    let join = oldestJoin ?? head
+    let join = keepsJoins ? oldestJoin ?? head : head
     while let first = entries.first {
       let isFull = bytes > limits.bytes || entries.count > limits.packets
       guard isFull || base < join && now - first.arrival > limits.age else { return }

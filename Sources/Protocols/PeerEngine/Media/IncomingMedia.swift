@@ -48,6 +48,8 @@ package struct IncomingMedia: Sendable {
   package private(set) var streams: [IncomingStream] = []
   package private(set) var drops = Drops()
   private var sections: [IncomingSection]
+  /// By section.
+  private var roles: [PayloadRoles] = []
   /// Whether the peer sends any.
   package var expectsMedia: Bool { !sections.isEmpty }
   private var sources: [Source] = []
@@ -83,6 +85,7 @@ package struct IncomingMedia: Sendable {
     let recycled = sections.indices.filter { self.sections.indices.contains($0) && self.sections[$0].mid != sections[$0].mid }
     sources.removeAll { recycled.contains(streams[$0.stream].section) }
     self.sections = sections
+    roles = sections.map { PayloadRoles($0.codecs) }
     let codecs = sections.lazy.flatMap(\.codecs)
     let usesFeedback = sections.contains { $0.extensions.id(of: .transportSequenceNumber) != nil }
     // RFC 8843 §9.1: an id means the same in all sections of a bundle.
@@ -132,11 +135,12 @@ package struct IncomingMedia: Sendable {
     now: Instant
   ) throws(ParseError) -> Packet? {
     var (header, range, origin) = (header, range, source.isRetransmission ? Origin.retransmission : .network)
-    if section.kind == .video, section.codec(header.payloadType)?.isNamed("red") == true {
+    let roles = roles[streams[source.stream].section]
+    if section.kind == .video, roles[header.payloadType] == .red {
       let opened = try VideoRED.open(UnsafeMutableRawBufferPointer(rebasing: buffer[range]))
       range = range.lowerBound + opened.range.lowerBound..<range.upperBound
       header = try RTPHeader(parsing: UnsafeRawBufferPointer(rebasing: buffer[range]).bytes)
-      if section.codec(opened.payloadType)?.isNamed("ulpfec") == true { origin = .repair }
+      if roles[opened.payloadType] == .ulpfec { origin = .repair }
     }
     let whole = UnsafeRawBufferPointer(rebasing: buffer[range]).bytes
     if streams[source.stream].erasures != nil {
@@ -157,7 +161,7 @@ package struct IncomingMedia: Sendable {
 
   /// A repair stream (draft-ietf-payload-flexible-fec-scheme-03) has an SSRC of its own and says whom it protects.
   private mutating func takeFlexFEC(_ header: RTPHeader, in packet: RawSpan) throws(ParseError) -> Bool {
-    guard sections.contains(where: { $0.codec(header.payloadType)?.isNamed("flexfec-03") == true }) else { return false }
+    guard roles.contains(where: { $0[header.payloadType] == .flexFEC }) else { return false }
     let repair = try RepairPacket(flexFEC: packet.extracting(try header.payloadRange(in: packet)))
     guard let index = streams.firstIndex(where: { $0.ssrc == repair.ssrc && $0.erasures != nil }) else {
       drops.unused += 1
@@ -202,7 +206,7 @@ package struct IncomingMedia: Sendable {
       return Packet(
         stream: index, header: header, range: range, payload: nothing..<nothing, startsKeyFrame: false, audioLevel: nil)
     }
-    if section.codec(header.payloadType)?.standsBesideMedia == true {
+    if roles[streams[index].section][header.payloadType] == .besideMedia {
       streams[index].nacks?.receive(header.sequenceNumber, now: now)
       let content = payload.lowerBound + range.lowerBound..<payload.upperBound + range.lowerBound
       return Packet(

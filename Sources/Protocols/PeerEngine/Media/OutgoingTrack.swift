@@ -39,6 +39,9 @@ package struct OutgoingTrack: Sendable {
 
   package private(set) var parameters: Parameters
   package private(set) var statistics: SenderStatistics
+  private var sequence: SequenceRewriter
+  private var timestamps: TimestampRewriter
+  private var source: UInt32
   /// What the peer reported last.
   package private(set) var lastReport: ReportBlock?
   package private(set) var roundTrip: TimeSpan?
@@ -46,9 +49,6 @@ package struct OutgoingTrack: Sendable {
   package internal(set) var repair: OutgoingRepair?
   /// Key frames that the peer asked for.
   package internal(set) var keyFrameRequests: UInt64 = 0
-  private var sequence: SequenceRewriter
-  private var timestamps: TimestampRewriter
-  private var source: UInt32
   private var nextRetransmission: UInt16
   /// By sequence number, of a track whose parameters say `repeatsStamps`.
   private var stamps: [(number: UInt16, stamp: PathStamp)?] = []

@@ -21,18 +21,19 @@ package struct PeerMedia {
     package init() {}
   }
 
-  package var incoming: IncomingMedia
+  // What every packet that leaves is led by comes first, side by side.
   package var outgoing: [OutgoingTrack]
   /// Of what is sent; `nil` where nothing is.
   package var congestion: CongestionControl?
+  /// The peer loses some of what it is sent, and takes FEC.
+  private var isRepairing = false
+  package var incoming: IncomingMedia
   private let reporter: UInt32
   private let cname: String
   private let limits: Limits
   private var events = Deque<Event>()
   private var nextSenderReport: Instant?
   private var parsed: [RTCPPacket] = []
-  /// The peer loses some of what it is sent, and takes FEC.
-  private var isRepairing = false
   private(set) package var malformedControl = 0
   /// By the peer's answers to our extended reports, while nothing is sent.
   private var receivingRoundTrip: TimeSpan?

@@ -17,7 +17,4 @@ extension RTPCodec {
     default: nil
     }
   }
-
-  /// Silence and tones, in the sequence of the sound that they take the place of.
-  package var standsBesideMedia: Bool { isNamed("CN") || isNamed("telephone-event") }
 }

@@ -45,6 +45,12 @@ package final class PeerTransport {
   /// How long ICE and DTLS may take together.
   package static let connectTimeout = TimeSpan.seconds(30)
 
+  // What every packet that leaves is led by comes first, side by side.
+  /// Whether media may be sent now: there are keys, and the peer consents.
+  package private(set) var canSend = false
+  /// Room that `protect` needs beyond header and payload.
+  package private(set) var rtpOverhead = 0
+  private var sender: SRTPSender?
   package private(set) var state = State.new
   /// Why it failed, for a person.
   package private(set) var failure: String?
@@ -59,7 +65,6 @@ package final class PeerTransport {
   private let mtu: Int
   private var role: DTLSEngine.Role?
   private var fingerprints: [CertificateFingerprint] = []
-  private var sender: SRTPSender?
   private var receiver: SRTPReceiver?
   private var events = Deque<Event>()
   /// Where the peer's last handshake datagram came from, as long as no pair is selected.
@@ -178,6 +183,7 @@ package final class PeerTransport {
     // The alert still goes out by the pair that is selected.
     takeAlert()
     agent.close(now: now)
+    canSend = false
     move(to: .closed)
   }
 
@@ -256,12 +262,7 @@ package final class PeerTransport {
 
   // MARK: Sending
 
-  /// Room that `protect` needs beyond header and payload.
-  package var rtpOverhead: Int { srtpProfile?.rtpOverhead ?? 0 }
   package var rtcpOverhead: Int { srtpProfile?.rtcpOverhead ?? 0 }
-
-  /// Whether media may be sent now: there are keys, and the peer consents.
-  package var canSend: Bool { sender != nil && agent.hasSelectedPair }
 
   /// Encrypts an RTP packet to the start of `destination`; answers its size, `nil` when it cannot be sent.
   package func protect(header: RawSpan, payload: RawSpan, into destination: UnsafeMutableRawBufferPointer) -> Int? {
@@ -329,6 +330,7 @@ package final class PeerTransport {
     if dtls == nil, role == .client, agent.selectedPair != nil { begin(.client) }
     takeKeys()
     updateState()
+    canSend = srtpProfile != nil && agent.hasSelectedPair
   }
 
   private func takeKeys() {
@@ -340,7 +342,7 @@ package final class PeerTransport {
       let isClient = role == .client
       sender = SRTPSender(profile, isClient ? keys.client : keys.server)
       receiver = SRTPReceiver(profile, isClient ? keys.server : keys.client)
-      srtpProfile = profile
+      (srtpProfile, rtpOverhead) = (profile, profile.rtpOverhead)
     } catch { fail("SRTP: \(error)") }
   }
 

@@ -8,7 +8,11 @@ package import MartletPrimitives
 ///
 /// A class, since it is asked several times a packet: read in place inside another's state, a structure of this size is copied.
 package final class CongestionControl {
+  // What every packet asks for comes first, side by side.
   package let mode: CongestionMode
+  /// Nothing that is known forbids a packet.
+  private var isUnlimited = true
+  private var demand = DemandMeter()
   private let limits: CongestionLimits
   private var packets: TransportFeedbackReader
   private var estimator: BandwidthEstimator
@@ -16,13 +20,10 @@ package final class CongestionControl {
   private var probes: ProbeSchedule
   private var probeResults = ProbeResults()
   private var results: [TransportFeedbackReader.Result] = []
-  private var demand = DemandMeter()
   /// The first packet whose fate nobody told, since the last feedback.
   private var unanswered: Instant?
   /// By source: what the last report had.
   private var reported: [(ssrc: UInt32, highest: UInt32)] = []
-  /// Nothing that is known forbids a packet.
-  private var isUnlimited = true
 
   /// Of the start: what is sent before the first feedback is a probe too.
   private static let startMultiple = 6.0

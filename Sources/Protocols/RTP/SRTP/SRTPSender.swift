@@ -9,12 +9,12 @@ internal import MartletPrimitives
 /// each tag: the repetition is encrypted, and if its tag differs, it is erased and refused. Nobody has to promise that a
 /// retransmission is the same; it cannot be another. (A copy of the sender could break this, hence `~Copyable`.)
 package struct SRTPSender: ~Copyable {
-  package let profile: SRTPProfile
+  private var sources: SourceTable<SentIndices>
   private let rtp: PacketCipher
+  private let repeats: Bool
+  package let profile: SRTPProfile
   private let rtcp: PacketCipher
   private let window: Int
-  private let repeats: Bool
-  private var sources: SourceTable<SentIndices>
   private var nextControlIndex: UInt32 = 0
 
   private struct SentIndices {

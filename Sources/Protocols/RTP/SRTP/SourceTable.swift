@@ -1,19 +1,17 @@
-/// State by SSRC, bounded, with the last one found at hand: packets come in runs of one source.
+/// State by SSRC, bounded. Most sessions have few sources, and their packets alternate: the first ones are found without a hash.
 struct SourceTable<Element> {
+  private var first = SIMD8<UInt32>(repeating: 0)
   private var slots: [UInt32: Int] = [:]
   private var elements: [Element] = []
-  private var recent: (ssrc: UInt32, slot: Int)?
   let maximum: Int
 
   init(maximum: Int) { self.maximum = maximum }
 
   var isFull: Bool { elements.count >= maximum }
 
-  mutating func slot(of ssrc: UInt32) -> Int? {
-    if let recent, recent.ssrc == ssrc { return recent.slot }
-    guard let slot = slots[ssrc] else { return nil }
-    recent = (ssrc, slot)
-    return slot
+  func slot(of ssrc: UInt32) -> Int? {
+    for slot in 0..<min(elements.count, first.scalarCount) where first[slot] == ssrc { return slot }
+    return elements.count > first.scalarCount ? slots[ssrc] : nil
   }
 
   /// The element in a slot that `slot(of:)` has answered.
@@ -25,8 +23,9 @@ struct SourceTable<Element> {
   /// Answers the new element's slot.
   @discardableResult mutating func insert(_ element: Element, for ssrc: UInt32) throws(SRTPError) -> Int {
     guard !isFull else { throw .tooManySources(maximum: maximum) }
-    slots[ssrc] = elements.count
+    let slot = elements.count
+    if slot < first.scalarCount { first[slot] = ssrc } else { slots[ssrc] = slot }
     elements.append(element)
-    return elements.count - 1
+    return slot
   }
 }

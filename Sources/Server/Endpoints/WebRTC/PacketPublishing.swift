@@ -45,7 +45,9 @@ internal final class PacketPublishing: PublicationOwner {
   /// By `IncomingMedia.streams`.
   private var sources: [Source?] = []
   private var clock: PublisherClock
-  private var pending: [StreamPacket] = []
+  private var train = PacketTrain()
+  /// For a picture whose rest does not come.
+  private var departure: SlabID?
   private var outputs: [TrackIngest.Output] = []
   private var frameTracks = 0
   private var areFramesRead = true
@@ -104,12 +106,13 @@ internal final class PacketPublishing: PublicationOwner {
       announced[Int(source.track)].clockRate = stream.codec.clockRate
       publication.setPacketTracks(announced)
     }
-    let isSound = tracks[Int(source.track)].kind == .audio && !payload.isEmpty
-    pending.append(
+    let isVideo = tracks[Int(source.track)].kind == .video
+    train.append(
       StreamPacket(
         track: source.track, layer: source.layer, source: source.name, sequence: packet.header.sequenceNumber,
-        timestamp: packet.header.timestamp, marker: packet.header.marker, startsKeyFrame: packet.startsKeyFrame || isSound, payload: payload
-      ))
+        timestamp: packet.header.timestamp, marker: packet.header.marker,
+        startsKeyFrame: packet.startsKeyFrame || !isVideo && !payload.isEmpty, payload: payload),
+      isPicture: isVideo, now: context.now)
     if source.layer == tracks[Int(source.track)].framed { ingest(packet, payload, Int(source.track), stream) }
     return true
   }
@@ -128,13 +131,24 @@ internal final class PacketPublishing: PublicationOwner {
   /// Everything that came in this turn has been handed over.
   internal func didReceiveBatch() {
     updateClocks()
-    if !pending.isEmpty {
-      TrainPadding.equalise(&pending)
-      publication?.send(pending)
-      pending.removeAll(keepingCapacity: true)
-    }
+    depart()
     if !unread.isEmpty { publication?.send(exchange(&unread, with: UnreadFrames())) }
     if context.now >= nextChoice { chooseLayers() }
+  }
+
+  private func depart() {
+    guard var packets = train.take(now: context.now) else { return awaitRest() }
+    TrainPadding.equalise(&packets)
+    publication?.send(packets)
+    train.reuse(packets)
+  }
+
+  private func awaitRest() {
+    guard departure == nil, let deadline = train.deadline else { return }
+    departure = context.schedule(at: deadline) { [weak self] in
+      self?.departure = nil
+      self?.depart()
+    }
   }
 
   /// When `timeout` wants to be called.
@@ -258,6 +272,7 @@ internal final class PacketPublishing: PublicationOwner {
   // MARK: The end
 
   internal func finish() {
+    if let departure { context.cancel(departure) }
     publication?.finish()
     publication = nil
   }
