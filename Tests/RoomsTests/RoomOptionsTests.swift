@@ -70,6 +70,17 @@ import Testing
     #expect(probe.room.participants.map(\.id) == [encoder.id])
   }
 
+  @Test func `who can do nothing but a mesh makes none of a room where not everybody publishes`() throws {
+    var configuration = RoomConfiguration()
+    configuration.defaults.publish = .moderators
+    var probe = try RoomProbe(configuration)
+    try probe.join("Host", isModerator: true)
+    var old = probe.entry("SkyRTC")
+    old.isMeshOnly = true
+    #expect(throws: RoomError.self) { try probe.room.join(old, now: probe.now, at: probe.time) }
+    #expect(probe.room.topology == .sfu)
+  }
+
   @Test func `a lobby that is given up lets in who waits`() throws {
     var configuration = RoomConfiguration()
     configuration.defaults.hasLobby = true

@@ -118,6 +118,9 @@ package struct Room {
     }
     guard !isLocked || entry.grant.isModerator else { throw .locked }
     guard participants.count < options.capacity else { throw .full(options.capacity) }
+    guard !entry.isMeshOnly || options.publish == .everyone else {
+      throw .forbidden("not everybody publishes in this room (publish), which a mesh cannot see to")
+    }
     var participant = Participant(
       id: entry.id, key: entry.key, name: entry.name, info: entry.info, grant: entry.grant, remote: entry.remote, joined: time,
       isMeshOnly: entry.isMeshOnly, isStream: entry.isStream, seen: now)

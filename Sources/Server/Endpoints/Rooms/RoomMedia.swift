@@ -101,6 +101,11 @@ package final class RoomMedia {
     }
   }
 
+  /// Connections of a room's participants to this worker.
+  package func reports(of room: String) -> [RoomMediaReport] {
+    peers.values.filter { $0.room.text == room }.map { RoomMediaReport($0) }
+  }
+
   internal func didEnd(_ peer: RoomPeer) { if peers[peer.key] === peer { peers[peer.key] = nil } }
 
   /// Somebody left the room. On every worker: its home does not know where its media is.

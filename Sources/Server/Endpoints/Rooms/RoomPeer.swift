@@ -31,14 +31,14 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
   private let listener: WebRTCListener
   private let admission: Admission
   private var negotiation: PeerNegotiation
-  private var offer: RoomOffer?
-  private var sections: [IncomingSection] = []
+  internal private(set) var offer: RoomOffer?
+  internal private(set) var sections: [IncomingSection] = []
   private var publishings: [StreamPath: PacketPublishing] = [:]
   /// Sections that a publication has already, by their index.
   private var published: Set<Int> = []
-  private var forwardings: [StreamPath: StreamForwarding] = [:]
+  internal private(set) var forwardings: [StreamPath: StreamForwarding] = [:]
   /// Places among `PeerMedia.outgoing`, by `mid`.
-  private var outgoing: [String: Int] = [:]
+  internal private(set) var outgoing: [String: Int] = [:]
   private var speech = SpeechDetector()
   /// How it looks at what it watches.
   internal var view: RoomView? { didSet { nextChoice = .zero } }
@@ -91,7 +91,7 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
     return configuration
   }()
 
-  private var context: LoopContext { listener.context }
+  internal var context: LoopContext { listener.context }
 
   // MARK: Negotiation
 

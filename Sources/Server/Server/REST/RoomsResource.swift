@@ -11,12 +11,16 @@ internal enum RoomsResource {
     .always("source", .string, "microphone, camera, screen or screen-audio"),
     .always("layers", .array(.string), "Names of its simulcast layers; empty without"),
   ])
+  private static let uplink = APISchema.object([
+    .always("bitrate", .integer, "Bits a second"), .always("limited", .boolean, "It would send more if it could"),
+  ])
   private static let participant = APISchema.object([
     .always("id", .string, "As the others know it"), .always("name", .string, "As it calls itself"),
     .sometimes("info", .any, "What it says of itself"), .sometimes("user", .string, "Of its token"),
     .always("joined", .integer, "Milliseconds since 1970"), .always("muted", .array(.string), "What it has turned off"),
     .sometimes("silenced", .array(.string), "What a moderator has muted: nothing of it is passed on"),
     .always("may", .array(.string), "publish, moderate"),
+    .sometimes("uplink", uplink, "What it can send, as it says"),
     .always("tracks", .array(track), "What it publishes through the server"), .always("address", .string, "Of the participant"),
   ])
   private static let options: [APISchema.Field] = [
@@ -26,19 +30,33 @@ internal enum RoomsResource {
     .sometimes("lobby", .boolean, "Who comes waits until a moderator admits them"),
     .sometimes("record", .boolean, "What is published through the server is recorded"),
   ]
-  private static let room = APISchema.object([
+  /// A room as its participants know it too.
+  private static let known: [APISchema.Field] = [
     .always("name", .string, "rooms/NAME is its chat"), .always("topology", .string, "mesh, supernode or sfu"),
     .sometimes("supernode", .string, "The participant that passes everything on"), .always("mode", .string, "auto, mesh, supernode or sfu"),
     .always("generation", .integer, "How often the topology has changed"), .always("locked", .boolean, "Nobody new comes in"),
-    .always("options", .object(options), "How it is"), .always("kept", .boolean, "It is there also while nobody is in it"),
-    .always("since", .string, "RFC 3339"), .always("waiting", .integer, "In the lobby"),
-    .always("participants", .array(participant), "In the order in which they came; at most \(listed)"),
-    .always("total", .integer, "Participants, also beyond those listed"),
-  ])
+    .always("options", .object(options), "How it is"),
+  ]
+  private static let room = APISchema.object(
+    known + [
+      .always("kept", .boolean, "It is there also while nobody is in it"),
+      .always("since", .string, "RFC 3339"), .always("waiting", .integer, "In the lobby"),
+      .always("participants", .array(participant), "In the order in which they came; at most \(listed)"),
+      .always("total", .integer, "Participants, also beyond those listed"),
+    ])
 
-  private static let summary = APISchema.object([
-    .always("name", .string, "rooms/NAME is its chat"), .always("topology", .string, "mesh, supernode or sfu"),
-    .always("options", .object(options), "How it is now"),
+  private static let watch = APISchema.object([
+    .always("participant", .string, "Whom it watches"), .always("source", .string, "microphone, camera, screen or screen-audio"),
+    .sometimes("layer", .string, "Of several sizes, the one that goes"), .always("bytes", .integer, "Of payload, since it began"),
+    .always("paused", .boolean, "The path does not carry it, or it is not wanted now"),
+  ])
+  private static let sent = APISchema.object([
+    .always("source", .string, "microphone, camera, screen or screen-audio"), .always("codec", .string, "VP8, Opus, …"),
+    .sometimes("layer", .string, "One of several sizes"), .always("bytes", .integer, "Of payload, since it began"),
+  ])
+  private static let media = APISchema.object([
+    .always("participant", .string, "Whose connection to the server this is"), .always("client", .string, "As in /api/v1/webrtc"),
+    .always("sends", .array(sent), "What comes of it"), .always("watches", .array(watch), "What goes to it of the others"),
   ])
 
   /// Rooms of one answer, and participants of each room.
@@ -63,13 +81,20 @@ internal enum RoomsResource {
       show(endpoint, exchange, parameters["room"])
     },
     APIRoute(
+      .get, "/api/v1/rooms/{room}/media", "Who is sent what, where media goes by way of the server",
+      response: .object([.always("media", .array(media), "By participant")])
+    ) { endpoint, exchange, parameters in
+      showMedia(endpoint, exchange, parameters["room"])
+    },
+    APIRoute(
       .put, "/api/v1/rooms/{room}", "Makes a room that stays until it is deleted, or makes one stay; what is left out is as configured",
-      request: .object(options), response: summary
+      request: .object(options), response: .object(known)
     ) { endpoint, exchange, parameters in
       configure(endpoint, exchange, parameters["room"]) { .keep($0) }
     },
     APIRoute(
-      .patch, "/api/v1/rooms/{room}", "Changes options of a room; what is left out stays", request: .object(options), response: summary
+      .patch, "/api/v1/rooms/{room}", "Changes options of a room; what is left out stays", request: .object(options),
+      response: .object(known)
     ) { endpoint, exchange, parameters in
       configure(endpoint, exchange, parameters["room"]) { .configure($0) }
     },
@@ -96,6 +121,38 @@ internal enum RoomsResource {
     }
   }
 
+  private static func showMedia(_ endpoint: RESTEndpoint, _ exchange: HTTPExchange, _ name: String) {
+    endpoint.gathering.ask { context in
+      context.service(RoomMedia.self).reports(of: name)
+    } then: { parts in
+      let all = parts.joined().sorted { $0.participant.text < $1.participant.text }
+      exchange.respond(.ok, json: ["media": .array(all.prefix(limit).map(json))])
+    }
+  }
+
+  private static func json(_ report: RoomMediaReport) -> JSON {
+    let watches = report.watches.map { watch in
+      var object = JSON.Object()
+      object["participant"] = .string(watch.participant.text)
+      object["source"] = .string(watch.source.rawValue)
+      if let layer = watch.layer { object["layer"] = .string(layer) }
+      object["bytes"] = .int(Int64(watch.bytes))
+      object["paused"] = .bool(watch.isPaused)
+      return JSON.object(object)
+    }
+    let sends = report.sends.map { sent in
+      var object = JSON.Object()
+      object["source"] = .string(sent.source.rawValue)
+      object["codec"] = .string(sent.codec)
+      if let layer = sent.layer { object["layer"] = .string(layer) }
+      object["bytes"] = .int(Int64(sent.bytes))
+      return JSON.object(object)
+    }
+    return [
+      "participant": .string(report.participant.text), "client": .string(report.client), "sends": .array(sends), "watches": .array(watches),
+    ]
+  }
+
   private static func json(_ room: Room) -> JSON {
     guard case .object(var object) = room.json else { return room.json }
     object["since"] = .string(room.created.iso8601)
@@ -108,6 +165,9 @@ internal enum RoomsResource {
 
   private static func json(_ participant: Participant, _ room: Room) -> JSON {
     guard case .object(var object) = participant.json else { return participant.json }
+    if let uplink = participant.uplink {
+      object["uplink"] = ["bitrate": .int(Int64(uplink.bitrate)), "limited": .bool(uplink.isLimited)]
+    }
     object["may"] = .array(room.may(participant).map { .string($0.rawValue) })
     object["address"] = .string("\(participant.remote)")
     return .object(object)
