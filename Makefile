@@ -40,8 +40,9 @@ interop: examples ## Tests with real peers: ffmpeg, browsers, curl
 	$(RELEASE) --product martlet
 	$(RELEASE) --product bench
 	Scripts/bootstrap --interop
-	$(PYTEST) -q -n 3 --dist loadfile --durations=10 -m 'not alone' Tests/Interop
-	$(PYTEST) -q --durations=20 -m alone Tests/Interop
+	$(PYTEST) -q -n 3 --dist loadfile --durations=10 -m 'not alone and not paired' Tests/Interop
+	$(PYTEST) -q -n 2 --dist loadfile --durations=10 -m paired --peers-add Tests/Interop
+	$(PYTEST) -q --durations=20 -m alone --peers-add Tests/Interop
 
 bench: ## Martlet beside its peers, in one run
 	Scripts/bootstrap --bench

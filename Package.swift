@@ -52,12 +52,12 @@ func hub(_ name: String, _ needs: [String]) -> [Target] {
 
 /// The public clients, above the hubs of the same name and below the server, which uses them too.
 func client() -> [Target] {
-  let needs = ["Primitives", "IO", "Web", "HTTP", "RTMP", "Containers", "Codecs", "Crypto", "STUN"].map { "Martlet" + $0 }
+  let needs = ["Primitives", "IO", "Web", "WebRTC", "HTTP", "RTMP", "Containers", "Codecs", "Crypto", "STUN"].map { "Martlet" + $0 }
   let dependencies = needs.map { Target.Dependency.target(name: $0) }
   return [
     .target(name: "MartletClient", dependencies: dependencies, path: "Sources/Client", swiftSettings: strict),
     .testTarget(
-      name: "ClientTests", dependencies: ["MartletClient", "MartletServer", "MartletWebRTC", "TestSupport"] + dependencies,
+      name: "ClientTests", dependencies: ["MartletClient", "MartletServer", "TestSupport"] + dependencies,
       path: "Tests/ClientTests", swiftSettings: strict),
   ]
 }

@@ -83,9 +83,9 @@ class WHIP:
         offer = load.offer("publisher", "publisher", bitrate=bitrate)
         load.say("answer", peer="publisher", sdp=self._post("/live/bench/whip", offer))
 
-    def watch(self, load, peer, feedback=False):
+    def watch(self, load, peer, feedback=False, bitrate=1):
         """Answers when it was asked for, in nanoseconds of the monotonic clock. With feedback the viewer reports on every packet."""
-        offer = load.offer(peer, "viewer", feedback=feedback)
+        offer = load.offer(peer, "viewer", feedback=feedback, bitrate=bitrate)
         asked = time.monotonic_ns()
         load.say("answer", peer=peer, sdp=self._post("/live/bench/whep", offer))
         return asked
@@ -93,6 +93,62 @@ class WHIP:
     def open_channel(self, load, peer, label, size):
         offer = load.offer(peer, "data", label=label, size=size)
         load.say("answer", peer=peer, sdp=self._post("/diag/datachannel", offer))
+
+
+class Room:
+    """A room of Martlet: two POSTs each. Who publishes and watches has one connection for both."""
+
+    def __init__(self, server):
+        self.server, self.keys, self.ids, self.speaker = server, {}, {}, None
+
+    def _do(self, **command):
+        connection = http.client.HTTPConnection(self.server.host, self.server.http, timeout=20)
+        connection.request("POST", "/rooms/bench", json.dumps(command), {"Content-Type": "application/json"})
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        if not answer.get("ok"):
+            raise SystemExit(f"rooms: {command['do']}: {answer}")
+        return answer
+
+    def join(self, peer):
+        answer = self._do(do="join", name=peer)
+        self.keys[peer], self.ids[peer] = answer["key"], answer["participant"]
+
+    def _offer(self, load, peer, offer, watched):
+        """Sections that send are the peer's own; the others take up what is watched, in order."""
+        tracks, subscribe, waiting = [], [], {"audio": list(watched), "video": list(watched)}
+        for section in offer.split("\nm=")[1:]:
+            kind, mid = section.split(" ", 1)[0], section.split("a=mid:")[1].split()[0]
+            source = "microphone" if kind == "audio" else "camera"
+            if "a=sendonly" in section:
+                tracks.append({"mid": mid, "source": source})
+            else:
+                subscribe.append({"mid": mid, "participant": self.ids[waiting[kind].pop(0)], "source": source})
+        answer = self._do(do="offer", key=self.keys[peer], sdp=offer, tracks=tracks, subscribe=subscribe)
+        load.say("answer", peer=peer, sdp=answer["sdp"])
+
+    def publish(self, load, bitrate, peer="publisher"):
+        self.join(peer)
+        self.speaker = peer
+        self._offer(load, peer, load.offer(peer, "publisher", bitrate=bitrate), [])
+
+    def watch(self, load, peer, feedback=False, bitrate=1):
+        offer = load.offer(peer, "viewer", feedback=feedback, bitrate=bitrate)
+        asked = time.monotonic_ns()
+        self.join(peer)
+        self._offer(load, peer, offer, [self.speaker])
+        return asked
+
+    def meet(self, load, members, bitrate):
+        """All of them publish, and watch all others. Answers when each was asked for."""
+        asked = {}
+        for peer in members:
+            self.join(peer)
+        for peer in members:
+            offer = load.offer(peer, "member", bitrate=bitrate, others=len(members) - 1)
+            asked[peer] = time.monotonic_ns()
+            self._offer(load, peer, offer, [other for other in members if other != peer])
+        return asked
 
 
 class VideoRoom:
@@ -106,19 +162,28 @@ class VideoRoom:
     def _attach(self):
         return _JanusHandle(self.server)
 
-    def publish(self, load, bitrate):
-        offer = load.offer("publisher", "publisher", bitrate=bitrate)
+    def publish(self, load, bitrate, peer="publisher", feed=feed):
+        offer = load.offer(peer, "publisher", bitrate=bitrate)
         answer = self._attach().exchange(
-            {"request": "joinandconfigure", "ptype": "publisher", "room": self.room, "id": self.feed}, {"type": "offer", "sdp": offer})
-        load.say("answer", peer="publisher", sdp=answer)
+            {"request": "joinandconfigure", "ptype": "publisher", "room": self.room, "id": feed}, {"type": "offer", "sdp": offer})
+        load.say("answer", peer=peer, sdp=answer)
 
-    def watch(self, load, peer, feedback=False):
+    def watch(self, load, peer, feedback=False, bitrate=1, feeds=(feed,)):
         """The session is there already when the time begins; its offer says whether there is feedback on every packet."""
         handle = self._attach()
         asked = time.monotonic_ns()
-        offer = handle.exchange({"request": "join", "ptype": "subscriber", "room": self.room, "streams": [{"feed": self.feed}]})
+        offer = handle.exchange({"request": "join", "ptype": "subscriber", "room": self.room, "streams": [{"feed": feed} for feed in feeds]})
         handle.post({"request": "start"}, {"type": "answer", "sdp": load.accept(peer, "viewer", offer)})
         return asked
+
+    def meet(self, load, members, bitrate):
+        """A connection to publish and one to watch for each, as the plugin has it."""
+        feeds = {peer: self.feed + index for index, peer in enumerate(members)}
+        for peer, feed in feeds.items():
+            self.publish(load, bitrate, f"{peer}-out", feed)
+            load.event(f"{peer}-out", "connected")
+        time.sleep(1.5)
+        return {peer: self.watch(load, peer, feeds=[feed for other, feed in feeds.items() if other != peer]) for peer in members}
 
 
 class _JanusHandle:

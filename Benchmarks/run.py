@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Martlet beside its peers and beside the kernel's own price, on the same work, in turn, in one run.
 
-`run.py --quick` takes three minutes, without options about twenty; `run.py live`, `messaging`, `webrtc` or `turn` does one part.
+`run.py --quick` takes three minutes, without options about twenty; `run.py live`, `messaging`, `webrtc`, `rooms` or `turn` does one part.
 """
 import argparse
 import json
@@ -10,6 +10,7 @@ import time
 
 import live
 import messaging
+import rooms
 import turn
 import webrtc
 from harness import root, show, work
@@ -17,7 +18,8 @@ from harness import root, show, work
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("parts", nargs="*", default=["live", "messaging", "webrtc", "turn"], help="live, messaging, webrtc, turn; all by default")
+    parser.add_argument("parts", nargs="*", default=["live", "messaging", "webrtc", "rooms", "turn"],
+                        help="live, messaging, webrtc, rooms, turn; all by default")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--viewers", type=int, default=300)
     parser.add_argument("--seconds", type=int, default=10)
@@ -31,6 +33,8 @@ def main():
         results["messaging"] = messaging.run(options.seconds, options.quick)
     if "webrtc" in options.parts:
         results["webrtc"], results["data channels"] = webrtc.run(options.seconds, options.quick)
+    if "rooms" in options.parts:
+        results["rooms"] = rooms.run(options.seconds, options.quick)
     if "turn" in options.parts:
         results["turn"] = turn.run(options.seconds, options.quick)
     for name, rows in ((name, rows) for name, rows in results.items() if rows):

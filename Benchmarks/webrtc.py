@@ -20,7 +20,7 @@ general: {{ json = "compact"  base_path = "/janus"  http = true  port = {http}  
 admin: {{ admin_http = false  admin_https = false }}
 """,
     "janus.plugin.videoroom.jcfg": """
-room-1234: {{ description = "bench"  publishers = 6  bitrate = 0  fir_freq = 0  record = false  videocodec = "vp8"  audiocodec = "opus" }}
+room-1234: {{ description = "bench"  publishers = 20  bitrate = 0  fir_freq = 0  record = false  videocodec = "vp8"  audiocodec = "opus" }}
 """,
 }
 JANUS_LIBRARIES = "/usr/lib/x86_64-linux-gnu/janus"
@@ -32,7 +32,8 @@ def start_martlet(space):
         martlet, "serve", "--http", f"{space.there}:{http}", "--https", "off", "--rtmp", "off", "--rtmps", "off", "--turn", "off", "--turns", "off",
         "--webrtc",
         f"{space.there}:8189", "--diagnostics", "--log-level", "warning")
-    return Server("martlet", command, http, http, dict(os.environ), space.there)
+    rooms = {"MARTLET_ROOMS_TOPOLOGY": "sfu", "MARTLET_ROOMS_PER_ADDRESS": "0", "MARTLET_ROOMS_GRACE": "1h"}
+    return Server("martlet", command, http, http, dict(os.environ, **rooms), space.there)
 
 
 def start_janus(space):
@@ -47,15 +48,16 @@ def start_janus(space):
 SERVERS = {"martlet": (start_martlet, WHIP), "janus": (start_janus, VideoRoom)}
 
 
-def _join(signal, load, name, feedback):
-    """Milliseconds from the request to the first packet of pictures, and to the first key frame."""
-    asked = signal.watch(load, name, feedback)
-    return tuple((load.event(name, what)["at"] - asked) / 1e6 for what in ("video", "key"))
+def _join(signal, load, name, feedback, bitrate):
+    """Milliseconds from the request to the first packet of pictures, and to the first key frame; of sound where there is no picture."""
+    asked = signal.watch(load, name, feedback, bitrate)
+    first, key = ("video", "key") if bitrate else ("audio", None)
+    first = (load.event(name, first)["at"] - asked) / 1e6
+    return first, (load.event(name, key)["at"] - asked) / 1e6 if key else first
 
 
-def fan_out(space, name, viewers, bitrate, seconds, feedback=False):
+def fan_out(space, start, signaling, viewers, bitrate, seconds, feedback=False):
     """One publisher to `viewers`, who join one after the other; with feedback they report on every packet, as browsers do."""
-    start, signaling = SERVERS[name]
     server, load = start(space), Load(space.here)
     try:
         signal = signaling(server)
@@ -66,12 +68,12 @@ def fan_out(space, name, viewers, bitrate, seconds, feedback=False):
         # The first viewers bring what there is once for all, on every worker.
         first = min(5, viewers // 2)
         for index in range(first):
-            _join(signal, load, f"v{index}", feedback)
+            _join(signal, load, f"v{index}", feedback, bitrate)
         time.sleep(2)
         idle = pss(server.pids)
         load.say("measure")
         before = cpu(server.pids)
-        joins, keys = zip(*(_join(signal, load, f"v{index}", feedback) for index in range(first, viewers)))
+        times = [_join(signal, load, f"v{index}", feedback, bitrate) for index in range(first, viewers)]
         joining, joined = cpu(server.pids) - before, load.report()
         time.sleep(1)
         memory = pss(server.pids) - idle
@@ -83,6 +85,7 @@ def fan_out(space, name, viewers, bitrate, seconds, feedback=False):
         load.close()
         server.stop()
     per_packet = used / result["packets"]
+    joins, keys = [first for first, _ in times], [key for _, key in times]
     return {
         "server": server.name + (" with feedback" if feedback else ""), "viewers": viewers, "bitrate": bitrate, "us_per_packet": round(per_packet * 1e6, 2),
         "packets_per_s": round(result["packets"] / result["seconds"]), "missed": result["missed"], "sent_again": result["recovered"],
@@ -169,9 +172,9 @@ def run(seconds, quick):
             # In turn, so that other load on the machine strikes both.
             for _ in range(1 if quick else 3):
                 for name in names:
-                    rows.append(fan_out(space, name, viewers, bitrate, seconds))
+                    rows.append(fan_out(space, *SERVERS[name], viewers, bitrate, seconds))
                     show(rows[-1:])
-                rows.append(fan_out(space, "martlet", viewers, bitrate, seconds, feedback=True))
+                rows.append(fan_out(space, *SERVERS["martlet"], viewers, bitrate, seconds, feedback=True))
                 show(rows[-1:])
         for label, size in (("sink", 16384), ("sink", 65536), ("echo", 16384)):
             channels.append(channel(space, label, size, seconds))

@@ -49,10 +49,10 @@ export class Tiles {
       { key: participant.id, participant, isScreen: false },
     ]);
     const isMine = ({ participant }) => participant === me;
-    const make = (tile) => new Tile(tile, isMine(tile), () => this.pin(tile.key), (level) => this.#hear(tile, level));
+    const make = (tile) => new Tile(tile, isMine(tile) ? null : this.#room, () => this.pin(tile.key), (level) => this.#hear(tile, level));
     reconcile(this.#element, this.#views, tiles, ({ key }) => key, make);
     const large = this.view === "speaker" ? this.#largeOf(tiles) : null;
-    for (const [key, view] of this.#views) view.isLarge = key === large;
+    for (const [key, view] of this.#views) view.setLarge(key === large, key === this.#pinned);
     this.#layout();
   }
 
@@ -92,14 +92,17 @@ class Tile {
   #video;
   #participant;
   #isScreen;
+  #room;
   #isMine;
   #onlevel;
   #meter = null;
   #heard = null;
   #parts;
 
-  constructor({ participant, isScreen }, isMine, onpin, onlevel) {
-    [this.#participant, this.#isScreen, this.#isMine, this.#onlevel] = [participant, isScreen, isMine, onlevel];
+  /** @param room where it comes from; `null` for what is our own */
+  constructor({ participant, isScreen }, room, onpin, onlevel) {
+    const isMine = room === null;
+    [this.#participant, this.#isScreen, this.#room, this.#isMine, this.#onlevel] = [participant, isScreen, room, isMine, onlevel];
     // One's own sound comes from nowhere.
     this.#video = el("video", { autoplay: true, playsinline: true, onclick: onpin });
     this.#video.muted = isMine;
@@ -113,7 +116,8 @@ class Tile {
     this.#video.addEventListener("loadeddata", () => this.update());
   }
 
-  set isLarge(value) {
+  setLarge(value, isPinned) {
+    this.#room?.observe(this.element, this.#participant, { source: this.#isScreen ? "screen" : "camera", isPinned });
     this.element.classList.toggle("large", value);
     const name = this.#label();
     setText(this.#parts.pin, value ? "Smaller" : "Larger");
@@ -135,6 +139,7 @@ class Tile {
   }
 
   close() {
+    this.#room?.unobserve(this.element);
     this.#meter?.close();
     this.#video.srcObject = null;
   }

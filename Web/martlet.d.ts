@@ -194,6 +194,10 @@ export interface RoomOptions {
   audio?: boolean | MediaTrackConstraints | MediaStreamTrack | MediaStream;
   /** The camera, likewise. */
   video?: boolean | MediaTrackConstraints | MediaStreamTrack | MediaStream;
+  /** The camera in layers that are one stream (SVC) where the server passes media on, instead of simulcast: for browsers that can. */
+  scalability?: { codec: "VP9" | "AV1"; mode: string };
+  /** How many cameras come where the server passes media on: those of who spoke last. Screens and what is pinned come beside them. */
+  lastN?: number;
   /** A moderator has to let us in. */
   onwaiting?: (text: string) => void;
 }
@@ -322,6 +326,11 @@ export interface Room extends EventTarget {
   /** JSON to one participant, over a data channel, else by way of the server. */
   send(participant: Participant | string, data: JSONValue): void;
   sendFile(participant: Participant | string, file: File): Transfer;
+  /** What is shown in an element: the server sends what fits its size, and nothing while it is out of sight. */
+  observe(element: Element, participant: Participant | string, options?: { source?: TrackSource; isPinned?: boolean }): void;
+  unobserve(element: Element): void;
+  /** The same by hand, in pixels of the screen; `null` to say nothing of it any more. */
+  setView(participant: Participant | string, source: TrackSource, view: { width?: number; height?: number; paused?: boolean; pinned?: boolean } | null): void;
   /** `kick`, `mute`, `lock`, `unlock`, `admit`, `refuse`, `move`, `topology`, with what docs/rooms.md says. */
   moderate(action: string, details?: Record<string, JSONValue>): Promise<void>;
   leave(options?: { stopsTracks?: boolean }): Promise<void>;

@@ -6,6 +6,7 @@ import { Handover } from "./handover.js";
 import { Mesh } from "./mesh.js";
 import { Participant } from "./participant.js";
 import { QualityReader } from "./peer-quality.js";
+import { RoomView } from "./room-view.js";
 import { SFU } from "./sfu.js";
 import { RoomError, Signaling } from "./signaling.js";
 import { Transfers } from "./transfers.js";
@@ -95,6 +96,7 @@ export class Room extends EventTarget {
   #unreachable = "";
   #uplink = { bitrate: 0, isLimited: false, at: -Infinity };
   #quality = new QualityReader();
+  #view = new RoomView((tracks) => this.#tellView(tracks));
   #reading = 0;
   #listening = new AbortController();
 
@@ -203,6 +205,19 @@ export class Room extends EventTarget {
 
   /** @returns {Transfer} */
   sendFile(participant, file) { return this.#transfers.send(idOf(participant), file); }
+
+  /**
+   * Shows something of a participant in an element: where the server passes media on, it sends what fits the element's size, and
+   * nothing while it is out of sight. What is pinned comes also where `lastN` leaves others out.
+   */
+  observe(element, participant, { source = "camera", isPinned = false } = {}) {
+    this.#view.observe(element, idOf(participant), source, isPinned);
+  }
+
+  unobserve(element) { this.#view.unobserve(element); }
+
+  /** The same by hand: `{ width, height }` in pixels of the screen, `{ paused: true }`, or `null` to say nothing of it any more. */
+  setView(participant, source, view) { this.#view.set(idOf(participant), source, view); }
 
   /** Moderation, for those who may: `kick`, `mute`, `lock`, `unlock`, `admit`, `refuse`, `move`, `topology`. */
   async moderate(action, details = {}) { return this.#signaling.ask({ do: action, ...details }); }
@@ -313,6 +328,7 @@ export class Room extends EventTarget {
     this.participants.delete(id);
     this.#incoming.delete(id);
     this.#sfu?.setTracks(id, []);
+    this.#view.forget(id);
     this.#handover.forget(id);
     this.#emit("left", { participant, reason });
   }
@@ -402,6 +418,9 @@ export class Room extends EventTarget {
         this.#setMay(event.may);
         this.#emit("may", { may: event.may });
         break;
+      case "wanted":
+        this.#sfu?.setWanted(event);
+        break;
       case "waiting":
         this.#emit("waiting", { participant: event.participant });
         break;
@@ -480,11 +499,19 @@ export class Room extends EventTarget {
     if (this.#sfu) return;
     this.#sfu = new SFU(this.#servers, (offer) => this.#signaling.ask({ do: "offer", ...offer }), {
       tracks: (all) => { for (const id of this.participants.keys()) this.#take(id, "sfu", all.get(id) ?? new Map()); },
+      answered: (isNew) => isNew && this.#view.tellAgain(),
       state: (state) => this.#followServer(state),
       refused: (error) => this.#emit("connection", { state: this.state, text: sentence(error.message), error }),
-    });
+    }, this.#options.scalability);
     if (this.#isPublisher) for (const publication of this.#publications.values()) this.#sfu.publish(publication);
     for (const { id, forwarded } of this.participants.values()) this.#sfu.setTracks(id, forwarded);
+  }
+
+  #tellView(tracks) {
+    const session = this.#sfu?.session;
+    const { lastN } = this.#options;
+    if (session) this.#signaling.send({ do: "view", session, tracks, ...(lastN === undefined ? {} : { lastN }) });
+    return Boolean(session);
   }
 
   #followServer(state) {
@@ -625,6 +652,7 @@ export class Room extends EventTarget {
     clearInterval(this.#reading);
     this.#handover.stop();
     for (const timer of this.#lost.values()) clearTimeout(timer);
+    this.#view.close();
     this.#transfers.close();
     this.#mesh.close();
     this.#sfu?.close();

@@ -3,12 +3,21 @@ import { gathered } from "./mesh.js";
 
 /** Milliseconds until a silent path is looked for anew, and between attempts; after so many a new connection is made. */
 const RECOVERY = { first: 1500, again: 5000, attempts: 3 };
-/** Three sizes of a camera, from small to large as Chromium wants them. */
+/** Sizes of a camera, from small to large as Chromium wants them, and how many of them make sense from so many pixels on: given more, it
+ * would leave out the largest. */
 const LAYERS = [
   { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
   { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
   { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
 ];
+
+const LAYERS_BY_PIXELS = [[960 * 540, 3], [480 * 270, 2]];
+
+function layersOf(track) {
+  const { width = 1280, height = 720 } = track.getSettings();
+  const count = LAYERS_BY_PIXELS.find(([pixels]) => width * height >= pixels)?.[1] ?? 0;
+  return count ? LAYERS.slice(-count).map((layer) => ({ ...layer })) : undefined;
+}
 
 export class SFU {
   #peer = null;
@@ -24,13 +33,17 @@ export class SFU {
   #isOver = false;
   /** The server's name for this connection, once it has answered. */
   #session = undefined;
+  /** Which of our pictures somebody watches, as the server said last. */
+  #watched = null;
   #recovery = 0;
   #attempts = 0;
   #offer;
   #events;
+  #scalability;
 
   /** @param {(offer: object) => Promise<{sdp: string}>} offer asks the server @param {PlaneEvents & {refused}} events */
-  constructor(servers, offer, events) {
+  constructor(servers, offer, events, scalability) {
+    this.#scalability = scalability;
     this.#servers = servers;
     this.#offer = offer;
     this.#events = events;
@@ -38,6 +51,7 @@ export class SFU {
   }
 
   get peer() { return this.#peer; }
+  get session() { return this.#session; }
   get isConnected() { return this.#peer.connectionState === "connected"; }
 
   /** The mid of each source of a participant that comes in. */
@@ -68,6 +82,12 @@ export class SFU {
     for (const [key, each] of this.#wanted) if (each.participant === participant) this.#wanted.delete(key);
     for (const { source } of tracks) this.#wanted.set(`${participant} ${source}`, { participant, source });
     this.#change();
+  }
+
+  /** Layers that nobody watches are not made. @param {{session: string, tracks: {source, wanted: boolean, layers: string[]}[]}} watched */
+  setWanted(watched) {
+    this.#watched = watched;
+    this.#followWanted();
   }
 
   close() {
@@ -114,9 +134,12 @@ export class SFU {
     const subscribe = this.#named(this.#receiving, (key) => this.#wanted.get(key));
     const { sdp, session } = await this.#offer({ sdp: peer.localDescription.sdp, session: this.#session, tracks, subscribe });
     if (this.#isOver || peer !== this.#peer) return;
+    const isNew = session !== this.#session;
     this.#session = session;
     await peer.setRemoteDescription({ type: "answer", sdp });
     this.#show();
+    this.#events.answered(isNew);
+    this.#followWanted();
   }
 
   #named(sections, describe) {
@@ -139,9 +162,33 @@ export class SFU {
         section.direction = "sendonly";
         if (section.sender.track !== track) section.sender.replaceTrack(track).catch(() => {});
       } else {
-        const sendEncodings = source === "camera" ? LAYERS.map((layer) => ({ ...layer })) : undefined;
-        this.#sending.set(source, this.#peer.addTransceiver(track, { direction: "sendonly", sendEncodings }));
+        this.#sending.set(source, this.#addSending(source, track));
       }
+    }
+  }
+
+  #addSending(source, track) {
+    const { codec, mode } = this.#scalability ?? {};
+    const isScalable = source === "camera" && mode;
+    const sendEncodings = isScalable ? [{ scalabilityMode: mode }] : source === "camera" ? layersOf(track) : undefined;
+    const section = this.#peer.addTransceiver(track, { direction: "sendonly", sendEncodings });
+    // The server takes what it likes best of what it is offered.
+    const wanted = [`video/${codec}`, "video/rtx"].map((type) => type.toLowerCase());
+    if (isScalable) section.setCodecPreferences(RTCRtpSender.getCapabilities("video").codecs.filter(({ mimeType }) => wanted.includes(mimeType.toLowerCase())));
+    return section;
+  }
+
+  #followWanted() {
+    if (!this.#watched || this.#watched.session !== this.#session) return;
+    for (const { source, wanted, layers } of this.#watched.tracks) {
+      const sender = this.#sending.get(source)?.sender;
+      if (!sender) continue;
+      const parameters = sender.getParameters();
+      const isActive = ({ rid }) => wanted && (!rid || layers.includes(rid));
+      if (parameters.encodings.every((encoding) => encoding.active === isActive(encoding))) continue;
+      for (const encoding of parameters.encodings) encoding.active = isActive(encoding);
+      // A browser that will not goes on sending: the server takes either.
+      sender.setParameters(parameters).catch(() => {});
     }
   }
 

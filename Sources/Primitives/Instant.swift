@@ -41,6 +41,12 @@ public struct Instant: Comparable, Hashable, Sendable {
   public static let zero = Instant(nanoseconds: 0)
   public static let distantFuture = Instant(nanoseconds: .max)
 
+  /// The first of several deadlines, where there are any.
+  @inlinable public static func earliest(_ a: Instant?, _ b: Instant?) -> Instant? {
+    guard let a, let b else { return a ?? b }
+    return min(a, b)
+  }
+
   @inlinable public static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
   @inlinable public static func - (a: Instant, b: Instant) -> TimeSpan { TimeSpan(nanoseconds: a.nanoseconds &- b.nanoseconds) }
   @inlinable public static func - (a: Instant, b: TimeSpan) -> Instant { Instant(nanoseconds: a.nanoseconds &- b.nanoseconds) }

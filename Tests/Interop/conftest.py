@@ -22,9 +22,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("MARTLET_BINARY", ROOT / ".build/release/martlet"))
 
 
+def pytest_addoption(parser):
+    parser.addoption("--peers-add", action="store_true", help="add to the table of peers of the run before")
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", peer_table.MARK)
     config.addinivalue_line("markers", "alone: measures, or takes the whole machine: nothing runs beside it")
+    config.addinivalue_line("markers", "paired: browsers and relays, which take one of two cores: one other runs beside it")
     config.pluginmanager.register(peer_table.PeerTable(ROOT / ".build/peers.md"))
 
 

@@ -8,6 +8,7 @@ The first table has peers (rows) by scenarios (columns), with how many tests; th
 import collections
 import functools
 import importlib.metadata
+import json
 import re
 import subprocess
 
@@ -83,25 +84,37 @@ def table(columns, rows):
 
 
 class PeerTable:
+    """What ran before is added to with `--peers-add`: tests run in several batches, some of them several at a time."""
+
     def __init__(self, path):
-        self.path = path
+        self.path, self.counted = path, path.with_suffix(".json")
         # What exactly → peer → outcomes, in the order in which the tests came.
         self.scenarios = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
 
+    def pytest_sessionstart(self, session):
+        if not session.config.getoption("--peers-add"):
+            self.counted.unlink(missing_ok=True)
+        elif self.counted.exists():
+            for scenario, peer, outcomes in json.loads(self.counted.read_text()):
+                self.scenarios[scenario][peer].update(outcomes)
+
     def pytest_collection_modifyitems(self, items):
-        """A mark that is wrong is told before anything runs. What runs beside others runs in processes that have no table."""
+        """A mark that is wrong is told before anything runs."""
         for item in items:
-            if list(subjects(item)) and not item.get_closest_marker("alone"):
-                raise pytest.UsageError(f"{item.nodeid} is with a peer and is not marked alone")
+            list(subjects(item))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
         report = yield
+        # It goes with the report from the process that ran the test to the one that has the table.
+        report.peers = list(subjects(item))
+        return report
+
+    def pytest_runtest_logreport(self, report):
         # What a fixture does not get ready is not called; what it does not put away counts too.
         if report.when == "call" or report.outcome != "passed":
-            for peer, scenario in subjects(item):
+            for peer, scenario in report.peers:
                 self.scenarios[scenario][peer][report.outcome] += 1
-        return report
 
     def outcomes(self, peer, scenario):
         return sum((found[peer] for name, found in self.scenarios.items() if name.split(":")[0] == scenario), collections.Counter())
@@ -119,6 +132,7 @@ class PeerTable:
             return
         text = "\n".join(self.lines())
         self.path.parent.mkdir(exist_ok=True)
+        self.counted.write_text(json.dumps([(name, peer, found) for name, of in self.scenarios.items() for peer, found in of.items()]))
         self.path.write_text(text + "\n")
         terminalreporter.section(f"peers ({self.path})")
         terminalreporter.line(text)

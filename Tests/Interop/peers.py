@@ -122,16 +122,16 @@ class Pion(Process):
 
 
 @functools.cache
-def pion_program():
+def pion_program(name="pion"):
     """Built against Debian's sources, which are there without modules; a `go.mod` makes `/v3` in their paths understood."""
     folder = ROOT / ".build/pion"
-    source = folder / "src/agent"
+    source = folder / "src" / name
     source.mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "Tests/Interop/pion/main.go", source)
+    shutil.copy(ROOT / "Tests/Interop" / name / "main.go", source)
     (source / "go.mod").write_text("module agent\n")
     environment = dict(os.environ, GO111MODULE="off", GOFLAGS="", GOPATH=f"{folder}:/usr/share/gocode", GOCACHE=str(folder / "cache"))
-    subprocess.run(["go", "build", "-o", folder / "pion-agent", "."], cwd=source, env=environment, check=True)
-    return str(folder / "pion-agent")
+    subprocess.run(["go", "build", "-o", folder / name, "."], cwd=source, env=environment, check=True)
+    return str(folder / name)
 
 
 class BrowserPeer(Peer):

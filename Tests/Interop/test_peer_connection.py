@@ -13,7 +13,7 @@ from peers import Agent, Aiortc, BrowserPeer, Pion, checksum, pattern
 from turn import coturn
 from webrtc import HIDING_BROWSERS, WEBRTC_BROWSERS
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 
 @pytest.fixture

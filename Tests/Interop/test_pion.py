@@ -10,7 +10,7 @@ from peers import Pion
 from test_webrtc import playing
 from webrtc import page, send
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 
 @pytest.fixture(scope="module")

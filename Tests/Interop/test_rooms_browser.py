@@ -14,7 +14,7 @@ from conftest import free_port, start_server, stop_server, wait_for
 from documents import block
 from webrtc import CHROMIUM, FIREFOX
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 # A name that is not the machine's own.
 ELSEWHERE = "insecure.example"

@@ -18,7 +18,7 @@ from raw_turn import RawConnection, RawStream, RawTurn
 from test_permissions import Receiver, receiver, verify  # noqa: F401 (a fixture)
 from turn import PASSWORD, RELAYING, SECRET, USER, martlet_turn
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 
 class Relay:

@@ -21,7 +21,7 @@ from test_peer_connection import agent, browsers, connect, make_peer, talk, talk
 from turn import PASSWORD, SECRET, USER, martlet_turn
 from webrtc import CHROMIUM, PAGE, Chromium
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 UCLIENT = shutil.which("turnutils_uclient")
 CLIENT = pytest.mark.skipif(not UCLIENT, reason="turnutils_uclient is missing: Scripts/bootstrap --interop")

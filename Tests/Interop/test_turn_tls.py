@@ -14,7 +14,7 @@ from test_peer_connection import connect, talk
 from turn import PASSWORD, USER, martlet_turn
 from webrtc import CHROMIUM, FIREFOX
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 
 @pytest.fixture(scope="module")

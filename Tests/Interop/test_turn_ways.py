@@ -15,7 +15,7 @@ from raw_turn import ALLOCATE, REFRESH, UDP, RawTurn
 from test_turn_server import CLIENT, UCLIENT, echo  # noqa: F401
 from turn import CONFIGURATION, PASSWORD, USER, Coturn, martlet_turn
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 KEY = "a secret of more than thirty-two letters"
 

@@ -9,7 +9,7 @@ from raw_peer import OFFER, metric
 from test_webrtc import playing, send, start
 from webrtc import TCP_ONLY, WEBRTC_BROWSERS, page
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 
 @pytest.fixture(scope="module")

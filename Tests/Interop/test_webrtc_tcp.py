@@ -10,7 +10,7 @@ from raw_peer import OFFER, RawSession, answer, framed, is_closed, metric
 from test_webrtc import PLAIN, encoder, playing, send
 from webrtc import TCP_ONLY, WEBRTC_BROWSERS, page
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 # As docs/webrtc.md says: seconds, and connections.
 PATIENCE, WAITING_PER_ADDRESS = 5, 32

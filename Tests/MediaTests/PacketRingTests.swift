@@ -146,4 +146,51 @@ import Testing
     let value: Value
     init(_ value: Value) { self.value = value }
   }
+
+  // MARK: Layers that rest
+
+  @Test func `a layer that rests is counted with what it had, and goes on with that when it wakes`() async throws {
+    let rates = try await withRing(layers: ["q", "f"]) { ring in
+      var tracks = ring.tracks
+      tracks[0].resting = [1: 700_000]
+      ring.configure(tracks)
+      let resting = ring.layerRates(of: 0, now: Instant(nanoseconds: 0)).map(\.rate)
+      let busiest = ring.busiestLayer(track: 0, of: 2)
+      tracks[0].resting = [:]
+      ring.configure(tracks)
+      return (resting, busiest, ring.layerRates(of: 0, now: Instant(nanoseconds: 0)).map(\.rate))
+    }
+    #expect(rates.0 == [700_000] && rates.1 == 1 && rates.2 == [700_000])
+  }
+
+  @Test func `readers are not told that a layer rests, and what they could join at stays`() async throws {
+    let (heard, join) = try await withRing(layers: ["q", "f"]) { ring in
+      let listener = Listener()
+      let reader = PacketReader(ring: ring, client: .test("v", .test(), .viewer))
+      reader.owner = listener
+      ring.add(reader)
+      ring.append([Self.video(1, key: true)])
+      var tracks = ring.tracks
+      tracks[0].resting = [1: 700_000]
+      ring.configure(tracks)
+      return (listener.heard, ring.joinPoint(track: 0, layer: 0))
+    }
+    #expect(heard == ["tracks 2"] && join == 0)
+  }
+
+  @Test func `what readers watch is told once for all of them`() async throws {
+    let demands = try await withRing(layers: ["q", "f"]) { ring in
+      var demands: [UInt32] = []
+      ring.demandChanged = { demands.append($0.demand.layers(of: 0)) }
+      let readers = (0..<2).map { _ in PacketReader(ring: ring, client: .test("v", .test(), .viewer)) }
+      readers[0].demand.insert(0, of: 0)
+      for reader in readers { ring.add(reader) }
+      readers[1].demand.insert(0, of: 0)
+      readers[1].demand.insert(1, of: 0)
+      ring.remove(readers[1])
+      ring.remove(readers[0])
+      return demands
+    }
+    #expect(demands == [1, 3, 1, 0])
+  }
 }

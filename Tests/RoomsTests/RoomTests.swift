@@ -256,6 +256,10 @@ struct RoomProbe {
     #expect(choice.topology(mode(.supernode), three, present: best, named: three[0].id) == .supernode(three[0].id))
     three.remove(at: 1)
     #expect(choice.topology(mode(.supernode), three, present: best, named: nil) == .supernode(three[1].id))
+    // One that can pass nothing on is none, whoever wants it to be.
+    three[1] = TopologyChoice.Member(id: three[1].id, uplink: Uplink(bitrate: 90_000_000), failures: 0, canRelay: false)
+    #expect(choice.topology(mode(.supernode), three, present: .supernode(three[1].id), named: three[1].id) == .supernode(three[0].id))
+    #expect(choice.topology(mode(.supernode), [three[1]], present: .mesh, named: nil) == .mesh)
   }
 
   @Test func `without a server's media a large room has a supernode`() {
@@ -292,5 +296,28 @@ struct RoomProbe {
     #expect(probe.told.filter { $0 == "topology" }.count == 1)
     #expect(probe.room.topology == .sfu)
     #expect(probe.room.generation == 1)
+  }
+
+  // MARK: Who spoke last, and what is watched
+
+  @Test func `who begins to speak is the last who spoke, until they leave`() throws {
+    var probe = try RoomProbe()
+    let (ada, bob) = (try probe.join("Ada"), try probe.join("Bob"))
+    for (id, loudness) in [(ada.id, 90), (bob.id, 80), (ada.id, 95), (bob.id, nil), (bob.id, 70)] as [(ParticipantID, Int?)] {
+      probe.room.setSpeech(loudness, of: id)
+    }
+    #expect(probe.room.lastSpeakers == [bob.id, ada.id])
+    probe.room.leave(bob.id, .left)
+    #expect(probe.room.lastSpeakers == [ada.id])
+  }
+
+  @Test func `a publisher alone is told what of it is watched`() throws {
+    var probe = try RoomProbe()
+    let (ada, bob) = (try probe.join("Ada"), try probe.join("Bob"))
+    probe.room.tellWanted([TrackWish(.camera, isWanted: true, layers: ["q"])], session: "0-1", to: ada.id)
+    probe.drain()
+    #expect(probe.inbox(ada.key).map(\.name) == ["wanted"] && probe.inbox(bob.key).isEmpty)
+    let text = String(decoding: probe.inbox(ada.key)[0].json.serialized, as: UTF8.self)
+    #expect(text == #"{"event":"wanted","session":"0-1","tracks":[{"source":"camera","wanted":true,"layers":["q"]}]}"#)
   }
 }

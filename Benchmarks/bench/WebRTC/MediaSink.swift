@@ -7,7 +7,10 @@ internal import MartletWebRTC
 
 /// A viewer: counts packets and reads their clocks. It offers to receive, or answers who offers to send.
 internal final class MediaSink: LoadRole {
-  /// What came of one track since `measure`.
+  private let publishers: Int
+  private let hasVideo: Bool
+
+  /// What came of one stream since `measure`.
   private struct Counted {
     var first: UInt64?
     var last: UInt64 = 0
@@ -22,14 +25,23 @@ internal final class MediaSink: LoadRole {
     var missed: Int { first.map { max(0, Int(last &- $0) + 1 - received) } ?? 0 }
   }
 
-  private var video = Counted(), audio = Counted()
+  /// By `IncomingMedia.streams`.
+  private var streams: [Counted] = []
   private var bytes = 0, recoveredBefore = 0
   private var latencies: [Int64] = []
-  private var hasPicture = false, hasKeyFrame = false
+  private var hasPicture = false, hasKeyFrame = false, hasSound = false
+
+  /// - Parameter publishers: whose sound, and pictures, it offers to receive.
+  internal init(of publishers: Int = 1, hasVideo: Bool = true) {
+    self.publishers = publishers
+    self.hasVideo = hasVideo
+  }
 
   internal func prepare(_ negotiation: inout PeerNegotiation) throws(NegotiationError) {
-    try negotiation.addTransceiver(.audio, .recvonly)
-    try negotiation.addTransceiver(.video, .recvonly)
+    for _ in 0..<publishers {
+      try negotiation.addTransceiver(.audio, .recvonly)
+      if hasVideo { try negotiation.addTransceiver(.video, .recvonly) }
+    }
   }
 
   internal func peer(_ peer: LoadPeer, didReceive packet: IncomingMedia.Packet, in buffer: UnsafeRawBufferPointer) {
@@ -44,19 +56,26 @@ internal final class MediaSink: LoadRole {
       hasKeyFrame = true
       peer.tell("key")
     }
-    if isVideo { video.count(stamp.number) } else { audio.count(stamp.number) }
+    if !isVideo, !hasSound {
+      hasSound = true
+      peer.tell("audio")
+    }
+    while streams.count <= packet.stream { streams.append(Counted()) }
+    streams[packet.stream].count(stamp.number)
     bytes += packet.range.count
     if peer.isMeasuring { latencies.append((peer.context.now - stamp.sent).nanoseconds) }
   }
 
   internal func measure(_ peer: LoadPeer) {
-    (video, audio, bytes, latencies) = (Counted(), Counted(), 0, [])
+    (streams, bytes, latencies) = ([], 0, [])
     recoveredBefore = recovered(peer)
   }
 
   internal func report(_ peer: LoadPeer, into totals: inout LoadTotals) {
-    totals.packets += video.received + audio.received
-    totals.missed += video.missed + audio.missed
+    for stream in streams {
+      totals.packets += stream.received
+      totals.missed += stream.missed
+    }
     totals.recovered += recovered(peer) - recoveredBefore
     totals.bytes += bytes
     totals.latencies += latencies

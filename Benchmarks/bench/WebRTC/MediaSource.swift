@@ -34,12 +34,14 @@ internal final class MediaSource: LoadRole {
   private static let pictureRate: Int64 = 30, soundRate: Int64 = 50
   private static let largestPart = 1100, kept = 512
 
-  /// - Parameter bitrate: of the pictures, in bits a second.
-  internal init(bitrate: Int) { pictureBytes = max(128, bitrate / 8 / Int(Self.pictureRate)) }
+  /// - Parameter bitrate: of the pictures, in bits a second; 0 for sound alone.
+  internal init(bitrate: Int) { pictureBytes = bitrate == 0 ? 0 : max(128, bitrate / 8 / Int(Self.pictureRate)) }
+
+  private var hasPictures: Bool { pictureBytes > 0 }
 
   internal func prepare(_ negotiation: inout PeerNegotiation) throws(NegotiationError) {
     try negotiation.addTransceiver(.audio, .sendonly, track: "audio", streams: ["bench"])
-    try negotiation.addTransceiver(.video, .sendonly, track: "video", streams: ["bench"])
+    if hasPictures { try negotiation.addTransceiver(.video, .sendonly, track: "video", streams: ["bench"]) }
   }
 
   internal func didConnect(_ peer: LoadPeer) {
@@ -62,10 +64,11 @@ internal final class MediaSource: LoadRole {
   private func tick(_ peer: LoadPeer) {
     guard let started else { return }
     let elapsed = (peer.context.now - started).nanoseconds
-    while pictures * 1_000_000_000 / Self.pictureRate <= elapsed { sendPicture(peer) }
+    while hasPictures, pictures * 1_000_000_000 / Self.pictureRate <= elapsed { sendPicture(peer) }
     while sounds * 1_000_000_000 / Self.soundRate <= elapsed { sendSound(peer) }
     peer.session.settle()
-    let next = min(pictures * 1_000_000_000 / Self.pictureRate, sounds * 1_000_000_000 / Self.soundRate)
+    let sound = sounds * 1_000_000_000 / Self.soundRate
+    let next = hasPictures ? min(pictures * 1_000_000_000 / Self.pictureRate, sound) : sound
     peer.context.schedule(at: started + TimeSpan(nanoseconds: next)) { [weak self, weak peer] in
       if let peer { self?.tick(peer) }
     }

@@ -15,9 +15,10 @@ internal import MartletWebRTC
 ///     {"do": "report"}                                            {"report": {"packets": …, "latency_ms": …}}
 ///     {"do": "stop"}, {"do": "close", "peer": "v1"}
 ///
-/// Roles are `publisher` (with `bitrate`), `viewer` (with `feedback` one that reports on every packet) and `data` (with `label` and `size`). Between the answers come lines of what
-/// happens, with the monotonic clock: `{"peer": "v1", "is": "connected", "at": 123}`, so `video` and `key` with a viewer's first
-/// packet of either, `open` with a data channel, `report` with what a sink says it got, and `failed`.
+/// Roles are `publisher` (with `bitrate`, 0 for sound alone), `viewer` (with `feedback` one that reports on every packet), `member`,
+/// who publishes and watches `others`, and `data` (with `label` and `size`). Between the answers come lines of what happens, with the
+/// monotonic clock: `{"peer": "v1", "is": "connected", "at": 123}`, so `video`, `key` and `audio` with a viewer's first packet of
+/// each, `open` with a data channel, `report` with what a sink says it got, and `failed`.
 internal final class PeerLoad {
   internal let context: LoopContext
   internal let ip: IPAddress
@@ -85,12 +86,14 @@ internal final class PeerLoad {
   }
 
   private func make(_ name: String, _ command: JSON) throws(SystemError) -> LoadPeer {
+    let bitrate = Int(clamping: command["bitrate"]?.intValue ?? 1_500_000)
     let role: any LoadRole =
       switch command["role"]?.stringValue {
-      case "publisher": MediaSource(bitrate: Int(clamping: command["bitrate"]?.intValue ?? 1_500_000))
+      case "publisher": MediaSource(bitrate: bitrate)
+      case "member": RoomMember(bitrate: bitrate, others: Int(clamping: command["others"]?.intValue ?? 1))
       case "data":
         DataLoad(label: command["label"]?.stringValue ?? "idle", size: Int(clamping: command["size"]?.intValue ?? 16_384))
-      default: MediaSink()
+      default: MediaSink(hasVideo: bitrate > 0)
       }
     let peer = try LoadPeer(name, role, self, reportsPackets: command["feedback"]?.boolValue ?? false)
     peers[name] = peer

@@ -19,6 +19,7 @@ extension MediaHub {
   private func makePacketRing(_ key: PacketKey) -> PacketRing {
     let ring = PacketRing(key, in: context)
     ring.occupancyChanged = { [weak self] ring in if ring.readers.isEmpty { self?.dropPacketsLater(ring) } }
+    ring.demandChanged = { [weak self] ring in self?.tellDemand(of: ring) }
     packetRings[key] = ring
     dropPacketsLater(ring)
     return ring
@@ -50,6 +51,21 @@ extension MediaHub {
     let target = RemotePacketTarget(link: link, key: key)
     remotePackets[key, default: [:]][worker] = target
     stream.openPackets(packetRings[key] ?? makePacketRing(key)).add(target)
+  }
+
+  /// The publisher need not make what nobody watches.
+  internal func tellDemand(of ring: PacketRing) {
+    guard ring.key.rendition == .realtime else { return }
+    if let stream = localStream(ring.path) {
+      stream.setDemand(ring.demand, of: context.loop.index)
+    } else {
+      link(toHomeOf: ring.path)?.send(.watchLayers(ring.path, ring.demand, worker: context.loop.index))
+    }
+  }
+
+  internal func setDemand(_ demand: LayerDemand, publication: UInt64) {
+    if let local = publications[publication] { return local.setDemand(demand) }
+    for link in links.values { link.send(.watchedLayers(publication: publication, demand)) }
   }
 
   internal func detachRemotePackets(_ key: PacketKey, _ worker: Int) {

@@ -91,8 +91,12 @@ package final class MediaHub {
     stream.makeTranscoder = { [weak self] in self?.makeTranscoder?($0, $1) }
     stream.keyFrameWanted = { [weak self] in self?.requestKeyFrame(publication: $0, track: $1, layer: $2) }
     stream.readingChanged = { [weak self] in self?.setRead($1, publication: $0) }
+    stream.demandChanged = { [weak self] in self?.setDemand($1, publication: $0) }
     stream.begin(client, publication: publication)
-    for (key, ring) in packetRings where key.path == path { _ = stream.openPackets(ring) }
+    for (key, ring) in packetRings where key.path == path {
+      _ = stream.openPackets(ring)
+      tellDemand(of: ring)
+    }
     for (key, ring) in rings where key.path == path { stream.attach(ring, ring.format) }
     for link in links.values { link.send(.available(path)) }
     streamDidStart?(stream)
@@ -259,6 +263,7 @@ package final class MediaHub {
     case .attachPackets(let key, let worker): attachRemotePackets(key, worker)
     case .detachPackets(let key, let worker): detachRemotePackets(key, worker)
     case .wantKeyFrame(let path, let track, let layer): homes[path]?.requestKeyFrame(track: track, layer: layer)
+    case .watchLayers(let path, let demand, let worker): homes[path]?.setDemand(demand, of: worker)
     case .packetTracks(let key, let tracks): packetRings[key]?.configure(tracks)
     case .packetClock(let key, let clock): packetRings[key]?.setClock(clock)
     case .packets(let key, let packets): packetRings[key]?.append(packets)
@@ -266,6 +271,7 @@ package final class MediaHub {
     case .packetEnd(let key, let reason): packetRings[key]?.end(reason)
     case .needKeyFrame(let publication, let track, let layer): publications[publication]?.requestKeyFrame(track: track, layer: layer)
     case .readFrames(let publication, let areRead): publications[publication]?.setRead(areRead)
+    case .watchedLayers(let publication, let demand): publications[publication]?.setDemand(demand)
     case .finish(let id): if let stream = remotePublications.removeValue(forKey: id) { pause(stream, id) }
     case .attach(let path, let format, let worker): attachRemote(path, format, worker)
     case .detach(let path, let formatName, let worker):
@@ -274,7 +280,10 @@ package final class MediaHub {
     case .available(let path):
       guard let home = directory.home(of: path), let link = links[home] else { return }
       for (key, ring) in rings where key.path == path { link.send(.attach(path, ring.format, worker: context.loop.index)) }
-      for key in packetRings.keys where key.path == path { link.send(.attachPackets(key, worker: context.loop.index)) }
+      for (key, ring) in packetRings where key.path == path {
+        link.send(.attachPackets(key, worker: context.loop.index))
+        tellDemand(of: ring)
+      }
     case .configure(let key, let opening, let configuration, let hasVideo):
       rings[key]?.configure(opening: opening, configuration: configuration, hasVideo: hasVideo)
     case .unit(let key, let unit): rings[key]?.append(unit)

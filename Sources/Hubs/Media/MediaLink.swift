@@ -20,6 +20,7 @@ package enum MediaMessage: WorkerMessage {
   case attachPackets(PacketKey, worker: Int)
   case detachPackets(PacketKey, worker: Int)
   case wantKeyFrame(StreamPath, track: UInt8, layer: UInt8)
+  case watchLayers(StreamPath, LayerDemand, worker: Int)
   // From the home to the others.
   case available(StreamPath)
   case configure(RingKey, opening: Slice, configuration: Slice, hasVideo: Bool)
@@ -34,6 +35,7 @@ package enum MediaMessage: WorkerMessage {
   /// To a publisher's worker.
   case needKeyFrame(publication: UInt64, track: UInt8, layer: UInt8)
   case readFrames(publication: UInt64, Bool)
+  case watchedLayers(publication: UInt64, LayerDemand)
 
   /// Media may be dropped: the sender skips to the next key frame.
   package var droppableSize: Int? {

@@ -13,12 +13,15 @@ package protocol PublicationOwner: AnyObject {
   func publication(_ publication: Publication, framesAreRead areRead: Bool)
   /// Of these kinds nothing is passed on any more; who has packets leaves them out.
   func publication(_ publication: Publication, didSilence kinds: Set<MediaKind>)
+  /// Viewers of the packets watch these layers.
+  func publication(_ publication: Publication, isWatchedIn demand: LayerDemand)
 }
 
 extension PublicationOwner {
   package func publication(_ publication: Publication, needsKeyFrameOf track: UInt8, layer: UInt8) {}
   package func publication(_ publication: Publication, framesAreRead areRead: Bool) {}
   package func publication(_ publication: Publication, didSilence kinds: Set<MediaKind>) {}
+  package func publication(_ publication: Publication, isWatchedIn demand: LayerDemand) {}
 }
 
 /// A publisher's hold on a stream. The stream may live on another worker; the publisher need not know.
@@ -130,6 +133,8 @@ package final class Publication {
   internal func requestKeyFrame(track: UInt8, layer: UInt8) { owner?.publication(self, needsKeyFrameOf: track, layer: layer) }
 
   internal func setRead(_ areRead: Bool) { owner?.publication(self, framesAreRead: areRead) }
+
+  internal func setDemand(_ demand: LayerDemand) { owner?.publication(self, isWatchedIn: demand) }
 
   /// Gives the stream up; viewers stay for the grace period. Safe to call again.
   package func finish() {

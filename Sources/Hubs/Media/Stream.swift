@@ -70,6 +70,9 @@ package final class Stream {
   internal var makePacketizer: ((Stream, StreamPackets) -> (any FrameConsumer)?)?
   /// Asks the publisher, wherever it is.
   internal var keyFrameWanted: ((_ publication: UInt64, _ track: UInt8, _ layer: UInt8) -> Void)?
+  /// Which layers are watched, by worker.
+  private var demands: [Int: LayerDemand] = [:]
+  internal var demandChanged: ((_ publication: UInt64, _ demand: LayerDemand) -> Void)?
   internal var readingChanged: ((_ publication: UInt64, _ isRead: Bool) -> Void)?
 
   package init(path: StreamPath, configuration: StreamConfiguration, in context: LoopContext) {
@@ -227,6 +230,20 @@ package final class Stream {
     publishesPackets = true
     updatePacketizer(.realtime)
     packets(.realtime)?.configure(tracks)
+    // Another publisher of the path has not heard.
+    tellDemand()
+  }
+
+  internal func setDemand(_ demand: LayerDemand, of worker: Int) {
+    demands[worker] = demand
+    tellDemand()
+  }
+
+  private func tellDemand() {
+    guard let publication else { return }
+    var sum = LayerDemand()
+    for demand in demands.values { sum.formUnion(demand) }
+    demandChanged?(publication, sum)
   }
 
   internal func setPacketClock(_ clock: PacketClock, from publication: UInt64) {

@@ -16,6 +16,7 @@ package struct Participant: Sendable {
   /// What it publishes through the server.
   package internal(set) var tracks: [RoomTrack] = []
   let isMeshOnly: Bool
+  let canRelay: Bool
   /// An encoder that publishes the stream `rooms/ROOM/ID` by another protocol, and hears nothing of the room.
   package let isStream: Bool
   /// What it was last heard of.
@@ -67,6 +68,22 @@ package enum TrackSource: String, Sendable, CaseIterable {
 
   /// What is shared from a screen is a stream of its own, beside camera and microphone.
   package var isOfScreen: Bool { self == .screen || self == .screenAudio }
+}
+
+/// What of a track somebody watches.
+package struct TrackWish: Equatable, Sendable {
+  package let source: TrackSource
+  package let isWanted: Bool
+  /// Names of the simulcast layers that are; empty without simulcast.
+  package let layers: [String]
+
+  package init(_ source: TrackSource, isWanted: Bool, layers: [String]) {
+    (self.source, self.isWanted, self.layers) = (source, isWanted, layers)
+  }
+
+  package var json: JSON {
+    ["source": .string(source.rawValue), "wanted": .bool(isWanted), "layers": .array(layers.map { .string($0) })]
+  }
 }
 
 /// A track that is passed on by the server.

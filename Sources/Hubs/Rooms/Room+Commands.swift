@@ -114,12 +114,27 @@ extension Room {
     raise(.toAll(.tracks(participants[index])))
   }
 
+  /// What of its pictures others watch: it need not make the rest.
+  package mutating func tellWanted(_ wishes: [TrackWish], session: String, to id: ParticipantID) {
+    guard let participant = participants.first(where: { $0.id == id }) else { return }
+    raise(.to(participant.key, .wanted(wishes, session: session)))
+  }
+
   /// Who speaks, the loudest first.
   package mutating func setSpeech(_ loudness: Int?, of id: ParticipantID) {
     guard let index = participants.firstIndex(where: { $0.id == id }), participants[index].loudness != loudness else { return }
+    if participants[index].loudness == nil { noteSpeaker(id) }
     participants[index].loudness = loudness
     let speakers = participants.compactMap { one in one.loudness.map { (one.id, $0) } }.sorted { $0.1 > $1.1 }
     raise(.toAll(.speaking(speakers.map(\.0))))
+  }
+
+  /// Who begins to speak is the last who spoke.
+  private mutating func noteSpeaker(_ id: ParticipantID) {
+    lastSpeakers.removeAll { $0 == id }
+    lastSpeakers.insert(id, at: 0)
+    if lastSpeakers.count > RoomLimits.speakers { lastSpeakers.removeLast() }
+    raise(.spoke(lastSpeakers))
   }
 
   /// A new token: who it is, until when, and what it may.

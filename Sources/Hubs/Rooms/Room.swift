@@ -14,6 +14,8 @@ package struct Room {
     case joined(Participant)
     /// Its media ends too.
     case departed(Participant, DepartureReason)
+    /// Who spoke, the last one first.
+    case spoke([ParticipantID])
     /// It was in the lobby, and never came in.
     case turnedAway(Participant)
     /// What it has `silenced` is others now.
@@ -34,6 +36,8 @@ package struct Room {
     package var remote: SocketAddress
     /// It connects to each of the others, and to nothing else.
     package var isMeshOnly = false
+    /// It passes on what others publish, where it is the supernode.
+    package var canRelay = true
     /// It publishes the stream `rooms/ROOM/ID` by another protocol, and hears nothing of the room.
     package var isStream = false
 
@@ -51,6 +55,8 @@ package struct Room {
   /// In the order in which they came.
   package internal(set) var participants: [Participant] = []
   package internal(set) var lobby: [Participant] = []
+  /// Who spoke, the last one first.
+  package internal(set) var lastSpeakers: [ParticipantID] = []
   package internal(set) var options: RoomOptions
   /// An administrator has made it: it is there also while nobody is in it.
   package var isKept = false
@@ -123,7 +129,7 @@ package struct Room {
     }
     var participant = Participant(
       id: entry.id, key: entry.key, name: entry.name, info: entry.info, grant: entry.grant, remote: entry.remote, joined: time,
-      isMeshOnly: entry.isMeshOnly, isStream: entry.isStream, seen: now)
+      isMeshOnly: entry.isMeshOnly, canRelay: entry.canRelay, isStream: entry.isStream, seen: now)
     if entry.isStream {
       guard isEncoderWelcome(entry.grant) else { throw .forbidden("only moderators publish in this room (publish)") }
       participant.tracks = [RoomTrack(.camera), RoomTrack(.microphone)]
@@ -160,6 +166,7 @@ package struct Room {
     let participant = participants.remove(at: index)
     for other in participants.indices { participants[other].unreachable.remove(id) }
     if named == id { named = nil }
+    lastSpeakers.removeAll { $0 == id }
     raise(.departed(participant, reason))
     raise(.toAll(.left(id, reason)))
     choose()
@@ -201,7 +208,7 @@ package struct Room {
     let members = participants.map {
       TopologyChoice.Member(
         id: $0.id, uplink: $0.uplink, failures: $0.unreachable.count, isMeshOnly: $0.isMeshOnly,
-        isStream: $0.isStream)
+        isStream: $0.isStream, canRelay: $0.canRelay)
     }
     let next = choice.topology(options, members, present: topology, named: named)
     guard next != topology else { return }

@@ -10,6 +10,8 @@ package struct RoomConfiguration: Equatable, Sendable {
   package var grace = TimeSpan.seconds(15)
   /// The largest mesh that `auto` makes.
   package var meshLimit = 4
+  /// Cameras that a participant is sent through the server, those of who spoke last; 0 is all.
+  package var lastN = 0
   /// How rooms are that no rule is for.
   package var defaults = RoomOptions()
   /// The first that matches a room's name says what is different there.
@@ -46,6 +48,8 @@ package enum RoomLimits {
   package static let tracks = 16
   /// Whom a report may name.
   package static let unreachable = 64
+  /// Who spoke last.
+  package static let speakers = 64
   /// Who waits in a lobby.
   package static let lobby = 256
 }

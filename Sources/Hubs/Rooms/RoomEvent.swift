@@ -56,6 +56,10 @@ package struct RoomEvent: Equatable, Sendable {
     RoomEvent("mute", ["muted": .array(sources.map(\.rawValue).sorted().map { .string($0) })])
   }
 
+  static func wanted(_ wishes: [TrackWish], session: String) -> RoomEvent {
+    RoomEvent("wanted", ["session": .string(session), "tracks": .array(wishes.map(\.json))])
+  }
+
   static func kicked(_ reason: String?) -> RoomEvent { RoomEvent("kicked", ["reason": reason.map { .string($0) }]) }
   static func moved(to room: RoomName) -> RoomEvent { RoomEvent("moved", ["room": .string(room.text)]) }
   static let admitted = RoomEvent("admitted")

@@ -20,6 +20,8 @@ package final class RoomHub {
     case identify(ParticipantKey, offers: Bool)
     /// It speaks, so loud, or does not any more.
     case speech(ParticipantID, loudness: Int?)
+    /// What of its pictures is watched.
+    case wanted(ParticipantID, [TrackWish], session: String)
     /// What it publishes through the server now.
     case tracks(ParticipantID, [RoomTrack])
     case refresh(ParticipantKey, RoomGrant)
@@ -51,6 +53,7 @@ package final class RoomHub {
     case began(RoomName)
     case joined(RoomName, Participant)
     case left(RoomName, Participant, DepartureReason)
+    case spoke(RoomName, [ParticipantID])
     case ended(RoomName)
     /// What of it is silenced is no longer what it was.
     case silenced(RoomName, Participant)
@@ -122,6 +125,8 @@ package final class RoomHub {
         "silenced": rooms[name]?.silenced(participant.id) ?? [],
       ]
     case .tracks(let id, let tracks): try change(name) { room throws(RoomError) in room.setTracks(tracks, of: id) }
+    case .wanted(let id, let wishes, let session):
+      try change(name) { room throws(RoomError) in room.tellWanted(wishes, session: session, to: id) }
     case .speech(let id, let loudness): try change(name) { room throws(RoomError) in room.setSpeech(loudness, of: id) }
     case .refresh(let key, let grant): try change(name) { room throws(RoomError) in try room.refresh(key, grant, now: now) }
     case .moderate(let moderation): try change(name) { room throws(RoomError) in try room.moderate(moderation) }
@@ -261,6 +266,7 @@ package final class RoomHub {
       release(participant.key, participant.remote, in: name, hasLastWords: reason != .left && reason != .timeout)
       didChange?(.left(name, participant, reason))
       if rooms[name]?.participants.isEmpty == true { didChange?(.ended(name)) }
+    case .spoke(let speakers): didChange?(.spoke(name, speakers))
     case .turnedAway(let participant): release(participant.key, participant.remote, in: name, hasLastWords: true)
     case .silenced(let participant): didChange?(.silenced(name, participant))
     case .restricted(let participant): didChange?(.restricted(name, participant))

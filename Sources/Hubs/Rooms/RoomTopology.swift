@@ -33,13 +33,18 @@ package struct TopologyChoice: Sendable {
     package let isMeshOnly: Bool
     /// It is connected to the server, by another protocol.
     package let isStream: Bool
+    /// It can pass on what others publish.
+    package let canRelay: Bool
 
-    package init(id: ParticipantID, uplink: Uplink?, failures: Int, isMeshOnly: Bool = false, isStream: Bool = false) {
+    package init(
+      id: ParticipantID, uplink: Uplink?, failures: Int, isMeshOnly: Bool = false, isStream: Bool = false, canRelay: Bool = true
+    ) {
       self.id = id
       self.uplink = uplink
       self.failures = failures
       self.isMeshOnly = isMeshOnly
       self.isStream = isStream
+      self.canRelay = canRelay
     }
   }
 
@@ -81,9 +86,10 @@ package struct TopologyChoice: Sendable {
 
   /// The one that was named, the one that is, or the one with the best uplink that reaches everybody.
   private func supernode(_ members: [Member], _ present: RoomTopology, _ named: ParticipantID?) -> RoomTopology? {
-    if let named, members.contains(where: { $0.id == named }) { return .supernode(named) }
-    if let id = present.supernode, members.contains(where: { $0.id == id && $0.failures == 0 }) { return present }
-    let best = members.max { a, b in (-a.failures, a.uplink?.bitrate ?? 0) < (-b.failures, b.uplink?.bitrate ?? 0) }
+    let relays = members.filter(\.canRelay)
+    if let named, relays.contains(where: { $0.id == named }) { return .supernode(named) }
+    if let id = present.supernode, relays.contains(where: { $0.id == id && $0.failures == 0 }) { return present }
+    let best = relays.max { a, b in (-a.failures, a.uplink?.bitrate ?? 0) < (-b.failures, b.uplink?.bitrate ?? 0) }
     return members.count > 1 ? best.map { .supernode($0.id) } : nil
   }
 }

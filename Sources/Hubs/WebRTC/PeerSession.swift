@@ -339,8 +339,8 @@ package final class PeerSession {
 
   private func arm() {
     let now = context.now
-    let deadlines = [transport.deadline(now: now), transport.canSend ? media.deadline : nil, channels?.deadline, ownDeadline]
-    guard let next = deadlines.compactMap(\.self).min() else { return }
+    let engine = Instant.earliest(transport.deadline(now: now), transport.canSend ? media.deadline : nil)
+    guard let next = Instant.earliest(engine, .earliest(channels?.deadline, ownDeadline)) else { return }
     if next < armedFor { arm(for: next) }
   }
 

@@ -125,6 +125,9 @@ static const unsigned char transfers_js[] = {
 static const unsigned char sha256_js[] = {
 #embed "../../../Web/sha256.js"
 };
+static const unsigned char room_view_js[] = {
+#embed "../../../Web/room-view.js"
+};
 static const unsigned char peer_quality_js[] = {
 #embed "../../../Web/peer-quality.js"
 };
@@ -204,6 +207,7 @@ static const martlet_web_file files[] = {
     {"call.css", call_css, sizeof call_css},
     {"call.js", call_js, sizeof call_js},
     {"call-join.js", call_join_js, sizeof call_join_js},
+    {"room-view.js", room_view_js, sizeof room_view_js},
     {"call-tiles.js", call_tiles_js, sizeof call_tiles_js},
     {"call-chat.js", call_chat_js, sizeof call_chat_js},
     {"call-levels.js", call_levels_js, sizeof call_levels_js},

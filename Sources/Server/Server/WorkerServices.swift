@@ -113,6 +113,7 @@ internal final class WorkerServices {
       loop.post { $0.service(RoomMedia.self).end(participant, of: room, reason.rawValue) }
     case .restricted(let room, let participant):
       loop.post { $0.service(RoomMedia.self).end(participant, of: room, "it may not publish any more") }
+    case .spoke(let room, let speakers): loop.post { $0.service(RoomMedia.self).setSpeakers(speakers, of: room) }
     case .silenced(let room, let participant): loop.post { $0.service(RoomMedia.self).silence(participant, of: room) }
     case .recording(let room, let isRecorded): loop.post { $0.service(StreamRecorders.self).setRecorded(room, isRecorded) }
     case .began, .joined, .ended: break

@@ -130,6 +130,32 @@ import Testing
     #expect(unknown.layer(structure) == nil)
   }
 
+  /// Of Chromium, VP9 with L3T3_KEY: the key frame, and the frames that follow it in layers 0 to 2.
+  private let chromiumKey = """
+    80001ec0081485214eaaaaa8000600004000100002aa80a8000600004000100002a000a800060000400016d549241b5524906d54923157e001974ca86433\
+    0e222396eca8655304224390eca87753013f00b3027f016704ff02cf0380
+    """
+
+  // AV1 RTP specification A.8.2, A.8.3.
+  @Test func `of a real stream the decode targets, their chains and what each frame is to them are read`() throws {
+    let key = try DependencyDescriptor(parsing: hex(chromiumKey).span.bytes)
+    let structure = try #require(key.structure)
+    let layers: [[UInt8]] = structure.targetLayers.map { [$0.spatial, $0.temporal] }
+    #expect(layers == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2], [2, 0], [2, 1], [2, 2]])
+    #expect(structure.chains == 3)
+    #expect(structure.chainOfTarget == [0, 0, 0, 1, 1, 1, 2, 2, 2])
+    #expect(structure.resolutions.map(\.height) == [180, 360, 720])
+    let frame = try #require(key.dependencies)
+    let ofKey = (0..<9).map { frame.indication(of: $0) }
+    #expect(ofKey == Array(repeating: .switch, count: 9))
+    #expect(frame.chainDifferences == 0)
+    // Later only the lowest layer is sent; what it is to the targets is said with each frame.
+    let later = try #require(try DependencyDescriptor(parsing: hex("c200201a20100000").span.bytes, current: structure).dependencies)
+    let ofLater = (0..<4).map { later.indication(of: $0) }
+    #expect(ofLater == [.notPresent, .discardable, .switch, .notPresent])
+    #expect(later.chainDifferences & 0xFF == 2)
+  }
+
   @Test func `one that ends too soon is refused at every byte`() {
     let bytes = keyFrame
     for count in 0..<bytes.count where count != 3 {

@@ -116,4 +116,13 @@ import Testing
     }
     #expect(most <= NACKLimits().missing)
   }
+
+  @Test func `of what is sent again only what is missing is of use, and what nobody has seen yet`() {
+    var generator = NACKGenerator()
+    #expect(generator.isMissing(7))
+    for number in [65_534, 65_535, 2] as [UInt16] { generator.receive(number, now: at(0)) }
+    #expect([65_535, 0, 1, 2, 3].map { generator.isMissing($0) } == [false, true, true, false, true])
+    generator.receive(1, now: at(5))
+    #expect(!generator.isMissing(1))
+  }
 }

@@ -162,6 +162,8 @@ extension FuzzEntry {
   private static let dependencyDescriptor = FuzzEntry("dependency-descriptor", seeds: [[0xBE, 3, 0xE8, 0xC7, 0xC3, 0, 0, 0]]) { bytes in
     guard let descriptor = try? DependencyDescriptor(parsing: bytes.span.bytes) else { return }
     guard let structure = descriptor.structure else { return }
+    require(structure.targetLayers.count == structure.decodeTargets && structure.chains <= structure.decodeTargets, "targets without end")
+    _ = try? DependencyDescriptor(parsing: bytes.span.bytes, current: structure)
     require(structure.templates.count <= 64 && (1...32).contains(structure.decodeTargets), "a structure beyond its bounds")
     _ = descriptor.layer(structure)
   }

@@ -45,11 +45,16 @@ package final class PacketRing {
   /// The newest key frame of each layer.
   private var joins: [Join] = []
   private var meters: [LayerMeter] = []
+  /// Of tracks whose layers are in one source, by track.
+  private var targetMeters: [UInt8: TargetMeter] = [:]
   package private(set) var readers: [PacketReader] = []
   /// Nobody can be asked for a key frame, so the last one is kept however old it is.
   private var keepsJoins = true
   /// The first reader came or the last one left.
   internal var occupancyChanged: ((PacketRing) -> Void)?
+  /// Other layers are watched than before.
+  internal var demandChanged: ((PacketRing) -> Void)?
+  internal private(set) var demand = LayerDemand()
   private var isFlushScheduled = false
 
   package init(_ key: PacketKey, limits: Limits = Limits(), in context: LoopContext) {
@@ -80,6 +85,7 @@ package final class PacketRing {
       let packet = packet(at: offset)
       if packet.track == track, Int(packet.layer) < count { sizes[Int(packet.layer)] += packet.payload.count }
     }
+    if let best = layerRates(of: track, now: context.now).last?.layer, tracks[Int(track)].resting[best] != nil { return Int(best) }
     return sizes.indices.max { sizes[$0] < sizes[$1] } ?? 0
   }
 
@@ -103,13 +109,27 @@ package final class PacketRing {
   // MARK: Filling
 
   internal func configure(_ tracks: [PacketTrack]) {
-    isLive = true
-    if tracks != self.tracks {
-      self.tracks = tracks
+    let wasLive = exchange(&isLive, with: true)
+    let before = exchange(&self.tracks, with: tracks)
+    if tracks.map(\.awake) == before.map(\.awake) {
+      wakeLayers(before)
+      // Whether layers rest is nothing that readers have to be told.
+      if wasLive { return }
+    } else {
       (joins, meters) = ([], [])
       keepsJoins = tracks.contains { $0.kind == .video && !$0.answersRequests }
     }
     for reader in readers { reader.owner?.readerDidConfigure(reader) }
+  }
+
+  private func wakeLayers(_ before: [PacketTrack]) {
+    for (track, old) in before.enumerated() {
+      for (layer, rate) in old.resting where tracks[track].resting[layer] == nil {
+        let meter = meters.firstIndex { $0.track == track && $0.layer == layer } ?? meters.count
+        if meter == meters.count { meters.append(LayerMeter(track: UInt8(track), layer: layer, since: context.now)) }
+        meters[meter].wake(rate: rate, context.now)
+      }
+    }
   }
 
   internal func setClock(_ clock: PacketClock) {
@@ -119,6 +139,7 @@ package final class PacketRing {
       if clocks.count == 32 { clocks.removeFirst() }
       clocks.append(clock)
     }
+    for reader in readers { reader.owner?.reader(reader, didReceive: clock) }
   }
 
   internal func append(_ packets: [StreamPacket]) {
@@ -147,6 +168,10 @@ package final class PacketRing {
   }
 
   private func measure(_ packet: StreamPacket, _ now: Instant) {
+    if let frame = packet.frame, let count = tracks[Int(packet.track)].scalability?.targets.count {
+      if targetMeters[packet.track]?.count != count { targetMeters[packet.track] = TargetMeter(targets: count, since: now) }
+      targetMeters[packet.track]?.add(packet.payload.count, frame, now)
+    }
     if let index = meters.firstIndex(where: { $0.track == packet.track && $0.layer == packet.layer }) {
       meters[index].add(packet.payload.count, now)
     } else if meters.count < 64 {
@@ -154,9 +179,18 @@ package final class PacketRing {
     }
   }
 
-  /// The layers of a track that come now, with their bits a second, the least first.
+  /// The layers of a track that can be had, with their bits a second, the least first: those that come now, and those that come again
+  /// once somebody watches them. Where the layers are in one source these are its decode targets.
   package func layerRates(of track: UInt8, now: Instant) -> [(layer: UInt8, rate: Int)] {
-    meters.filter { $0.track == track }.compactMap { meter in meter.rate(now).map { (meter.layer, $0) } }.sorted { $0.1 < $1.1 }
+    guard Int(track) < tracks.count else { return [] }
+    if let scalability = tracks[Int(track)].scalability, let meter = targetMeters[track], meter.count == scalability.targets.count {
+      return scalability.choices.compactMap { target in meter.rate(target, now).map { (UInt8(target), $0) } }.sorted { $0.1 < $1.1 }
+    }
+    let resting = tracks[Int(track)].resting
+    let present = meters.filter { $0.track == track && resting[$0.layer] == nil }.compactMap { meter in
+      meter.rate(now).map { (meter.layer, $0) }
+    }
+    return (present + resting.map { ($0.key, $0.value) }).sorted { ($0.1, $0.0) < ($1.1, $1.0) }
   }
 
   private func note(_ packet: StreamPacket, at offset: Int) {
@@ -204,14 +238,24 @@ package final class PacketRing {
 
   package func add(_ reader: PacketReader) {
     readers.append(reader)
+    sumDemand()
     if readers.count == 1 { occupancyChanged?(self) }
     if isLive, !tracks.isEmpty { reader.owner?.readerDidConfigure(reader) }
+  }
+
+  fileprivate func sumDemand() {
+    var sum = LayerDemand()
+    for reader in readers { sum.formUnion(reader.demand) }
+    guard sum != demand else { return }
+    demand = sum
+    demandChanged?(self)
   }
 
   package func remove(_ reader: PacketReader) {
     guard let index = readers.firstIndex(where: { $0 === reader }) else { return }
     readers.remove(at: index)
     reader.owner = nil
+    sumDemand()
     if readers.isEmpty { occupancyChanged?(self) }
   }
 }
@@ -224,6 +268,8 @@ package final class PacketReader {
   package var owner: (any PacketReaderOwner)?
   package var bytesSent = 0
   package var skips = 0
+  /// The layers that it is sent, or waits for.
+  package var demand = LayerDemand() { didSet { if demand != oldValue { ring.sumDemand() } } }
 
   package init(ring: PacketRing, client: ClientInfo) {
     self.ring = ring
@@ -236,6 +282,12 @@ package protocol PacketReaderOwner: AnyObject {
   func readerDidConfigure(_ reader: PacketReader)
   /// At the end of a turn in which packets came.
   func readerHasPackets(_ reader: PacketReader)
+  /// How one of the sources' timestamps relate to the wall clock, by its publisher's last report.
+  func reader(_ reader: PacketReader, didReceive clock: PacketClock)
   func readerDidEnd(_ reader: PacketReader, _ reason: EndReason)
   func readerWasKicked(_ reader: PacketReader, _ reason: KickReason)
+}
+
+extension PacketReaderOwner {
+  package func reader(_ reader: PacketReader, didReceive clock: PacketClock) {}
 }

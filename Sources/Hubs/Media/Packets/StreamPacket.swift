@@ -19,6 +19,8 @@ package struct StreamPacket: Sendable {
   package var marker: Bool
   /// A viewer can begin here; always true for sound.
   package var startsKeyFrame: Bool
+  /// Of a track whose layers are in one source.
+  package var frame: ScalableFrame?
   /// Bytes at the end of `payload` that are padding; the last of them counts them.
   package var padding: UInt8
   /// Empty where the publisher's number carried nothing: viewers' numbers close over it.
@@ -26,7 +28,7 @@ package struct StreamPacket: Sendable {
 
   package init(
     track: UInt8, layer: UInt8 = 0, source: UInt32, sequence: UInt16, timestamp: UInt32, marker: Bool, startsKeyFrame: Bool,
-    padding: UInt8 = 0, payload: Slice
+    frame: ScalableFrame? = nil, padding: UInt8 = 0, payload: Slice
   ) {
     self.track = track
     self.layer = layer
@@ -35,6 +37,7 @@ package struct StreamPacket: Sendable {
     self.timestamp = timestamp
     self.marker = marker
     self.startsKeyFrame = startsKeyFrame
+    self.frame = frame
     self.padding = padding
     self.payload = payload
   }
@@ -49,6 +52,10 @@ package struct PacketTrack: Sendable, Equatable {
   package var layers: [String]
   /// Key frames come when they are asked for.
   package var answersRequests: Bool
+  /// Layers that the publisher makes none of, because nobody watches them, with the bits a second that they had.
+  package var resting: [UInt8: Int] = [:]
+  /// The layers that are in one source.
+  package var scalability: Scalability?
 
   package init(codec: Codec, clockRate: UInt32, layers: [String] = [""], answersRequests: Bool = false) {
     self.codec = codec
@@ -58,6 +65,14 @@ package struct PacketTrack: Sendable, Equatable {
   }
 
   package var kind: MediaKind { codec.kind }
+
+  /// What stays the same while layers rest and wake, and whatever is in a source.
+  var awake: PacketTrack {
+    var track = self
+    track.resting = [:]
+    track.scalability = nil
+    return track
+  }
 }
 
 /// Which packets of a stream.

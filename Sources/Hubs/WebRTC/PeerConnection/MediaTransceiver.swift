@@ -1,7 +1,7 @@
 internal import MartletPrimitives
 
 /// RTCRtpTransceiver: media of one kind, sent to and received from the peer in one section.
-public final class MediaTransceiver: Sendable, Equatable {
+public final class MediaTransceiver: Sendable, Hashable {
   public enum Kind: String, Sendable { case audio, video }
   public enum Direction: String, Sendable { case sendrecv, sendonly, recvonly, inactive }
 
@@ -60,6 +60,8 @@ public final class MediaTransceiver: Sendable, Equatable {
   public let noise: PeerSequence<Noise>
   let connection: UInt64
   let id: UInt32
+  /// The first packet of the peer.
+  let arrival = PeerLatch()
 
   init(_ kind: Kind, id: UInt32, connection: UInt64) {
     self.kind = kind
@@ -71,6 +73,15 @@ public final class MediaTransceiver: Sendable, Equatable {
   }
 
   public static func == (a: MediaTransceiver, b: MediaTransceiver) -> Bool { a.connection == b.connection && a.id == b.id }
+
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(connection)
+    hasher.combine(id)
+  }
+
+  /// Waits until something of the peer has arrived on it, which is when a browser's track is unmuted; false when the connection ended
+  /// instead.
+  package func waitUntilFlowing() async -> Bool { await arrival.wait() }
 
   /// What may be sent, the preferred one first; empty before the exchange of offer and answer.
   public var codecs: [Codec] { get async { (try? await PeerConnection.run(connection) { [id] in $0.codecs(of: id) }) ?? [] } }
@@ -103,6 +114,7 @@ public final class MediaTransceiver: Sendable, Equatable {
   public func requestKeyFrame() { PeerLoop.shared.post { [connection, id] in $0.connections[connection]?.requestKeyFrame(of: id) } }
 
   func finish() {
+    arrival.settle(false)
     packets.box.finish()
     frames.box.finish()
     noise.box.finish()

@@ -42,6 +42,7 @@ extension PeerConnectionCore: PeerSessionHandler {
   func session(_ session: PeerSession, didReceive packet: IncomingMedia.Packet, in buffer: UnsafeRawBufferPointer) {
     let stream = session.media.incoming.streams[packet.stream]
     guard let transceiver = transceiver(receiving: stream) else { return }
+    if flowing.insert(transceiver.id).inserted { transceiver.arrival.settle(true) }
     let payload = Slice(copying: UnsafeRawBufferPointer(rebasing: buffer[packet.payload]).bytes)
     if !payload.isEmpty {
       transceiver.packets.box.put(

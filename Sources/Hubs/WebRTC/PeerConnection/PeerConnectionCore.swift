@@ -38,6 +38,8 @@ final class PeerConnectionCore {
   /// Transceivers whose silence is told and not sent.
   var quieted: Set<UInt32> = []
   var receivers: [Int: TrackReceiving] = [:]
+  /// Transceivers on which something has come.
+  var flowing: Set<UInt32> = []
   var sections: [IncomingSection] = []
 
   /// Messages that wait to be read before the peer is stopped, and candidates that wait for a description.

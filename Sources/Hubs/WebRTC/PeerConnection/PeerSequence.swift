@@ -1,11 +1,11 @@
 internal import MartletPrimitives
 internal import Synchronization
 
-/// What comes from a peer connection, in order, for one task: `for await`. It ends when the connection, channel or track does.
+/// What comes from a peer connection, or a room of them, in order, for one task: `for await`. It ends when that does.
 public struct PeerSequence<Element: Sendable>: AsyncSequence, Sendable {
   public typealias Failure = Never
 
-  internal enum Overflow: Sendable {
+  package enum Overflow: Sendable {
     /// Nothing is dropped; their number is bounded by what happens.
     case never
     /// The oldest goes.
@@ -14,7 +14,10 @@ public struct PeerSequence<Element: Sendable>: AsyncSequence, Sendable {
 
   internal let box: PeerBox<Element>
 
-  internal init(_ overflow: Overflow, onRoom: @escaping @Sendable () -> Void = {}) { box = PeerBox(overflow, onRoom: onRoom) }
+  package init(_ overflow: Overflow, onRoom: @escaping @Sendable () -> Void = {}) { box = PeerBox(overflow, onRoom: onRoom) }
+
+  package func put(_ element: Element) { box.put(element) }
+  package func finish() { box.finish() }
 
   public func makeAsyncIterator() -> Iterator { Iterator(box: box) }
 

@@ -121,6 +121,7 @@ package struct IncomingMedia: Sendable {
         else { return nil }
         range = restored.range
         header = try RTPHeader(parsing: bytes.extracting(range))
+        if streams[source.stream].nacks?.isMissing(header.sequenceNumber) == false { return nil }
       }
       return try open(header, packet, range, source, section, now: now)
     } catch {

@@ -42,10 +42,5 @@ package struct IncomingStream: Sendable {
   /// Key frames that were asked for.
   package var keyFrameRequests: UInt64 { keyFrames.sent }
 
-  var deadline: Instant? {
-    switch (nacks?.deadline, keyFrames.deadline) {
-    case (let a?, let b?): min(a, b)
-    case (let a, let b): a ?? b
-    }
-  }
+  var deadline: Instant? { .earliest(nacks?.deadline, keyFrames.deadline) }
 }

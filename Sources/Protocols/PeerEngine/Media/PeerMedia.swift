@@ -172,10 +172,7 @@ package struct PeerMedia {
 
   package var deadline: Instant? {
     let report = outgoing.contains { $0.statistics.packets > 0 } ? nextSenderReport ?? .zero : nil
-    switch (incoming.deadline, report) {
-    case (let a?, let b?): return min(a, b)
-    case (let a, let b): return a ?? b
-    }
+    return .earliest(incoming.deadline, report)
   }
 
   /// Appends what is due, each a packet of its own to be protected: a compound of reports, and reduced-size feedback.

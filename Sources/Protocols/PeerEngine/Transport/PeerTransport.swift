@@ -308,7 +308,7 @@ package final class PeerTransport {
 
   package func deadline(now: Instant) -> Instant? {
     let limit = state == .connecting ? startedAt.map { $0 + Self.connectTimeout } : nil
-    return [agent.deadline, dtls?.deadline(now: now), limit].compactMap(\.self).min()
+    return .earliest(agent.deadline, .earliest(dtls?.deadline(now: now), limit))
   }
 
   package func timeout(now: Instant) {

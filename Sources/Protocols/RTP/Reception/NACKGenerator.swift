@@ -63,6 +63,13 @@ package struct NACKGenerator: Sendable {
     if startsKeyFrame, number > newestKeyFrame { forgetBefore(number) }
   }
 
+  /// Whether a packet that is sent again is of use: peers also send again what has come, to try what a path carries.
+  package func isMissing(_ sequenceNumber: UInt16) -> Bool {
+    let number = extended(sequenceNumber)
+    guard let highest, number <= highest else { return true }
+    return missing.contains { $0.number == number }
+  }
+
   /// When `poll` has something to say.
   package var deadline: Instant? { missing.lazy.map(\.next).min() }
 

@@ -97,6 +97,7 @@ internal final class RoomAsker {
     entry.name = try fields.name() ?? ""
     entry.info = try fields.info()
     entry.isMeshOnly = try fields.topologies() == [.mesh]
+    entry.canRelay = fields.json["supernode"] != .bool(false)
     if let token = try fields.text("token", limit: 16 << 10) { question.token = token }
     askToJoin(room, as: entry.id) { [self] result in
       switch result {

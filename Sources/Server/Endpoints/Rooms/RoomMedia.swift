@@ -12,6 +12,8 @@ package final class RoomMedia {
   private let admission: Admission
   private let loops: [EventLoop]
   private var peers: [ParticipantKey: RoomPeer] = [:]
+  /// Who spoke last, of rooms whose media is here.
+  private var speakers: [RoomName: [ParticipantID]] = [:]
 
   package init(_ listener: WebRTCListener, _ admission: Admission, loops: [EventLoop]) {
     self.listener = listener
@@ -66,6 +68,7 @@ package final class RoomMedia {
       return .failure(.noMedia("the server passes no media (listeners.webrtc)"))
     }
     peers[asker.identity.key] = peer
+    peer.speakers = speakers[asker.identity.room] ?? []
     listener.sessions[peer.id] = peer
     listener.begun += 1
     return answer(offer, by: peer)
@@ -106,7 +109,18 @@ package final class RoomMedia {
     peers.values.filter { $0.room.text == room }.map { RoomMediaReport($0) }
   }
 
-  internal func didEnd(_ peer: RoomPeer) { if peers[peer.key] === peer { peers[peer.key] = nil } }
+  internal func didEnd(_ peer: RoomPeer) {
+    if peers[peer.key] === peer { peers[peer.key] = nil }
+    if !peers.values.contains(where: { $0.room == peer.room }) { speakers[peer.room] = nil }
+  }
+
+  /// Who spoke in a room, the last one first. On every worker.
+  package func setSpeakers(_ speakers: [ParticipantID], of room: RoomName) {
+    let listeners = peers.values.filter { $0.room == room }
+    guard !listeners.isEmpty else { return }
+    self.speakers[room] = speakers
+    for peer in listeners { peer.speakers = speakers }
+  }
 
   /// Somebody left the room. On every worker: its home does not know where its media is.
   /// - Parameter reason: for the log.

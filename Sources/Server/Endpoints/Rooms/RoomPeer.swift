@@ -28,7 +28,7 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
   private let mayPublish: Bool
   /// What of it is not passed on, by a moderator: of what it begins to publish.
   internal var silenced: Set<TrackSource>
-  private let listener: WebRTCListener
+  internal let listener: WebRTCListener
   private let admission: Admission
   private var negotiation: PeerNegotiation
   internal private(set) var offer: RoomOffer?
@@ -39,16 +39,15 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
   internal private(set) var forwardings: [StreamPath: StreamForwarding] = [:]
   /// Places among `PeerMedia.outgoing`, by `mid`.
   internal private(set) var outgoing: [String: Int] = [:]
-  private var speech = SpeechDetector()
+  internal var speech = SpeechDetector()
   /// How it looks at what it watches.
   internal var view: RoomView? { didSet { nextChoice = .zero } }
-  private var nextChoice = Instant.zero
+  /// Who spoke in the room, the last one first.
+  internal var speakers: [ParticipantID] = [] { didSet { nextChoice = .zero } }
+  /// What the participant was told of the watching of its pictures.
+  private var told: [TrackWish] = []
+  internal var nextChoice = Instant.zero
   private var isEnded = false
-
-  /// How often layers are chosen; feedback about the path comes more often.
-  private static let choiceInterval = TimeSpan.milliseconds(500)
-  /// Of what a path carries, for each sound.
-  private static let soundRate = 50_000
 
   /// Who it is, as the room's home knows.
   internal struct Identity: Sendable {
@@ -164,6 +163,22 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
     for (path, sections) in present { publish(path, sections) }
     let room = room
     context.service(RoomHub.self).perform(.tracks(participant, tracks), in: room) { _ in }
+    tellWanted()
+  }
+
+  internal func publishingWantsOthers(_ publishing: PacketPublishing) { tellWanted() }
+
+  /// Which of its layers somebody watches. It makes all of them until it is told otherwise.
+  private func tellWanted() {
+    guard let offer else { return }
+    let wishes = publishings.values.flatMap(\.wanted).compactMap { wish -> TrackWish? in
+      guard sections.indices.contains(wish.section), let source = offer.tracks[sections[wish.section].mid] else { return nil }
+      return TrackWish(source, isWanted: wish.isWanted, layers: wish.layers)
+    }.sorted { $0.source.rawValue < $1.source.rawValue }
+    guard wishes != told else { return }
+    told = wishes
+    let (participant, room, id) = (participant, room, id)
+    context.service(RoomHub.self).perform(.wanted(participant, wishes, session: id), in: room) { _ in }
   }
 
   private func publish(_ path: StreamPath, _ sections: [(index: Int, section: IncomingSection)]) {
@@ -205,45 +220,12 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
 
   internal func publishing(_ publishing: PacketPublishing, wasRevoked reason: KickReason) { end("\(reason)") }
 
-  private func tellSpeech() {
+  internal func tellSpeech() {
     let (participant, room, loudness) = (participant, room, speech.isSpeaking ? Int(speech.loudness) : nil)
     context.service(RoomHub.self).perform(.speech(participant, loudness: loudness), in: room) { _ in }
   }
 
-  // MARK: What it watches
-
-  /// Which layers the path carries, and the participant would see.
-  private func chooseLayers(_ now: Instant) {
-    nextChoice = now + Self.choiceInterval
-    if speech.timeout(now: now) { tellSpeech() }
-    guard let offer else { return }
-    let wanted = Dictionary(offer.subscriptions.compactMap { mid, wanted in outgoing[mid].map { ($0, wanted) } }) { first, _ in first }
-    var places: [(forwarding: StreamForwarding, index: Int, layers: [UInt8])] = []
-    var pictures: [LayerAllocation.Picture] = []
-    var sounds = 0
-    for forwarding in forwardings.values {
-      for (index, sender) in forwarding.senders.enumerated() {
-        guard sender.section.kind == .video else {
-          sounds += 1
-          continue
-        }
-        guard let track = sender.track else { continue }
-        let rates = forwarding.ring.layerRates(of: track, now: now)
-        let wish = wanted[sender.outgoing].flatMap { view?.wishes[$0] }
-        places.append((forwarding, index, rates.map(\.layer)))
-        pictures.append(
-          LayerAllocation.Picture(
-            rates: wish?.isPaused == true ? [] : rates.map(\.rate), useful: LayerAllocation.useful(wish?.height, of: rates.count),
-            priority: wish?.area ?? 0, present: sender.isPaused ? nil : rates.firstIndex { $0.layer == sender.wantedLayer }))
-      }
-    }
-    let budget = (peer.media.congestion?.estimate).map { max(0, $0.bitsPerSecond - sounds * Self.soundRate) }
-    for (place, layer) in zip(places, LayerAllocation.layers(of: pictures, budget: budget)) {
-      // Where nothing has come yet, nothing is known to choose by.
-      if place.layers.isEmpty { continue }
-      place.forwarding.choose(layer.map { place.layers[$0] }, of: place.index)
-    }
-  }
+  // MARK: What it watches; RoomPeer+Layers.swift chooses how much of it
 
   private func forward(_ media: [OutgoingSection]) {
     guard let offer else { return }
@@ -310,7 +292,7 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
     for publishing in publishings.values { publishing.didReceiveBatch() }
     if context.now >= nextChoice { chooseLayers(context.now) }
     for forwarding in forwardings.values { forwarding.peerDidReceiveBatch() }
-    session.ownDeadline = publishings.values.compactMap(\.deadline).min()
+    session.ownDeadline = publishings.values.reduce(nil) { .earliest($0, $1.deadline) }
   }
 
   internal func sessionDidWake(_ session: PeerSession) { for publishing in publishings.values { publishing.timeout() } }

@@ -10,6 +10,12 @@ internal import MartletWebRTC
 /// What hears of a publication that is over.
 internal protocol PacketPublishingOwner: AnyObject {
   func publishing(_ publishing: PacketPublishing, wasRevoked reason: KickReason)
+  /// Other layers than before are watched: `wanted` tells which.
+  func publishingWantsOthers(_ publishing: PacketPublishing)
+}
+
+extension PacketPublishingOwner {
+  internal func publishingWantsOthers(_ publishing: PacketPublishing) {}
 }
 
 /// Sections of a peer that are one stream: their packets go on as they are, and as frames for every other output.
@@ -20,8 +26,9 @@ internal final class PacketPublishing: PublicationOwner {
     let layer: UInt8
     /// Names its numbers for viewers.
     let name: UInt32
-    /// Payload bytes since the layer was last chosen.
+    /// Payload bytes since the layer was last chosen, and the bits a second while it came last.
     var bytes = 0
+    var rate: Int?
     var clock: PacketClock?
   }
 
@@ -32,6 +39,9 @@ internal final class PacketPublishing: PublicationOwner {
     var ingest: TrackIngest?
     /// The layer that frames are made of, an index of `layers`.
     var framed: UInt8 = 0
+    var wanted: WantedLayers
+    let extensions: HeaderExtensions
+    var layout: ScalableLayout?
     /// Its place among the publication's tracks, once its format is known.
     var frames: UInt8?
   }
@@ -53,11 +63,13 @@ internal final class PacketPublishing: PublicationOwner {
   private var areFramesRead = true
   /// What is left out of what comes.
   private var silenced: Set<MediaKind> = []
+  private var demand = LayerDemand()
   private var unread = UnreadFrames()
   private var announced: [PacketTrack] = []
   /// From the publisher's wall clock to ours, fixed by its first report, so that all tracks keep step.
   private var wallOffset: TimeSpan?
   private var nextChoice: Instant
+  private static let choiceInterval = TimeSpan.seconds(2)
 
   /// - Parameter sections: by their index in the peer's description; more may be added later.
   internal init(
@@ -68,7 +80,7 @@ internal final class PacketPublishing: PublicationOwner {
     self.peer = peer
     self.listener = listener
     self.owner = owner
-    nextChoice = listener.context.now + .seconds(2)
+    nextChoice = listener.context.now + Self.choiceInterval
     clock = PublisherClock(tracks: sections.count, start: listener.context.now)
     silenced = client.silenced
     publication = try hub.publish(client, owner: self)
@@ -81,7 +93,10 @@ internal final class PacketPublishing: PublicationOwner {
   internal func add(_ sections: [(index: Int, section: IncomingSection)]) {
     for (index, section) in sections {
       let layers = section.rids.isEmpty ? [""] : section.rids
-      tracks.append(Track(section: index, kind: section.kind == .video ? .video : .audio, layers: layers))
+      tracks.append(
+        Track(
+          section: index, kind: section.kind == .video ? .video : .audio, layers: layers, wanted: WantedLayers(count: layers.count),
+          extensions: section.extensions))
       let codec = section.codecs.first { $0.isPrimary }
       announced.append(
         PacketTrack(
@@ -107,14 +122,32 @@ internal final class PacketPublishing: PublicationOwner {
       publication.setPacketTracks(announced)
     }
     let isVideo = tracks[Int(source.track)].kind == .video
+    let frame = isVideo ? frame(packet, of: Int(source.track), in: buffer) : nil
     train.append(
       StreamPacket(
         track: source.track, layer: source.layer, source: source.name, sequence: packet.header.sequenceNumber,
         timestamp: packet.header.timestamp, marker: packet.header.marker,
-        startsKeyFrame: packet.startsKeyFrame || !isVideo && !payload.isEmpty, payload: payload),
+        startsKeyFrame: packet.startsKeyFrame || !isVideo && !payload.isEmpty, frame: frame, payload: payload),
       isPicture: isVideo, now: context.now)
     if source.layer == tracks[Int(source.track)].framed { ingest(packet, payload, Int(source.track), stream) }
     return true
+  }
+
+  /// What the packet says of its layers, read once for all viewers. Simulcast is layers enough.
+  private func frame(_ packet: IncomingMedia.Packet, of index: Int, in buffer: UnsafeRawBufferPointer) -> ScalableFrame? {
+    guard tracks[index].layers.count == 1, !packet.payload.isEmpty else { return nil }
+    let bytes = UnsafeRawBufferPointer(rebasing: buffer[packet.range]).bytes
+    guard let value = packet.header.value(of: .dependencyDescriptor, in: bytes, tracks[index].extensions) else { return nil }
+    var layout = tracks[index].layout ?? ScalableLayout()
+    let (frame, isChanged) = layout.receive(bytes.extracting(value))
+    tracks[index].layout = layout
+    if isChanged {
+      // What came before is of the structure before.
+      if let waiting = train.take(now: .distantFuture) { publication?.send(waiting) }
+      announced[index].scalability = layout.scalability
+      publication?.setPacketTracks(announced)
+    }
+    return frame
   }
 
   private func source(_ stream: Int) -> Source? {
@@ -152,7 +185,7 @@ internal final class PacketPublishing: PublicationOwner {
   }
 
   /// When `timeout` wants to be called.
-  internal var deadline: Instant? { tracks.compactMap { $0.ingest?.deadline }.min() }
+  internal var deadline: Instant? { tracks.reduce(nil) { .earliest($0, $1.ingest?.deadline) } }
 
   internal func timeout() {
     let now = context.now
@@ -205,8 +238,8 @@ internal final class PacketPublishing: PublicationOwner {
 
   /// Sender reports put the tracks in step, here and at viewers.
   private func updateClocks() {
-    for (index, stream) in peer.media.incoming.streams.enumerated() {
-      guard index < sources.count, let source = sources[index], let report = stream.clock else { continue }
+    for index in sources.indices {
+      guard let source = sources[index], let report = peer.media.incoming.streams[index].clock else { continue }
       let now = context.now
       let offset = wallOffset ?? peer.clock.ntp(at: now) - report.ntp
       wallOffset = offset
@@ -220,7 +253,8 @@ internal final class PacketPublishing: PublicationOwner {
 
   /// Frames are made of the layer that has the most of the picture: which one that is, only its bytes tell.
   private func chooseLayers() {
-    nextChoice = context.now + .seconds(2)
+    let elapsed = (context.now - nextChoice + Self.choiceInterval).seconds
+    nextChoice = context.now + Self.choiceInterval
     for index in tracks.indices where tracks[index].layers.count > 1 {
       let layers = sources.compactMap(\.self).filter { $0.track == index }
       guard let best = layers.max(by: { $0.bytes < $1.bytes }), best.layer != tracks[index].framed else { continue }
@@ -231,7 +265,60 @@ internal final class PacketPublishing: PublicationOwner {
       tracks[index].ingest = nil
       requestKeyFrame(track: index, layer: best.layer)
     }
-    for index in sources.indices { sources[index]?.bytes = 0 }
+    for index in sources.indices {
+      guard let source = sources[index] else { continue }
+      if source.bytes > 0 { sources[index]?.rate = Int(Double(source.bytes) * 8 / elapsed) }
+      sources[index]?.bytes = 0
+    }
+    followDemand()
+  }
+
+  // MARK: What is watched
+
+  internal struct Wish {
+    /// An index of the peer's sections.
+    let section: Int
+    /// Names of the layers that somebody watches; none has a name without simulcast.
+    let layers: [String]
+    let isWanted: Bool
+  }
+
+  /// What the publisher need make.
+  internal var wanted: [Wish] {
+    tracks.filter { $0.kind == .video }.map { track in
+      let layers = track.layers.indices.filter { track.wanted.contains(UInt8($0)) }
+      return Wish(section: track.section, layers: layers.map { track.layers[$0] }.filter { !$0.isEmpty }, isWanted: !layers.isEmpty)
+    }
+  }
+
+  private func followDemand() {
+    let now = context.now
+    var isChanged = false
+    for index in tracks.indices where tracks[index].kind == .video {
+      if tracks[index].wanted.update(watched: watchedLayers(index), now: now) { isChanged = true }
+    }
+    guard isChanged, publication != nil else { return }
+    for index in tracks.indices { announced[index].resting = restingRates(index) }
+    publication?.setPacketTracks(announced)
+    owner?.publishingWantsOthers(self)
+  }
+
+  /// Frames are made of the best layer. One that has not been seen yet cannot be chosen by what it takes, so it has to come first.
+  private func watchedLayers(_ index: Int) -> UInt32 {
+    var watched = demand.layers(of: index)
+    let known = sources.compactMap(\.self).filter { $0.track == index && $0.rate != nil }
+    if areFramesRead {
+      guard let best = known.max(by: { ($0.rate ?? 0) < ($1.rate ?? 0) }) else { return .max }
+      watched |= 1 << UInt32(best.layer & 31)
+    }
+    guard watched != 0 else { return 0 }
+    for layer in tracks[index].layers.indices where !known.contains(where: { $0.layer == layer }) { watched |= 1 << UInt32(layer & 31) }
+    return watched
+  }
+
+  private func restingRates(_ index: Int) -> [UInt8: Int] {
+    let resting = sources.compactMap(\.self).filter { $0.track == index && !tracks[index].wanted.contains($0.layer) }
+    return Dictionary(resting.compactMap { source in source.rate.map { (source.layer, $0) } }) { first, _ in first }
   }
 
   // MARK: Key frames
@@ -243,7 +330,16 @@ internal final class PacketPublishing: PublicationOwner {
     peer.settle()
   }
 
-  internal func publication(_ publication: Publication, framesAreRead areRead: Bool) { areFramesRead = areRead }
+  internal func publication(_ publication: Publication, framesAreRead areRead: Bool) {
+    areFramesRead = areRead
+    if areRead { followDemand() }
+  }
+
+  internal func publication(_ publication: Publication, isWatchedIn demand: LayerDemand) {
+    guard self.demand != demand else { return }
+    self.demand = demand
+    followDemand()
+  }
 
   /// What is heard again begins as another source: viewers know no gap in its numbers, and decoding begins with a key frame.
   internal func publication(_ publication: Publication, didSilence kinds: Set<MediaKind>) {

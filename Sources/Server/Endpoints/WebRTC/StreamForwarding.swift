@@ -41,6 +41,8 @@ internal final class StreamForwarding: PacketReaderOwner {
     var layer: UInt8 = 0
     var wantedLayer: UInt8 = 0
     var awaitsKey = true
+    /// Of a track whose layers are in one source: which of them go.
+    var targets: TargetForwarding?
     /// Nothing is sent for now.
     var isPaused = false
     /// Whose packets went out last.
@@ -114,17 +116,50 @@ internal final class StreamForwarding: PacketReaderOwner {
   /// From the next key frame on another layer of a sender's track, or none for now.
   internal func choose(_ layer: UInt8?, of index: Int) {
     guard senders.indices.contains(index), let track = senders[index].track else { return }
+    defer { tellDemand() }
     guard let layer else {
       if !senders[index].isPaused { held = nil }
       senders[index].isPaused = true
       return
     }
     let isResumed = senders[index].isPaused
+    if let scalability = ring.tracks[Int(track)].scalability {
+      return chooseTarget(Int(layer), of: index, scalability)
+    }
     guard isResumed || senders[index].wantedLayer != layer else { return }
     senders[index].isPaused = false
     senders[index].wantedLayer = layer
     if isResumed { senders[index].awaitsKey = true }
     hub.requestKeyFrame(ring.path, track: track, layer: layer)
+  }
+
+  private func chooseTarget(_ target: Int, of index: Int, _ scalability: Scalability) {
+    let isResumed = exchange(&senders[index].isPaused, with: false)
+    var targets = senders[index].targets ?? TargetForwarding(wanted: target)
+    let isChanged = targets.wanted != target || senders[index].targets == nil
+    targets.wanted = target
+    if isResumed { senders[index].awaitsKey = true }
+    senders[index].targets = targets
+    guard isResumed || isChanged && targets.needsKeyFrame(scalability), let track = senders[index].track else { return }
+    hub.requestKeyFrame(ring.path, track: track, layer: 0)
+  }
+
+  /// What is wanted of a sender's track: one of its layers, or of its decode targets.
+  internal func choice(of index: Int) -> UInt8? {
+    guard senders.indices.contains(index), !senders[index].isPaused else { return nil }
+    guard let track = senders[index].track, ring.tracks[Int(track)].scalability != nil else { return senders[index].wantedLayer }
+    return senders[index].targets.map { UInt8($0.wanted) }
+  }
+
+  /// The layers that are sent, and those that take over.
+  private func tellDemand() {
+    var demand = LayerDemand()
+    for sender in senders where sender.section.kind == .video && !sender.isPaused {
+      guard let track = sender.track else { continue }
+      demand.insert(sender.wantedLayer, of: track)
+      if !sender.awaitsKey { demand.insert(sender.layer, of: track) }
+    }
+    reader.demand = demand
   }
 
   // MARK: The stream
@@ -145,6 +180,7 @@ internal final class StreamForwarding: PacketReaderOwner {
       senders[index].wantedLayer = UInt8(layer)
       if senders[index].awaitsKey { senders[index].layer = UInt8(layer) }
     }
+    tellDemand()
   }
 
   internal func readerHasPackets(_ reader: PacketReader) { forward() }
@@ -220,12 +256,20 @@ internal final class StreamForwarding: PacketReaderOwner {
       peer.media.outgoing[senders[index].outgoing].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
       return false
     }
+    var marker = packet.marker
+    if let frame = packet.frame, let scalability = ring.tracks[Int(packet.track)].scalability {
+      guard let endsPicture = takes(frame, index, scalability) else {
+        peer.media.outgoing[senders[index].outgoing].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
+        return false
+      }
+      marker = marker || endsPicture
+    }
     let isNew = senders[index].source != packet.source
     if isNew { senders[index].source = packet.source }
     let payload = packet.payload
     guard
       var fields = peer.media.outgoing[senders[index].outgoing].forward(
-        sequenceNumber: packet.sequence, timestamp: packet.timestamp, marker: packet.marker,
+        sequenceNumber: packet.sequence, timestamp: packet.timestamp, marker: marker,
         payloadBytes: payload.count - Int(packet.padding), source: packet.source, now: now)
     else { return false }
     fields.hasPadding = packet.padding > 0
@@ -233,6 +277,13 @@ internal final class StreamForwarding: PacketReaderOwner {
     reader.bytesSent += payload.count
     if isNew { updateClock(index, packet) }
     return true
+  }
+
+  /// Whether a frame is of the target that is sent, and then whether the picture ends with it; all go until one is chosen.
+  private func takes(_ frame: ScalableFrame, _ index: Int, _ scalability: Scalability) -> Bool? {
+    if senders[index].targets == nil { senders[index].targets = TargetForwarding(wanted: scalability.targets.count - 1) }
+    guard case .send(let endsPicture)? = senders[index].targets?.decide(frame, scalability) else { return nil }
+    return endsPicture
   }
 
   /// Whether a packet of pictures is of the layer that is sent; a change of layer waits for its key frame.
@@ -243,16 +294,23 @@ internal final class StreamForwarding: PacketReaderOwner {
       senders[index].awaitsKey = false
       senders[index].keyTimestamp = packet.timestamp
       keyFrames.didBegin()
+      tellDemand()
     }
     return !senders[index].awaitsKey && packet.layer == senders[index].layer
   }
 
   private func updateClock(_ index: Int, _ packet: StreamPacket) {
+    setClock(ring.clocks.first { $0.source == packet.source }, of: index)
+  }
+
+  internal func reader(_ reader: PacketReader, didReceive clock: PacketClock) {
+    for index in senders.indices where senders[index].source == clock.source { setClock(clock, of: index) }
+  }
+
+  private func setClock(_ clock: PacketClock?, of index: Int) {
     let outgoing = senders[index].outgoing
     let rate = peer.media.outgoing[outgoing].parameters.clockRate
-    peer.publisherClocks[outgoing] = ring.clocks.first { $0.source == packet.source }.map {
-      MediaClock(ntp: NTPTime(value: $0.ntp), timestamp: $0.timestamp, rate: rate)
-    }
+    peer.publisherClocks[outgoing] = clock.map { MediaClock(ntp: NTPTime(value: $0.ntp), timestamp: $0.timestamp, rate: rate) }
   }
 
   // MARK: The peer
@@ -281,11 +339,6 @@ internal final class StreamForwarding: PacketReaderOwner {
   /// Feedback may have opened the path, or begun a probe of it.
   internal func peerDidReceiveBatch() {
     if held != nil || peer.media.congestion?.isProbing(context.now) == true { forward() }
-    for sender in senders {
-      guard let clock = ring.clocks.first(where: { $0.source == sender.source }) else { continue }
-      peer.publisherClocks[sender.outgoing] = MediaClock(
-        ntp: NTPTime(value: clock.ntp), timestamp: clock.timestamp, rate: peer.media.outgoing[sender.outgoing].parameters.clockRate)
-    }
   }
 
   internal func end() {

@@ -66,7 +66,7 @@ package final class WebhookNotifier {
     case .left(let room, let participant, let reason):
       notify(.leave) { Self.body(.leave, room, participant, reason, at: context.wallTime) }
     case .ended(let room): notify(.roomEnd) { Self.body(.roomEnd, room, at: context.wallTime) }
-    case .silenced, .restricted, .recording: break
+    case .spoke, .silenced, .restricted, .recording: break
     }
   }
 

@@ -52,3 +52,8 @@ extension PeerConnection.Configuration.Trust {
     }
   }
 }
+
+extension PeerConnection.Configuration {
+  /// What making a connection would throw.
+  package func check() throws(PeerError) { _ = try ICEServers(self) }
+}

@@ -19,6 +19,10 @@ internal enum RoomsSection {
         "How participants are connected: mesh (each to each), supernode (to one who passes everything on), sfu (to this server), or auto."),
       SettingKey("mesh_limit", \.rooms.meshLimit, .int(1...64), "The largest mesh that auto makes."),
       SettingKey(
+        "last_n", \.rooms.lastN, .int(0...1000, zero: "all"),
+        "Cameras that each participant is sent through the server: those of who spoke last. Screens and what it has pinned come beside them."
+      ),
+      SettingKey(
         "publish", \.rooms.defaults.publish, .choice,
         "Who sends pictures and sound: everyone, moderators, or nobody but a moderator's encoder. Moderators may do admin on rooms/NAME."),
       SettingKey("lobby", \.rooms.defaults.hasLobby, .bool, "Who comes waits until a moderator admits them."),
