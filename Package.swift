@@ -168,8 +168,8 @@ let package = Package(
       name: "FuzzEntries",
       dependencies: [
         "MartletPrimitives", "MartletCrypto", "MartletCodecs", "MartletContainers", "MartletHTTP", "MartletRTMP", "MartletHLS",
-        "MartletMedia", "MartletEndpoints", "MartletServer", "MartletSocketIO", "MartletSTUN", "MartletICE", "MartletSDP", "MartletRTP",
-        "MartletSCTP", "MartletPeerEngine", "MartletClient",
+        "MartletMedia", "MartletRooms", "MartletEndpoints", "MartletServer", "MartletSocketIO", "MartletSTUN", "MartletICE", "MartletSDP",
+        "MartletRTP", "MartletSCTP", "MartletPeerEngine", "MartletClient",
       ], path: "Tests/TestSupport/FuzzEntries", swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzEntries"], path: "Tests/FuzzTests", swiftSettings: strict),
     // `Scripts/fuzz` builds it with libFuzzer; without, it replays single inputs.

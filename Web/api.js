@@ -25,10 +25,10 @@ export function authorization() {
   return token.get() ? { Authorization: `Bearer ${token.get()}` } : {};
 }
 
-async function request(method, path) {
+async function request(method, path, content) {
   let response;
   try {
-    response = await fetch(`/api/v1${path}`, { method, headers: authorization(), cache: "no-store", signal: AbortSignal.timeout(10_000) });
+    response = await fetch(`/api/v1${path}`, { method, headers: authorization(), body: content && JSON.stringify(content), cache: "no-store", signal: AbortSignal.timeout(10_000) });
   } catch {
     throw new APIError(0, "The server does not answer");
   }
@@ -49,6 +49,10 @@ export const api = {
   clients: async () => (await request("GET", "/clients")).clients,
   webrtc: () => request("GET", "/webrtc"),
   channels: () => request("GET", "/channels"),
+  rooms: () => request("GET", "/rooms"),
+  roomMedia: async (room) => (await request("GET", `/rooms/${encodeURIComponent(room)}/media`)).media,
+  moderate: (room, command) => request("POST", `/rooms/${encodeURIComponent(room)}`, command),
+  closeRoom: (room) => request("DELETE", `/rooms/${encodeURIComponent(room)}`),
   relays: () => request("GET", "/turn/allocations"),
   stop: (path) => request("DELETE", `/streams/${encodePath(path)}`),
   closeRelay: (id) => request("DELETE", `/turn/allocations/${encodeURIComponent(id)}`),

@@ -38,8 +38,8 @@ export class Chat {
   #add({ from, name, data, time }) {
     const text = typeof data === "string" ? data : JSON.stringify(data);
     const isOwn = from === this.#room.me.id;
-    const who = isOwn ? "You" : name || "Somebody";
-    this.#append(el("li", { class: isOwn ? "own" : "" },
+    const who = isOwn ? "You" : from ? name || "Somebody" : `${name || "A program"}, from outside`;
+    this.#append(el("li", { class: isOwn ? "own" : from ? "" : "outside" },
       el("p", { class: "from" }, el("b", {}, who), " ", el("time", {}, clock(time))), el("p", {}, text)));
     if (!isOwn) this.onmessage?.(who, text);
   }

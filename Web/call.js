@@ -5,7 +5,7 @@ import { canShareScreen, explain, isPossible } from "/capture.js";
 import { Chat } from "/call-chat.js";
 import { Lobby } from "/call-join.js";
 import { Tiles } from "/call-tiles.js";
-import { copyable, el, reconcile, setText, svg } from "/dom.js";
+import { confirmed, copyable, el, reconcile, setText, svg } from "/dom.js";
 
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
@@ -96,7 +96,9 @@ function listen() {
     if (source === "screen" && participant !== room.me) tell(`${nameOf(participant)} shares the screen`);
     show();
   });
-  for (const type of ["trackended", "changed", "quality"]) on(type, show);
+  for (const type of ["trackended", "changed", "quality", "locked", "unlocked"]) on(type, show);
+  on("options", ({ options }) => (tell(options.record ? "This call is recorded" : "How this room is has changed"), show()));
+  on("may", ({ may }) => (tell(may.includes("publish") ? "You may show and say something" : "Only others show and say something now"), show()));
   on("topology", ({ topology, supernode }) => tell(wayOf(topology, supernode)));
   on("connection", ({ state, text }) => showConnection(state, text));
   on("mute", () => tell("A moderator has muted you"));
@@ -129,6 +131,7 @@ function show() {
   tiles.show();
   showPeople();
   showTools();
+  showRoom();
   const isAlone = room.participants.size === 0;
   if (isAlone === $("alone").hidden) $("alone").hidden = !isAlone;
 }
@@ -136,13 +139,50 @@ function show() {
 function showPeople() {
   reconcile($("list"), people, [room.me, ...room.participants.values()], ({ id }) => id, (participant) => {
     const [who, what, why] = [el("b"), el("span", { class: "note" }), el("p", { class: "note" })];
+    const moderation = participant === room.me ? null : new Moderation(participant);
     const element = el("li", { "data-participant": participant.id }, el("p", {}, who, " ", what), why);
+    if (moderation) element.append(moderation.element);
     return { element, update: (now) => {
+      moderation?.update(now);
       setText(who, now === room.me ? `${now.name || "You"} (you)` : nameOf(now));
       setText(what, activity(now));
       setText(why, now === room.me ? "" : connectionOf(now.quality));
     } };
   });
+}
+
+/** What a moderator may do with somebody. */
+class Moderation {
+  #buttons = Object.fromEntries([["microphone", "Mute"], ["camera", "Camera off"], ["kick", "Send out"]].map(([what, text]) =>
+    [what, el("button", { type: "button", class: what === "kick" ? "small danger" : "small", onclick: () => this.#act(what) }, text)]));
+  element = el("div", { class: "row" }, ...Object.values(this.#buttons));
+  #participant;
+
+  constructor(participant) { this.update(participant); }
+
+  update(participant) {
+    this.#participant = participant;
+    this.element.hidden = !room.may.includes("moderate");
+    for (const [what, button] of Object.entries(this.#buttons)) {
+      button.disabled = what !== "kick" && participant.muted.includes(what);
+      button.setAttribute("aria-label", `${button.textContent}: ${nameOf(participant)}`);
+    }
+  }
+
+  async #act(what) {
+    const { id, muted } = this.#participant;
+    if (what !== "kick") return moderate("mute", { participant: id, muted: [...new Set([...muted, what])] });
+    if (await confirmed(`Send ${nameOf(this.#participant)} out of this call?`, "Send out")) await moderate("kick", { participant: id });
+  }
+}
+
+async function moderate(action, details) { await room.moderate(action, details).catch((error) => chatProblem(sentence(error.message))); }
+
+/** What the room is, for all, and its lock, for moderators. */
+function showRoom() {
+  $("recorded").hidden = !room.options?.record;
+  $("lock").hidden = !room.may.includes("moderate");
+  setText($("lock"), room.isLocked ? "Let others in again" : "Let nobody new in");
 }
 
 function activity({ muted, tracks }) {
@@ -196,10 +236,14 @@ const tools = Object.fromEntries([
   return [id, { button, text, label }];
 }));
 tools.screen.button.hidden = !canShareScreen();
-for (const id of ["microphone", "camera"]) tools[id].button.disabled = !isPossible();
 
 function showTools() {
   const { me } = room;
+  const isPublisher = room.may.includes("publish");
+  for (const id of ["microphone", "camera", "screen"]) {
+    tools[id].button.disabled = !isPublisher || (id !== "screen" && !isPossible());
+    tools[id].button.title = isPublisher ? "" : "Only others show and say something in this room";
+  }
   const isOff = (source) => !me.tracks.has(source) || me.muted.includes(source);
   set("microphone", isOff("microphone") ? "Unmute" : "Mute", isOff("microphone"));
   set("camera", isOff("camera") ? "Camera on" : "Camera off", isOff("camera"));
@@ -293,6 +337,7 @@ function toggleSide(id) {
 }
 
 for (const id of ["chat", "people"]) $(`tab-${id}`).addEventListener("click", () => openSide(id));
+$("lock").addEventListener("click", () => moderate(room.isLocked ? "unlock" : "lock"));
 $("close-side").addEventListener("click", closeSide);
 $("say").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -4,6 +4,7 @@ import { el, reconcile, setText } from "/dom.js";
 import { count, duration } from "/format.js";
 import { placeOf, showPublishHints } from "/hints.js";
 import { RelaySection } from "/relays.js";
+import { RoomSection } from "/room-cards.js";
 import { FailedSessions } from "/sessions.js";
 import { StreamCard } from "/streams.js";
 
@@ -11,6 +12,7 @@ const PERIOD = 2000;
 const $ = (id) => document.getElementById(id);
 const cards = new Map();
 const failed = new FailedSessions($("failed"));
+const rooms = new RoomSection($("rooms"), (error) => say(error.message));
 const relays = new RelaySection($("relays"), (error) => say(error.message));
 let place = null;
 let timer = null;
@@ -21,12 +23,13 @@ async function poll() {
   if (isAsking) return;
   isAsking = true;
   try {
-    const [server, streams, clients, webrtc, allocations] =
-      await Promise.all([api.server(), api.streams(), api.clients(), api.webrtc(), api.relays()]);
+    const [server, streams, clients, webrtc, allocations, meetings] =
+      await Promise.all([api.server(), api.streams(), api.clients(), api.webrtc(), api.relays(), api.rooms()]);
     $("access").hidden = true;
     say("");
     showServer(server);
     showStreams(streams, clients, webrtc.sessions);
+    rooms.update(meetings);
     failed.update(webrtc.failed);
     relays.update(allocations);
   } catch (error) {

@@ -286,8 +286,22 @@ export interface RoomEvents {
   moved: Event & { readonly room: string };
   /** To moderators: somebody asks to come in. */
   waiting: Event & { readonly participant: { readonly id: string; readonly name: string } };
+  /** What we may do has changed. */
+  may: Event & { readonly may: RoomPermission[] };
+  options: Event & { readonly options: RoomKind };
   locked: Event;
   unlocked: Event;
+}
+
+export type RoomPermission = "publish" | "moderate";
+
+/** What kind of room it is: docs/rooms.md. */
+export interface RoomKind {
+  readonly capacity: number;
+  readonly topology: "auto" | "mesh" | "supernode" | "sfu";
+  readonly publish: "everyone" | "moderators" | "nobody";
+  readonly lobby: boolean;
+  readonly record: boolean;
 }
 
 export interface Room extends EventTarget {
@@ -299,6 +313,8 @@ export interface Room extends EventTarget {
   /** The id of who passes everything on, in the topology of that name. */
   readonly supernode: string | null;
   readonly isLocked: boolean;
+  readonly may: RoomPermission[];
+  readonly options: RoomKind | null;
   readonly state: "joining" | "connected" | "reconnecting" | "closed";
   readonly transport: TransportName | null;
   say(data: JSONValue): Promise<void>;

@@ -172,7 +172,7 @@ export class Channel extends EventTarget {
 export async function joinRoom(name, options = {}) {
   if (typeof name !== "string" || !name) throw new TypeError("a room has a name");
   const { join } = await import("./rooms.js");
-  return join({ Martlet, expiry }, name, options);
+  return join({ Martlet, expiry, randomKey }, name, options);
 }
 
 /** Messages between a channel and one loop over it. */

@@ -18,27 +18,40 @@ const LEVELS = ["good", "fair", "poor"];
 export class QualityReader {
   /** The counts of the last reading, by connection and stream. */
   #before = new WeakMap();
+  /** What the browser thinks can be sent over all connections, in bits a second, and whether it sends less than it would; null where
+   * the browser does not say. @type {{bitrate: number, isLimited: boolean}|null} */
+  uplink = null;
 
   /** @returns {Promise<Map<string, Quality>>} by participant */
   async read(linkOf, sfu, ids) {
     const result = new Map();
+    const paths = new Map();
     const server = sfu && new Path(sfu.peer, this.#before.get(sfu.peer));
     if (server) {
       await server.read();
       this.#before.set(sfu.peer, server.counts);
+      paths.set(sfu.peer, server);
     }
     for (const id of ids) {
       const peer = linkOf(id)?.peer;
       if (server) {
         result.set(id, server.quality("the server", new Set(sfu.midsOf(id))));
       } else if (peer) {
-        const path = new Path(peer, this.#before.get(peer));
-        await path.read();
+        const path = paths.get(peer) ?? new Path(peer, this.#before.get(peer));
+        if (!paths.has(peer)) await path.read();
+        paths.set(peer, path);
         this.#before.set(peer, path.counts);
         result.set(id, path.quality("them", null));
       }
     }
+    this.#measure([...paths.values()]);
     return result;
+  }
+
+  #measure(paths) {
+    const known = paths.filter(({ bandwidth }) => bandwidth !== null);
+    const bitrate = known.reduce((sum, { bandwidth }) => sum + bandwidth, 0);
+    this.uplink = known.length ? { bitrate, isLimited: known.some(({ isLimited }) => isLimited) } : null;
   }
 }
 
@@ -65,6 +78,12 @@ class Path {
     for (const { id, packetsLost = 0, packetsReceived = 0 } of this.#ofType("inbound-rtp")) this.counts.set(id, { packetsLost, packetsReceived });
   }
 
+  /** Bits a second that can be sent, as the browser thinks. */
+  get bandwidth() { return this.#pair?.availableOutgoingBitrate ?? null; }
+
+  /** Whether less is sent than there is, for want of bandwidth. */
+  get isLimited() { return this.#ofType("outbound-rtp").some(({ qualityLimitationReason }) => qualityLimitationReason === "bandwidth"); }
+
   /** @param {Set<string>|null} mids of what comes from the participant, where others share the connection */
   quality(whom, mids) {
     const { connectionState } = this.#peer;
@@ -74,8 +93,8 @@ class Path {
     const loss = Math.max(lost.incoming, lost.outgoing);
     const roundTrip = this.#pair?.currentRoundTripTime ?? null;
     const isRelayed = [this.#local, this.remote].some((candidate) => candidate?.candidateType === "relay");
-    const bandwidth = this.#pair?.availableOutgoingBitrate ?? Infinity;
-    const isNarrow = bandwidth < NARROW && this.#ofType("outbound-rtp").some(({ qualityLimitationReason }) => qualityLimitationReason === "bandwidth");
+    const bandwidth = this.bandwidth ?? Infinity;
+    const isNarrow = bandwidth < NARROW && this.isLimited;
     const isSlow = this.#ofType("outbound-rtp").some(({ qualityLimitationReason }) => qualityLimitationReason === "cpu");
     const badness = Math.max(grade(loss, LOSS), grade(roundTrip ?? 0, ROUND_TRIP), isNarrow ? 1 : 0);
     const reasons = [

@@ -13,6 +13,8 @@ import { Transfers } from "./transfers.js";
 
 /** Milliseconds between readings of how good connections are. */
 const READING = 2000;
+/** Milliseconds between reports of how much can be sent, unless it has become less. */
+const UPLINK = 10_000;
 /** Milliseconds without a path after which the server is told, for its choice of the topology. */
 const UNREACHABLE = 10_000;
 /** Messages of participants who are not known yet: two channels have no common order. */
@@ -25,7 +27,7 @@ class RoomEvent extends Event {
   }
 }
 
-/** @param {{Martlet, expiry}} library of martlet.js @param {string} name @param {object} options */
+/** @param {{Martlet, expiry, randomKey}} library of martlet.js @param {string} name @param {object} options */
 export async function join(library, name, options) {
   const given = tracksGiven(options);
   const opened = await openDevices(options, given);
@@ -66,9 +68,14 @@ export class Room extends EventTarget {
   supernode = null;
   mode = "auto";
   isLocked = false;
+  /** How the room is: `capacity`, `publish`, `lobby`, `record`, …; null until we are in it. */
+  options = null;
+  /** What we may do here: `publish`, `moderate`. */
+  may = ["publish"];
   /** `joining`, `connected`, `reconnecting` or `closed`. */
   state = "joining";
   #options;
+  #randomKey;
   #signaling;
   #mesh;
   #sfu = null;
@@ -84,7 +91,10 @@ export class Room extends EventTarget {
   #generation = 0;
   #handover = new Handover({ done: (id) => this.#giveUpOthers(id), finished: () => this.#finishSwitch() });
   #lost = new Map();
+  /** How often each connection has failed since it last was one. */
+  #failures = new Map();
   #unreachable = "";
+  #uplink = { bitrate: 0, isLimited: false, at: -Infinity };
   #quality = new QualityReader();
   #view = new RoomView((tracks) => this.#tellView(tracks));
   #reading = 0;
@@ -93,6 +103,7 @@ export class Room extends EventTarget {
   constructor(library, name, options) {
     super();
     this.#options = options;
+    this.#randomKey = library.randomKey;
     Object.defineProperty(this, "name", { value: name, enumerable: true });
     this.#signaling = new Signaling(library, name, options, {
       entered: (answer) => this.#enter(answer),
@@ -138,7 +149,7 @@ export class Room extends EventTarget {
   }
 
   /** Says something in the chat: text, or any JSON. */
-  async say(data) { await this.#signaling.ask({ do: "say", data }); }
+  async say(data) { await this.#signaling.ask({ do: "say", data, once: this.#randomKey() }); }
 
   async set({ name, info }) {
     this.#signaling.describe({ name, info });
@@ -163,10 +174,21 @@ export class Room extends EventTarget {
     track.enabled = !this.me?.muted.includes(source);
     this.#publications.set(source, publication);
     this.me?.setTrack(source, track);
-    this.#mesh.publish(publication);
-    this.#sfu?.publish(publication);
+    if (this.#isPublisher) this.#send(publication);
     track.addEventListener("ended", () => this.unpublish(track));
     if (this.me) this.#emit("track", { participant: this.me, source, track });
+  }
+
+  get #isPublisher() { return this.may.includes("publish"); }
+
+  #send(publication) {
+    this.#mesh.publish(publication);
+    this.#sfu?.publish(publication);
+  }
+
+  #sendNoMore(publication) {
+    this.#mesh.unpublish(publication);
+    this.#sfu?.unpublish(publication);
   }
 
   async unpublish(track) {
@@ -174,8 +196,7 @@ export class Room extends EventTarget {
     if (!publication) return;
     const { source } = publication;
     this.#publications.delete(source);
-    this.#mesh.unpublish(publication);
-    this.#sfu?.unpublish(publication);
+    this.#sendNoMore(publication);
     if (this.me?.setTrack(source, null)) this.#emit("trackended", { participant: this.me, source, track });
   }
 
@@ -213,7 +234,7 @@ export class Room extends EventTarget {
   // MARK: Who is here
 
   /** The server's answer to a join, the first or another one. */
-  #enter({ participant, room, participants }) {
+  #enter({ participant, room, participants, may }) {
     const ids = new Set(participants.map(({ id }) => id));
     for (const id of [...this.participants.keys()]) {
       if (ids.has(id)) this.#disconnect(id);
@@ -228,21 +249,32 @@ export class Room extends EventTarget {
     for (const { source, track } of this.#publications.values()) this.me.setTrack(source, track);
     if (this.me.muted.length) this.#signaling.send({ do: "set", muted: this.me.muted });
     this.#setRoom(room);
+    this.#setMay(may);
     for (const each of participants) if (each.id !== participant) this.#add(each, true);
     if (this.topology === "sfu") this.#openServer();
   }
 
   /** The same participant, after a time in which events may have been lost. */
-  #catchUp({ room, participants }) {
+  #catchUp({ room, participants, may }) {
     const now = new Map(participants.map((each) => [each.id, each]));
     for (const id of [...this.participants.keys()]) if (!now.has(id)) this.#remove(id, "left");
     for (const each of participants) if (each.id !== this.me.id) this.#add(each, false);
     this.isLocked = room.locked ?? false;
+    this.options = room.options;
+    this.#setMay(may);
     this.#followTopology(room);
   }
 
-  #setRoom({ topology = "mesh", supernode = null, mode = topology, generation = 0, locked = false }) {
-    Object.assign(this, { topology, supernode, mode, isLocked: locked });
+  /** What is published is kept for when it may be sent again. */
+  #setMay(may) {
+    const before = this.#isPublisher;
+    this.may = may;
+    if (this.#isPublisher === before) return;
+    for (const publication of this.#publications.values()) this.#isPublisher ? this.#send(publication) : this.#sendNoMore(publication);
+  }
+
+  #setRoom({ topology = "mesh", supernode = null, mode = topology, generation = 0, locked = false, options = this.options }) {
+    Object.assign(this, { topology, supernode, mode, isLocked: locked, options });
     this.#generation = generation;
   }
 
@@ -282,6 +314,7 @@ export class Room extends EventTarget {
   #disconnect(id) {
     clearTimeout(this.#lost.get(id));
     this.#lost.delete(id);
+    this.#failures.delete(id);
     this.#mesh.remove(id);
     this.#transfers.gone(id);
     this.#incoming.set(id, {});
@@ -323,6 +356,10 @@ export class Room extends EventTarget {
       case "unlocked":
         this.isLocked = event.event === "locked";
         this.#emit(event.event, {});
+        break;
+      case "options":
+        this.options = event.options;
+        this.#emit("options", { options: event.options });
         break;
       case "speaking":
         this.#emit("speaking", { participants: event.participants.map((id) => this.participants.get(id) ?? (id === this.me.id ? this.me : null)).filter(Boolean) });
@@ -376,6 +413,10 @@ export class Room extends EventTarget {
       case "mute":
         for (const source of event.muted) this.setMuted(source, true).catch(() => {});
         this.#emit("mute", { muted: event.muted });
+        break;
+      case "may":
+        this.#setMay(event.may);
+        this.#emit("may", { may: event.may });
         break;
       case "wanted":
         this.#sfu?.setWanted(event);
@@ -462,7 +503,7 @@ export class Room extends EventTarget {
       state: (state) => this.#followServer(state),
       refused: (error) => this.#emit("connection", { state: this.state, text: sentence(error.message), error }),
     }, this.#options.scalability);
-    for (const publication of this.#publications.values()) this.#sfu.publish(publication);
+    if (this.#isPublisher) for (const publication of this.#publications.values()) this.#sfu.publish(publication);
     for (const { id, forwarded } of this.participants.values()) this.#sfu.setTracks(id, forwarded);
   }
 
@@ -552,9 +593,13 @@ export class Room extends EventTarget {
   #followLink(id, state) {
     clearTimeout(this.#lost.get(id));
     this.#lost.delete(id);
+    if (state === "connected") this.#failures.delete(id);
+    if (state === "failed") this.#failures.set(id, (this.#failures.get(id) ?? 0) + 1);
     if (state === "connected") {
       this.#handOver(id);
       if (this.#unreachable) this.#report();
+    } else if (this.#failures.get(id) > 1) {
+      this.#report();
     } else if (state !== "closed") {
       this.#lost.set(id, setTimeout(() => this.#report(), UNREACHABLE));
     }
@@ -568,6 +613,18 @@ export class Room extends EventTarget {
     this.#signaling.send({ do: "report", unreachable });
   }
 
+  /** For the choice of a supernode, and of whether a mesh is too much: at once when it has become less, else now and then. */
+  #reportUplink() {
+    const { uplink } = this.#quality;
+    if (!uplink || this.state !== "connected") return;
+    const last = this.#uplink;
+    const isLess = uplink.bitrate < 0.75 * last.bitrate || (uplink.isLimited && !last.isLimited);
+    const isOther = isLess || uplink.bitrate > 1.25 * last.bitrate || uplink.isLimited !== last.isLimited;
+    if (!isOther || (!isLess && performance.now() - last.at < UPLINK)) return;
+    this.#uplink = { ...uplink, at: performance.now() };
+    this.#signaling.send({ do: "report", uplink: Math.round(uplink.bitrate), limited: uplink.isLimited });
+  }
+
   async #read() {
     const readings = await this.#quality.read((id) => this.#mesh.link(id) ?? this.#mesh.link(this.supernode), this.#sfu, [...this.participants.keys()]);
     for (const [id, quality] of readings) {
@@ -576,6 +633,7 @@ export class Room extends EventTarget {
       participant.quality = quality;
       this.#emit("quality", { participant, quality });
     }
+    this.#reportUplink();
   }
 
   // MARK: Ends

@@ -127,7 +127,7 @@ export class SFU {
     const peer = this.#peer;
     this.#assignSending();
     this.#assignReceiving();
-    if (!peer.getTransceivers().length) return;
+    if (!peer.getTransceivers().length) return this.#show();
     await peer.setLocalDescription();
     await gathered(peer);
     const tracks = this.#named(this.#sending, (source) => ({ source }));

@@ -724,3 +724,56 @@ def test_over_plain_http_the_page_says_so_and_lets_in(server):
         until(browser, "!document.getElementById('call').hidden && room.state === 'connected'")
     finally:
         browser.close()
+
+
+def test_who_moderates_sees_how_and_who_does_not_does_not(people, server):
+    ada, bob = call(people, server, "order", "ada"), call(people, server, "order", "bob")
+    until(bob, "room.participants.size === 1")
+    # Both are of this machine, which moderates; a page from elsewhere is told that it does not.
+    press(ada, "tool-people")
+    row = "document.querySelector('#list [data-participant=\"%s\"]')" % bob.evaluate("room.me.id")
+    button = row + ".querySelectorAll('button')"
+    until(ada, f"[...{button}].map((each) => each.textContent).join() === 'Mute,Camera off,Send out'")
+    ada.evaluate(f"{button}[0].click()")
+    until(bob, "room.me.muted.includes('microphone')")
+    until(ada, f"{button}[0].disabled")
+    ada.evaluate("document.getElementById('lock').click()")
+    until(bob, "room.isLocked && document.getElementById('lock').textContent === 'Let others in again'")
+    ada.evaluate("document.getElementById('lock').click()")
+    until(bob, "!room.isLocked")
+    for browser in (ada, bob):
+        # As the server says it to who has no such permission.
+        browser.evaluate("room.dispatchEvent(Object.assign(new Event('may'), { may: (room.may = ['publish']) })), 0")
+        until(browser, "document.getElementById('lock').hidden && [...document.querySelectorAll('#list .row')].every(({ hidden }) => hidden)")
+    # What is said from outside is shown as that.
+    request = urllib.request.Request(server.url("/channels/rooms/order"), b"dinner is ready", method="POST")
+    urllib.request.urlopen(request, timeout=20).close()
+    until(ada, "document.querySelector('#messages .outside')?.textContent.includes('A program, from outside')")
+
+
+def test_who_may_not_publish_sends_nothing_until_it_may(people, server):
+    options = lambda **change: urllib.request.urlopen(urllib.request.Request(  # noqa: E731
+        server.url("/api/v1/rooms/stage"), json.dumps(change).encode(), method="PUT"), timeout=20).close()
+    options(publish="nobody", topology="sfu")
+    ada, bob = join(people, server, "stage", "ada"), join(people, server, "stage", "bob")
+    until(bob, "room.participants.size === 1 && room.topology === 'sfu'")
+    assert ada.evaluate("room.may.join()") == "moderate" and ada.evaluate("room.options.publish") == "nobody"
+    assert ada.evaluate("room.me.tracks.size") == 2
+    until(bob, "[...room.participants.values()].every(({ tracks }) => tracks.size === 0)")
+    options(publish="everyone", topology="sfu")
+    until(ada, "room.may.includes('publish')")
+    others_flow(bob, 1)
+    options(publish="nobody", topology="sfu")
+    until(bob, "[...room.participants.values()].every(({ tracks }) => tracks.size === 0)")
+
+
+def test_joinroom_says_how_much_it_can_send(people, server):
+    ada, bob = join(people, server, "uplink", "ada"), join(people, server, "uplink", "bob")
+    others_flow(bob, 1)
+
+    def uplinks():
+        with urllib.request.urlopen(server.url("/api/v1/rooms/uplink"), timeout=20) as response:
+            return [one.get("uplink") for one in json.loads(response.read())["participants"]]
+
+    both = wait_for(lambda: all(found := uplinks()) and found, 40)
+    assert all(one["bitrate"] > 50_000 and one["limited"] in (True, False) for one in both), both

@@ -28,7 +28,7 @@ struct RoomProbe {
     var entry = Room.Entry(
       id: ParticipantID(random: &random), key: ParticipantKey(random: &random), remote: SocketAddress(ip: .v4(0xC000_0201), port: 9))
     entry.name = name
-    entry.isModerator = isModerator
+    entry.grant.isModerator = isModerator
     return entry
   }
 
@@ -99,7 +99,7 @@ struct RoomProbe {
 
   @Test func `a locked room and a full one let nobody in`() throws {
     var configuration = RoomConfiguration()
-    configuration.capacity = 2
+    configuration.defaults.capacity = 2
     var probe = try RoomProbe(configuration)
     let ada = try probe.join("Ada")
     #expect(probe.refusal(#"{"do":"lock"}"#, by: ada) == "forbidden")
@@ -113,7 +113,7 @@ struct RoomProbe {
 
   @Test func `in a lobby one waits until a moderator admits one`() throws {
     var configuration = RoomConfiguration()
-    configuration.hasLobby = true
+    configuration.defaults.hasLobby = true
     var probe = try RoomProbe(configuration)
     let host = try probe.join("Host", isModerator: true)
     let ada = try probe.join("Ada")
@@ -146,12 +146,12 @@ struct RoomProbe {
   @Test func `a token that ends during a call ends its part in it`() throws {
     var probe = try RoomProbe()
     var entry = probe.entry("Ada")
-    entry.expires = WallTime(milliseconds: probe.time.milliseconds + 5000)
+    entry.grant.expires = WallTime(milliseconds: probe.time.milliseconds + 5000)
     _ = try probe.room.join(entry, now: probe.now, at: probe.time)
     probe.wait(.seconds(1), watched: [entry.key])
     #expect(probe.room.participants.count == 1)
-    try probe.room.refresh(
-      entry.key, user: "ada", tokenID: nil, expires: WallTime(milliseconds: probe.time.milliseconds + 9000), now: probe.now)
+    entry.grant.expires = WallTime(milliseconds: probe.time.milliseconds + 9000)
+    try probe.room.refresh(entry.key, entry.grant, now: probe.now)
     probe.time = WallTime(milliseconds: probe.time.milliseconds + 6000)
     probe.wait(.seconds(1), watched: [entry.key])
     #expect(probe.room.participants.count == 1)
@@ -168,6 +168,29 @@ struct RoomProbe {
     #expect(probe.refusal(#"{"do":"say","data":1}"#, by: ada) == "busy")
     probe.wait(.seconds(1), watched: [ada.key])
     try probe.perform(#"{"do":"say","data":1}"#, by: ada)
+  }
+
+  @Test func `a storm of offers is refused, to each whom it is for, and of one second alone`() throws {
+    var probe = try RoomProbe()
+    let (ada, bob, eve) = (try probe.join("Ada"), try probe.join("Bob"), try probe.join("Eve"))
+    let offer = { (to: ParticipantID) in #"{"do":"offer","to":"\#(to)","sdp":"v=0"}"# }
+    for _ in 0..<RoomLimits.offersPerSecond { try probe.perform(offer(bob.id), by: ada) }
+    #expect(probe.refusal(offer(bob.id), by: ada) == "busy")
+    try probe.perform(offer(eve.id), by: ada)
+    for _ in 0..<RoomLimits.offersPerSecond { _ = try probe.room.hearOffer(ada.key, now: probe.now) }
+    #expect(throws: RoomError.self) { try probe.room.hearOffer(ada.key, now: probe.now) }
+    probe.wait(.seconds(1), watched: [ada.key, bob.key, eve.key])
+    try probe.perform(offer(bob.id), by: ada)
+  }
+
+  @Test func `as many rooms as there may be, over all workers`() {
+    var configuration = RoomConfiguration()
+    configuration.maximum = 2
+    let census = RoomCensus(configuration)
+    #expect(census.openRoom() && census.openRoom())
+    #expect(!census.openRoom())
+    census.closeRoom()
+    #expect(census.openRoom())
   }
 
   @Test func `what a command must not be is said`() throws {
@@ -195,47 +218,76 @@ struct RoomProbe {
 }
 
 @Suite struct TopologyTests {
-  private func members(_ count: Int, uplink: Int? = nil) -> [TopologyChoice.Member] {
-    (0..<count).map { TopologyChoice.Member(id: ParticipantID("p\($0)"), uplink: uplink, failures: 0) }
+  private func members(_ count: Int, uplink: Int? = nil, isLimited: Bool = true) -> [TopologyChoice.Member] {
+    (0..<count).map {
+      TopologyChoice.Member(
+        id: ParticipantID("p\($0)"), uplink: uplink.map { Uplink(bitrate: $0, isLimited: isLimited) }, failures: 0)
+    }
   }
+
+  private func mode(_ mode: RoomTopology.Mode) -> RoomOptions { RoomOptions().applying(.init(topology: mode)) }
 
   private let choice = TopologyChoice(meshLimit: 4, hasServer: true)
 
   @Test func `auto is a mesh for few and the server's beyond, and does not flutter at the limit`() {
-    #expect(choice.topology(.auto, members(4), present: .mesh, named: nil) == .mesh)
-    #expect(choice.topology(.auto, members(5), present: .mesh, named: nil) == .sfu)
-    #expect(choice.topology(.auto, members(4), present: .sfu, named: nil) == .sfu)
-    #expect(choice.topology(.auto, members(3), present: .sfu, named: nil) == .mesh)
+    #expect(choice.topology(mode(.auto), members(4), present: .mesh, named: nil) == .mesh)
+    #expect(choice.topology(mode(.auto), members(5), present: .mesh, named: nil) == .sfu)
+    #expect(choice.topology(mode(.auto), members(4), present: .sfu, named: nil) == .sfu)
+    #expect(choice.topology(mode(.auto), members(3), present: .sfu, named: nil) == .mesh)
   }
 
   @Test func `who cannot reach the others, or cannot send that much, ends the mesh`() {
     var few = members(3)
     few[1] = TopologyChoice.Member(id: few[1].id, uplink: nil, failures: 1)
-    #expect(choice.topology(.auto, few, present: .mesh, named: nil) == .sfu)
-    #expect(choice.topology(.auto, members(3, uplink: 100_000), present: .mesh, named: nil) == .sfu)
-    #expect(choice.topology(.auto, members(2, uplink: 100_000), present: .mesh, named: nil) == .mesh)
+    #expect(choice.topology(mode(.auto), few, present: .mesh, named: nil) == .sfu)
+    #expect(choice.topology(mode(.auto), members(3, uplink: 100_000), present: .mesh, named: nil) == .sfu)
+    #expect(choice.topology(mode(.auto), members(2, uplink: 100_000), present: .mesh, named: nil) == .mesh)
+    // Who sends little because there is little to send could send more.
+    #expect(choice.topology(mode(.auto), members(3, uplink: 100_000, isLimited: false), present: .mesh, named: nil) == .mesh)
   }
 
   @Test func `the supernode is the named one, or who sends best, and stays until it leaves`() {
     var three = members(3, uplink: 1_000_000)
-    three[1] = TopologyChoice.Member(id: three[1].id, uplink: 9_000_000, failures: 0)
-    let best = choice.topology(.supernode, three, present: .mesh, named: nil)
+    three[1] = TopologyChoice.Member(id: three[1].id, uplink: Uplink(bitrate: 9_000_000), failures: 0)
+    let best = choice.topology(mode(.supernode), three, present: .mesh, named: nil)
     #expect(best == .supernode(three[1].id))
-    three[2] = TopologyChoice.Member(id: three[2].id, uplink: 90_000_000, failures: 0)
-    #expect(choice.topology(.supernode, three, present: best, named: nil) == best)
-    #expect(choice.topology(.supernode, three, present: best, named: three[0].id) == .supernode(three[0].id))
+    three[2] = TopologyChoice.Member(id: three[2].id, uplink: Uplink(bitrate: 90_000_000), failures: 0)
+    #expect(choice.topology(mode(.supernode), three, present: best, named: nil) == best)
+    #expect(choice.topology(mode(.supernode), three, present: best, named: three[0].id) == .supernode(three[0].id))
     three.remove(at: 1)
-    #expect(choice.topology(.supernode, three, present: best, named: nil) == .supernode(three[1].id))
+    #expect(choice.topology(mode(.supernode), three, present: best, named: nil) == .supernode(three[1].id))
     // One that can pass nothing on is none, whoever wants it to be.
-    three[1] = TopologyChoice.Member(id: three[1].id, uplink: 90_000_000, failures: 0, canRelay: false)
-    #expect(choice.topology(.supernode, three, present: .supernode(three[1].id), named: three[1].id) == .supernode(three[0].id))
-    #expect(choice.topology(.supernode, [three[1]], present: .mesh, named: nil) == .mesh)
+    three[1] = TopologyChoice.Member(id: three[1].id, uplink: Uplink(bitrate: 90_000_000), failures: 0, canRelay: false)
+    #expect(choice.topology(mode(.supernode), three, present: .supernode(three[1].id), named: three[1].id) == .supernode(three[0].id))
+    #expect(choice.topology(mode(.supernode), [three[1]], present: .mesh, named: nil) == .mesh)
   }
 
   @Test func `without a server's media a large room has a supernode`() {
     let alone = TopologyChoice(meshLimit: 4, hasServer: false)
-    #expect(alone.topology(.auto, members(9, uplink: 1), present: .mesh, named: nil).name == "supernode")
-    #expect(alone.topology(.sfu, members(1), present: .mesh, named: nil) == .mesh)
+    #expect(alone.topology(mode(.auto), members(9, uplink: 1), present: .mesh, named: nil).name == "supernode")
+    #expect(alone.topology(mode(.sfu), members(1), present: .mesh, named: nil) == .mesh)
+  }
+
+  @Test func `what participants report elects the supernode, and a report of one thing leaves the other as it was`() throws {
+    var probe = try RoomProbe(hasServer: false)
+    let (ada, bob) = (try probe.join("Ada"), try probe.join("Bob"))
+    try probe.join("Eve")
+    try probe.perform(#"{"do":"report","uplink":2000000,"limited":false}"#, by: bob)
+    try probe.perform(#"{"do":"report","uplink":1000000,"limited":false}"#, by: ada)
+    #expect(probe.room.topology == .mesh)
+    try probe.perform(#"{"do":"report","unreachable":["\#(bob.id)"]}"#, by: ada)
+    #expect(probe.room.topology == .supernode(bob.id))
+    try probe.perform(#"{"do":"report","uplink":900000}"#, by: ada)
+    #expect(probe.room.topology == .supernode(bob.id))
+    try probe.perform(#"{"do":"report","unreachable":[]}"#, by: ada)
+    #expect(probe.room.participants.first?.uplink == Uplink(bitrate: 900_000))
+  }
+
+  @Test func `where only some publish, auto leaves the sending to the server`() {
+    var options = RoomOptions()
+    options.publish = .moderators
+    #expect(choice.topology(options, members(2), present: .mesh, named: nil) == .sfu)
+    #expect(TopologyChoice(meshLimit: 4, hasServer: false).topology(options, members(2), present: .mesh, named: nil) == .mesh)
   }
 
   @Test func `everybody hears a change of topology once`() throws {

@@ -169,6 +169,7 @@ import Testing
           let body =
             switch (path, operation["requestBody"]) {
             case (_, nil): ""
+            case ("/api/v1/rooms/{room}", _) where method != "POST": #"{"capacity": 7}"#
             case ("/api/v1/publish", _): #"{"messages": [{"channel": "a", "data": [1]}]}"#
             case ("/api/v1/rooms/{room}", _): #"{"do": "lock"}"#
             default: #"{"user": "nobody"}"#

@@ -1,3 +1,4 @@
+package import MartletCodecs
 package import MartletPrimitives
 
 /// Who publishes or watches, for the REST API, the dashboard and the log.
@@ -19,6 +20,8 @@ package struct ClientInfo: Sendable {
   package var userAgent: String?
   /// It publishes as a participant of the room that the path is below.
   package var isParticipant = false
+  /// What of a participant's stream begins silent.
+  package var silenced: Set<MediaKind> = []
 
   package init(
     id: String, role: Role, transport: String, path: StreamPath, remote: SocketAddress, since: WallTime, user: String? = nil,

@@ -1,4 +1,4 @@
-internal import MartletCodecs
+package import MartletCodecs
 package import MartletIO
 internal import MartletPrimitives
 
@@ -69,8 +69,14 @@ package final class MediaHub {
       home = .here(begin(client, publication: claim.publication))
     }
     let publication = Publication(path: path, id: claim.publication, client: client, owner: owner, home: home, hub: self)
+    publication.silenced = client.silenced
     publications[claim.publication] = publication
     return publication
+  }
+
+  /// Passes on nothing of these kinds from now on, and all others.
+  package func silence(_ path: StreamPath, _ kinds: Set<MediaKind>) {
+    for publication in publications.values where publication.path == path { publication.silenced = kinds }
   }
 
   private func begin(_ client: ClientInfo, publication: UInt64) -> Stream {

@@ -11,6 +11,8 @@ package protocol PublicationOwner: AnyObject {
   /// Somebody reads the frames of a publisher that has packets too, or nobody any more: then key frames alone need be made, and the
   /// others counted.
   func publication(_ publication: Publication, framesAreRead areRead: Bool)
+  /// Of these kinds nothing is passed on any more; who has packets leaves them out.
+  func publication(_ publication: Publication, didSilence kinds: Set<MediaKind>)
   /// Viewers of the packets watch these layers.
   func publication(_ publication: Publication, isWatchedIn demand: LayerDemand)
 }
@@ -18,6 +20,7 @@ package protocol PublicationOwner: AnyObject {
 extension PublicationOwner {
   package func publication(_ publication: Publication, needsKeyFrameOf track: UInt8, layer: UInt8) {}
   package func publication(_ publication: Publication, framesAreRead areRead: Bool) {}
+  package func publication(_ publication: Publication, didSilence kinds: Set<MediaKind>) {}
   package func publication(_ publication: Publication, isWatchedIn demand: LayerDemand) {}
 }
 
@@ -30,6 +33,12 @@ package final class Publication {
   private let home: Home
   private var hub: MediaHub?
   private var awaitsKey = false
+  /// What is not passed on, whatever the publisher sends. What was left out goes on with its next key frame.
+  package internal(set) var silenced: Set<MediaKind> = [] {
+    didSet { if silenced != oldValue { owner?.publication(self, didSilence: silenced) } }
+  }
+  private var kinds: [UInt8: MediaKind] = [:]
+  private var interrupted: Set<UInt8> = []
 
   internal enum Home {
     case here(Stream)
@@ -58,6 +67,7 @@ package final class Publication {
   /// Adds a track or changes its format; tracks are numbered from 0 in the order in which they are added.
   package func setFormat(_ format: TrackFormat, track: UInt8) {
     guard hub != nil else { return }
+    kinds[track] = format.kind
     switch home {
     case .here(let stream): stream.setFormat(format, track: track, from: id)
     case .there(let link): link.send(.format(publication: id, format, track: track))
@@ -65,13 +75,23 @@ package final class Publication {
   }
 
   package func send(_ frame: Frame) {
-    guard hub != nil else { return }
+    guard hub != nil, !isLeftOut(frame) else { return }
     switch home {
     case .here(let stream): stream.receive(frame, from: id)
     case .there(let link):
       if awaitsKey, !frame.isKey { return }
       awaitsKey = !link.send(.frame(publication: id, frame))
     }
+  }
+
+  private func isLeftOut(_ frame: Frame) -> Bool {
+    if silenced.isEmpty, interrupted.isEmpty { return false }
+    if let kind = kinds[frame.track], silenced.contains(kind) {
+      interrupted.insert(frame.track)
+      return true
+    }
+    if frame.isKey { interrupted.remove(frame.track) }
+    return interrupted.contains(frame.track)
   }
 
   package func send(_ frames: UnreadFrames) {

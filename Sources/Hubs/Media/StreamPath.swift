@@ -41,6 +41,12 @@ package struct StreamPath: Hashable, Sendable, CustomStringConvertible {
     return segments.count == 3 && segments[0] == "rooms" ? (String(segments[1]), String(segments[2])) : nil
   }
 
+  /// The room that a stream below `rooms/` is of, also of what a participant shares beside its own.
+  package var room: String? {
+    let segments = segments
+    return segments.count > 2 && segments[0] == "rooms" ? String(segments[1]) : nil
+  }
+
   package var segments: [Substring] { text.split(separator: "/") }
 
   /// Why nobody may publish here, or `nil`. Participants publish below `rooms/` through their room, not by path.

@@ -12,6 +12,8 @@ package enum MessageError: Error, Equatable, Sendable, CustomStringConvertible {
   case noPresence
   /// A channel of a room, or of a participant, that is not there.
   case noRoom
+  /// It would pass for what a participant of the room has said.
+  case notSaid
 
   package var description: String {
     switch self {
@@ -22,6 +24,8 @@ package enum MessageError: Error, Equatable, Sendable, CustomStringConvertible {
     case .alreadySubscribed: "this connection is subscribed to the channel already"
     case .notSubscribed: "this connection is not subscribed to the channel"
     case .noRoom: "there is no such room, or no such participant in it"
+    case .notSaid:
+      "only participants, by the room's command \"say\", put a JSON object with a member \"from\" into its chat, or one that nobody can check"
     case .noPresence: "the channel keeps no presence (presence of its namespace)"
     }
   }
@@ -30,7 +34,7 @@ package enum MessageError: Error, Equatable, Sendable, CustomStringConvertible {
   package var isTemporary: Bool {
     switch self {
     case .busy, .storage: true
-    case .tooManyChannels, .tooManySubscriptions, .alreadySubscribed, .notSubscribed, .noPresence, .noRoom: false
+    case .tooManyChannels, .tooManySubscriptions, .alreadySubscribed, .notSubscribed, .noPresence, .noRoom, .notSaid: false
     }
   }
 }

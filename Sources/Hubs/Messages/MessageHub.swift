@@ -73,8 +73,13 @@ package final class MessageHub {
   /// Gives a message its place and delivers it.
   /// - Parameter then: hears the place; of an earlier message when the key was used before.
   package func publish(_ draft: Draft, to name: ChannelName, then: @escaping Answer<Cursor>) {
+    if name.isChat, draft.hasSpeaker { return then(.failure(.notSaid)) }
+    send(draft, to: name, then: then)
+  }
+
+  internal func send(_ draft: Draft, to name: ChannelName, then: @escaping Answer<Cursor>) {
     // A connection that closes while others are being written to must not move what they send from.
-    guard !context.isFlushing else { return context.atEndOfTurn { [weak self] in self?.publish(draft, to: name, then: then) } }
+    guard !context.isFlushing else { return context.atEndOfTurn { [weak self] in self?.send(draft, to: name, then: then) } }
     guard let link = links[homeLoop(of: name).index] else { return publishHere(draft, to: name, then: then) }
     let request = nextRequest()
     publications[request] = then

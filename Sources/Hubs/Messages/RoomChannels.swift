@@ -13,6 +13,9 @@ extension ChannelName {
     return parts.count < 3 ? self : try? ChannelName(parts[0] + "/" + parts[1])
   }
 
+  /// What is said in a room.
+  internal var isChat: Bool { room == self }
+
   /// The server's own channel of a room, or of somebody in it.
   package var isOfRoom: Bool { room.map { $0 != self } ?? false }
 
@@ -30,8 +33,34 @@ extension ChannelOptions {
   }()
 }
 
+extension Draft {
+  /// Whether somebody would take it for what a participant said: an object with the member `from`. Whatever its content type, which
+  /// event streams do not tell. What looks like an object and cannot be read here may be one elsewhere: parsers differ.
+  internal var hasSpeaker: Bool {
+    guard kind == .text else { return false }
+    let text = payload.trimmingJSONSpace
+    guard text.first == UInt8(ascii: "{"), text.last == UInt8(ascii: "}"), text.contains(UInt8(ascii: "\"")) else { return false }
+    var limits = JSONLimits()
+    (limits.bytes, limits.values) = (payload.count, .max)
+    guard let json = try? JSON(parsing: payload.bytes, limits: limits) else { return true }
+    return json["from"] != nil
+  }
+}
+
+extension Slice {
+  /// Without the white space that may stand around JSON (RFC 8259 §2).
+  fileprivate var trimmingJSONSpace: ArraySlice<UInt8> {
+    let isSpace = { (byte: UInt8) in byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D }
+    let rest = array.drop(while: isSpace)
+    return rest.prefix(upTo: rest.lastIndex { !isSpace($0) }.map { $0 + 1 } ?? rest.startIndex)
+  }
+}
+
 // What a room's home, and nobody else, does with its channels.
 extension MessageHub {
+  /// Puts what a participant has said into the chat.
+  package func say(_ draft: Draft, in chat: ChannelName) { send(draft, to: chat) { _ in } }
+
   /// Makes the channel where it is not there. Only at its home.
   /// - Returns: false beyond `channels.maximum`.
   package func open(_ name: ChannelName) -> Bool {
@@ -50,8 +79,10 @@ extension MessageHub {
     channels[name].map { !$0.log.subscriptions.isEmpty || !$0.replicas.isEmpty } ?? false
   }
 
-  /// Lets the channel go once nobody is subscribed: what was said last is still heard.
-  package func discard(_ name: ChannelName) {
+  /// Lets the channel go once nobody is subscribed.
+  /// - Parameter hasLastWords: they are still heard by who comes back to listen, for a while.
+  package func discard(_ name: ChannelName, hasLastWords: Bool = true) {
+    if !hasLastWords, !isWatched(name) { return forget(name) }
     discarded.insert(name)
     context.schedule(after: ChannelOptions.room.age) { [weak self] in
       guard let self, self.discarded.remove(name) != nil else { return }

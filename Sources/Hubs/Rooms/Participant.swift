@@ -7,16 +7,14 @@ package struct Participant: Sendable {
   package internal(set) var name: String
   /// What it says of itself.
   package internal(set) var info: JSON?
-  /// Of its token, which may be renewed.
-  package internal(set) var user: String?
-  package internal(set) var tokenID: String?
-  package internal(set) var expires: WallTime?
+  package internal(set) var grant: RoomGrant
   package let remote: SocketAddress
   package let joined: WallTime
   package internal(set) var muted: Set<TrackSource> = []
+  /// What a moderator has muted, until it is unmuted: of that nothing is passed on, whatever comes.
+  package internal(set) var silenced: Set<TrackSource> = []
   /// What it publishes through the server.
   package internal(set) var tracks: [RoomTrack] = []
-  package internal(set) var mayPublish: Bool
   let isMeshOnly: Bool
   let canRelay: Bool
   /// An encoder that publishes the stream `rooms/ROOM/ID` by another protocol, and hears nothing of the room.
@@ -25,12 +23,15 @@ package struct Participant: Sendable {
   var seen: Instant
   /// While it speaks.
   var loudness: Int?
-  var uplink: Int?
+  package internal(set) var uplink: Uplink?
   var unreachable: Set<ParticipantID> = []
-  /// It has shown that it is one.
-  var isModerator = false
   /// Commands in this second.
   var commands = 0
+  /// Offers in this second, by whom they are for; `nil` is the server.
+  var offers: [ParticipantID?: Int] = [:]
+
+  package var user: String? { grant.user }
+  package var tokenID: String? { grant.tokenID }
 
   /// As everybody sees it.
   package var json: JSON {
@@ -41,15 +42,32 @@ package struct Participant: Sendable {
     if let user { object["user"] = .string(user) }
     object["joined"] = .int(joined.milliseconds)
     object["muted"] = .array(muted.map(\.rawValue).sorted().map { .string($0) })
+    if !silenced.isEmpty { object["silenced"] = .array(silenced.map(\.rawValue).sorted().map { .string($0) }) }
     object["tracks"] = .array(tracks.map(\.json))
     return .object(object)
   }
+}
+
+/// What somebody can send, as it says.
+package struct Uplink: Equatable, Sendable {
+  /// Bits a second.
+  package let bitrate: Int
+  /// It would send more if it could; otherwise that is what it has got to, not what there is.
+  package let isLimited: Bool
+
+  package init(bitrate: Int, isLimited: Bool = true) { (self.bitrate, self.isLimited) = (bitrate, isLimited) }
+
+  /// As far as is known.
+  func carries(_ needed: Int) -> Bool { !isLimited || bitrate >= needed }
 }
 
 /// What a track shows or lets hear.
 package enum TrackSource: String, Sendable, CaseIterable {
   case microphone, camera, screen
   case screenAudio = "screen-audio"
+
+  /// What is shared from a screen is a stream of its own, beside camera and microphone.
+  package var isOfScreen: Bool { self == .screen || self == .screenAudio }
 }
 
 /// What of a track somebody watches.

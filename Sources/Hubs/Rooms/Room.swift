@@ -10,7 +10,7 @@ package struct Room {
     /// Into the inbox of one, who may be out already.
     case to(ParticipantKey, RoomEvent)
     /// A message of the chat.
-    case say(ParticipantID, JSON)
+    case say(ParticipantID, JSON, once: String?)
     case joined(Participant)
     /// Its media ends too.
     case departed(Participant, DepartureReason)
@@ -18,6 +18,12 @@ package struct Room {
     case spoke([ParticipantID])
     /// It was in the lobby, and never came in.
     case turnedAway(Participant)
+    /// What it has `silenced` is others now.
+    case silenced(Participant)
+    /// It may not publish any more.
+    case restricted(Participant)
+    /// The room is another one now.
+    case configured(RoomOptions)
   }
 
   /// Somebody who wants in.
@@ -26,19 +32,14 @@ package struct Room {
     package let key: ParticipantKey
     package var name = ""
     package var info: JSON?
-    package var user: String?
-    package var tokenID: String?
-    package var expires: WallTime?
+    package var grant = RoomGrant()
     package var remote: SocketAddress
-    package var mayPublish = true
     /// It connects to each of the others, and to nothing else.
     package var isMeshOnly = false
     /// It passes on what others publish, where it is the supernode.
     package var canRelay = true
     /// It publishes the stream `rooms/ROOM/ID` by another protocol, and hears nothing of the room.
     package var isStream = false
-    /// Moderators need nobody's leave to come in.
-    package var isModerator = false
 
     package init(id: ParticipantID, key: ParticipantKey, remote: SocketAddress) {
       (self.id, self.key, self.remote) = (id, key, remote)
@@ -47,7 +48,6 @@ package struct Room {
 
   package let name: RoomName
   package internal(set) var isLocked = false
-  package internal(set) var mode: RoomTopology.Mode
   package internal(set) var topology = RoomTopology.mesh
   /// Counts the changes of topology.
   package internal(set) var generation = 0
@@ -57,21 +57,27 @@ package struct Room {
   package internal(set) var lobby: [Participant] = []
   /// Who spoke, the last one first.
   package internal(set) var lastSpeakers: [ParticipantID] = []
-  let configuration: RoomConfiguration
-  let choice: TopologyChoice
+  package internal(set) var options: RoomOptions
+  /// An administrator has made it: it is there also while nobody is in it.
+  package var isKept = false
+  /// Whom nobody hears of for so long has left.
+  private let grace: TimeSpan
+  private let choice: TopologyChoice
   var named: ParticipantID?
   private var outputs = Deque<Output>()
 
   package init(_ name: RoomName, _ configuration: RoomConfiguration, hasServer: Bool, created: WallTime) {
     self.name = name
-    self.configuration = configuration
     self.created = created
+    options = configuration.options(of: name)
+    grace = configuration.grace
     choice = TopologyChoice(meshLimit: configuration.meshLimit, hasServer: hasServer)
-    mode = configuration.topology
-    topology = choice.topology(mode, [], present: .mesh, named: nil)
+    topology = choice.topology(options, [], present: .mesh, named: nil)
+    if options.isRecorded { raise(.configured(options)) }
   }
 
-  package var isEmpty: Bool { participants.isEmpty && lobby.isEmpty }
+  /// Nobody is in it, and nobody has asked for it.
+  package var isOver: Bool { participants.isEmpty && lobby.isEmpty && !isKept }
 
   package mutating func pollOutput() -> Output? {
     let next = outputs.popFirst()
@@ -116,31 +122,34 @@ package struct Room {
       participants[index].seen = now
       return .known
     }
-    guard !isLocked || entry.isModerator else { throw .locked }
-    guard participants.count < configuration.capacity else { throw .full(configuration.capacity) }
+    guard !isLocked || entry.grant.isModerator else { throw .locked }
+    guard participants.count < options.capacity else { throw .full(options.capacity) }
+    guard !entry.isMeshOnly || options.publish == .everyone else {
+      throw .forbidden("not everybody publishes in this room (publish), which a mesh cannot see to")
+    }
     var participant = Participant(
-      id: entry.id, key: entry.key, name: entry.name, info: entry.info, user: entry.user, tokenID: entry.tokenID, expires: entry.expires,
-      remote: entry.remote, joined: time, mayPublish: entry.mayPublish, isMeshOnly: entry.isMeshOnly,
-      canRelay: entry.canRelay, isStream: entry.isStream, seen: now)
-    if entry.isStream { participant.tracks = [RoomTrack(.camera), RoomTrack(.microphone)] }
+      id: entry.id, key: entry.key, name: entry.name, info: entry.info, grant: entry.grant, remote: entry.remote, joined: time,
+      isMeshOnly: entry.isMeshOnly, canRelay: entry.canRelay, isStream: entry.isStream, seen: now)
+    if entry.isStream {
+      guard isEncoderWelcome(entry.grant) else { throw .forbidden("only moderators publish in this room (publish)") }
+      participant.tracks = [RoomTrack(.camera), RoomTrack(.microphone)]
+    }
     // Who may publish there by a permission of its own has no page to wait in.
-    guard !configuration.hasLobby || entry.isModerator || entry.isStream else {
+    guard !options.hasLobby || entry.grant.isModerator || entry.isStream else {
       guard lobby.count < RoomLimits.lobby else { throw .full(RoomLimits.lobby) }
       lobby.append(participant)
-      for other in participants where other.isModerator { raise(.to(other.key, .waiting(participant))) }
+      for other in participants where other.grant.isModerator { raise(.to(other.key, .waiting(participant))) }
       return .lobby
     }
-    admit(participant, isModerator: entry.isModerator)
+    admit(participant)
     return .inside
   }
 
-  mutating func admit(_ participant: Participant, isModerator: Bool = false) {
-    var participant = participant
-    participant.isModerator = isModerator
+  mutating func admit(_ participant: Participant) {
     participants.append(participant)
     raise(.joined(participant))
     raise(.toAll(.joined(participant)))
-    if isModerator { for waiting in lobby { raise(.to(participant.key, .waiting(waiting))) } }
+    if participant.grant.isModerator { for waiting in lobby { raise(.to(participant.key, .waiting(waiting))) } }
     choose()
   }
 
@@ -168,18 +177,19 @@ package struct Room {
   package mutating func sweep(now: Instant, at time: WallTime, isPresent: (Participant) -> Bool) {
     for index in participants.indices {
       participants[index].commands = 0
+      participants[index].offers.removeAll(keepingCapacity: true)
       if isPresent(participants[index]) { participants[index].seen = now }
     }
     for participant in participants {
-      if let expires = participant.expires, expires <= time {
+      if let expires = participant.grant.expires, expires <= time {
         raise(.to(participant.key, .expired))
         leave(participant.id, .expired)
-      } else if now - participant.seen > (participant.isStream ? min(Self.streamGrace, configuration.grace) : configuration.grace) {
+      } else if now - participant.seen > (participant.isStream ? min(Self.streamGrace, grace) : grace) {
         leave(participant.id, .timeout)
       }
     }
     for index in lobby.indices where isPresent(lobby[index]) { lobby[index].seen = now }
-    for waiting in lobby where now - waiting.seen > configuration.grace { turnAway(waiting.key) }
+    for waiting in lobby where now - waiting.seen > grace { turnAway(waiting.key) }
   }
 
   /// Those of a user, or of a token that was revoked.
@@ -200,11 +210,11 @@ package struct Room {
         id: $0.id, uplink: $0.uplink, failures: $0.unreachable.count, isMeshOnly: $0.isMeshOnly,
         isStream: $0.isStream, canRelay: $0.canRelay)
     }
-    let next = choice.topology(mode, members, present: topology, named: named)
+    let next = choice.topology(options, members, present: topology, named: named)
     guard next != topology else { return }
     topology = next
     generation += 1
-    raise(.toAll(.topology(topology, mode, generation: generation)))
+    raise(.toAll(.topology(topology, options.topology, generation: generation)))
   }
 
   package var json: JSON {
@@ -212,9 +222,10 @@ package struct Room {
     object["name"] = .string(name.text)
     object["topology"] = .string(topology.name)
     if let supernode = topology.supernode { object["supernode"] = .string(supernode.text) }
-    object["mode"] = .string(mode.rawValue)
+    object["mode"] = .string(options.topology.rawValue)
     object["generation"] = .int(Int64(generation))
     object["locked"] = .bool(isLocked)
+    object["options"] = options.json
     return .object(object)
   }
 }

@@ -29,6 +29,15 @@ package enum RoomCommand: Sendable {
     package var muted: Set<TrackSource>?
   }
 
+  /// How a participant reaches the others; what it does not say is as before.
+  package struct Report: Sendable {
+    /// Bits a second that it can send.
+    package var uplink: Int?
+    /// It would send more than that if it could.
+    package var isLimited = true
+    package var unreachable: Set<ParticipantID>?
+  }
+
   /// What only moderators may do.
   package enum Moderation: Sendable {
     case kick(ParticipantID, reason: String?)
@@ -41,8 +50,9 @@ package enum RoomCommand: Sendable {
 
   case signal(Signal)
   case set(Change)
-  case say(JSON)
-  case report(uplink: Int?, unreachable: Set<ParticipantID>)
+  /// - Parameter once: said again with the same, it is in the chat once.
+  case say(JSON, once: String?)
+  case report(Report)
   case leave
   case moderation(Moderation)
 
@@ -54,8 +64,8 @@ package enum RoomCommand: Sendable {
     case "candidate": self = .signal(try Self.signal(fields, .candidate))
     case "signal": self = .signal(try Self.signal(fields, .signal))
     case "set": self = .set(try Self.change(fields))
-    case "say": self = .say(try fields.required("data"))
-    case "report": self = .report(uplink: try fields.number("uplink"), unreachable: try fields.participants("unreachable"))
+    case "say": self = .say(try fields.required("data"), once: try fields.text("once", limit: RoomLimits.name))
+    case "report": self = .report(try Self.report(fields))
     case "leave": self = .leave
     case let other: self = .moderation(try Self.moderation(other, fields))
     }
@@ -71,6 +81,12 @@ package enum RoomCommand: Sendable {
     var change = Change(name: try fields.name(), info: try fields.info())
     if fields.json["muted"] != nil { change.muted = try fields.sources("muted") }
     return change
+  }
+
+  private static func report(_ fields: CommandFields) throws(RoomError) -> Report {
+    var report = Report(uplink: try fields.number("uplink"), isLimited: fields.json["limited"] != .bool(false))
+    if fields.json["unreachable"] != nil { report.unreachable = try fields.participants("unreachable") }
+    return report
   }
 
   private static func moderation(_ word: String, _ fields: CommandFields) throws(RoomError) -> Moderation {

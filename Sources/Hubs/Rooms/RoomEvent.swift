@@ -41,7 +41,11 @@ package struct RoomEvent: Equatable, Sendable {
     RoomEvent("speaking", ["participants": .array(ids.map { .string($0.text) })])
   }
 
+  static func options(_ options: RoomOptions) -> RoomEvent { RoomEvent("options", ["options": options.json]) }
+
   // MARK: To one
+
+  static func may(_ may: [RoomPermission]) -> RoomEvent { RoomEvent("may", ["may": .array(may.map { .string($0.rawValue) })]) }
 
   /// What a peer sends another, as it came.
   static func relayed(_ signal: RoomCommand.Signal, from id: ParticipantID) -> RoomEvent {

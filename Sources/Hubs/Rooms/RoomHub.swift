@@ -15,17 +15,22 @@ package final class RoomHub {
     case join(Room.Entry)
     case resume(ParticipantKey)
     case command(ParticipantKey, RoomCommand, isModerator: Bool)
-    /// Who has this key: `{"participant": ID, "publish": BOOL}`.
-    case identify(ParticipantKey)
+    /// Who has this key: `{"participant": ID, "publish": BOOL, "silenced": [SOURCE]}`.
+    /// - Parameter offers: to ask for an answer of the server.
+    case identify(ParticipantKey, offers: Bool)
     /// It speaks, so loud, or does not any more.
     case speech(ParticipantID, loudness: Int?)
     /// What of its pictures is watched.
     case wanted(ParticipantID, [TrackWish], session: String)
     /// What it publishes through the server now.
     case tracks(ParticipantID, [RoomTrack])
-    case refresh(ParticipantKey, user: String?, tokenID: String?, expires: WallTime?)
+    case refresh(ParticipantKey, RoomGrant)
     /// By an administrator.
     case moderate(RoomCommand.Moderation)
+    /// By an administrator, of a room that is there.
+    case configure(RoomOptions.Change)
+    /// By an administrator: a room that stays, with these options beside the configuration's.
+    case keep(RoomOptions.Change)
   }
 
   package let configuration: RoomConfiguration
@@ -34,7 +39,7 @@ package final class RoomHub {
   private let context: LoopContext
   /// The server passes media.
   private let hasServer: Bool
-  private let addresses: UserCensus
+  private let census: RoomCensus
   /// Whether somebody publishes the stream of this path.
   private let isPublished: (String) -> Bool
   private var rooms: [RoomName: Room] = [:]
@@ -50,18 +55,23 @@ package final class RoomHub {
     case left(RoomName, Participant, DepartureReason)
     case spoke(RoomName, [ParticipantID])
     case ended(RoomName)
+    /// What of it is silenced is no longer what it was.
+    case silenced(RoomName, Participant)
+    /// It may not publish any more.
+    case restricted(RoomName, Participant)
+    case recording(RoomName, Bool)
   }
 
-  /// - Parameter addresses: counts participants by address, over all workers.
+  /// - Parameter census: of all workers.
   package init(
-    _ configuration: RoomConfiguration, messages: MessageHub, loops: [EventLoop], hasServer: Bool, addresses: UserCensus,
+    _ configuration: RoomConfiguration, messages: MessageHub, loops: [EventLoop], hasServer: Bool, census: RoomCensus,
     isPublished: @escaping (String) -> Bool, in context: LoopContext
   ) {
     self.configuration = configuration
     self.messages = messages
     self.loops = loops
     self.hasServer = hasServer
-    self.addresses = addresses
+    self.census = census
     self.isPublished = isPublished
     self.context = context
     sweepLater()
@@ -100,24 +110,30 @@ package final class RoomHub {
     switch request {
     case .join(let entry): return try join(entry, in: name, now)
     case .resume(let key):
-      let index = try change(name) { room throws(RoomError) in try room.enter(key, now: now) }
+      let index = try change(name) { room throws(RoomError) in try room.hear(key, now: now) }
       guard let room = rooms[name] else { throw .gone }
       return try greeting(room.participants[index], room)
     case .command(let key, let command, let isModerator):
       try change(name) { room throws(RoomError) in try room.perform(command, by: key, isModerator: isModerator, now: now) }
-    case .identify(let key):
-      let index = try change(name) { room throws(RoomError) in try room.enter(key, now: now) }
+    case .identify(let key, let offers):
+      let index = try change(name) { room throws(RoomError) in
+        offers ? try room.hearOffer(key, now: now) : try room.hear(key, now: now)
+      }
       guard let participant = rooms[name]?.participants[index] else { throw .gone }
-      return ["participant": .string(participant.id.text), "publish": .bool(participant.mayPublish)]
+      return [
+        "participant": .string(participant.id.text), "publish": .bool(rooms[name]?.may(participant).contains(.publish) ?? false),
+        "silenced": rooms[name]?.silenced(participant.id) ?? [],
+      ]
     case .tracks(let id, let tracks): try change(name) { room throws(RoomError) in room.setTracks(tracks, of: id) }
     case .wanted(let id, let wishes, let session):
       try change(name) { room throws(RoomError) in room.tellWanted(wishes, session: session, to: id) }
     case .speech(let id, let loudness): try change(name) { room throws(RoomError) in room.setSpeech(loudness, of: id) }
-    case .refresh(let key, let user, let tokenID, let expires):
-      try change(name) { room throws(RoomError) in
-        try room.refresh(key, user: user, tokenID: tokenID, expires: expires, now: now)
-      }
+    case .refresh(let key, let grant): try change(name) { room throws(RoomError) in try room.refresh(key, grant, now: now) }
     case .moderate(let moderation): try change(name) { room throws(RoomError) in try room.moderate(moderation) }
+    case .configure(let options):
+      try change(name) { room throws(RoomError) in room.configure(room.options.applying(options)) }
+      return rooms[name]?.json ?? .null
+    case .keep(let options): return try keep(name, options)
     }
     return ["ok": true]
   }
@@ -128,30 +144,52 @@ package final class RoomHub {
     return try body(&room)
   }
 
+  /// Makes the room where it is not there.
+  private func open(_ name: RoomName) throws(RoomError) {
+    guard rooms[name] == nil else { return }
+    guard census.openRoom() else { throw .busy("there are \(census.maximum) rooms already (rooms.maximum)") }
+    rooms[name] = Room(name, configuration, hasServer: hasServer, created: context.wallTime)
+  }
+
+  /// Lets the room go that nobody is in.
+  private func closeIfOver(_ name: RoomName) {
+    guard let room = rooms[name], room.isOver else { return }
+    rooms[name] = nil
+    census.closeRoom()
+    messages.discard(name.events)
+    if room.options.isRecorded { didChange?(.recording(name, false)) }
+  }
+
+  private func keep(_ name: RoomName, _ options: RoomOptions.Change) throws(RoomError) -> JSON {
+    try open(name)
+    return try change(name) { room in
+      room.isKept = true
+      room.configure(configuration.options(of: name).applying(options))
+      return room.json
+    }
+  }
+
   // MARK: Joining
 
   private func join(_ entry: Room.Entry, in name: RoomName, _ now: Instant) throws(RoomError) -> JSON {
-    guard rooms[name] != nil || rooms.count < max(1, configuration.maximum / loops.count) else {
-      throw .busy("there are \(configuration.maximum) rooms already (rooms.maximum)")
-    }
+    try open(name)
     let address = "\(entry.remote.ip.origin)"
-    guard entry.remote.ip.isLoopback || addresses.enter(address) else {
+    guard entry.remote.ip.isLoopback || census.addresses.enter(address) else {
       throw .busy("\(address) has \(configuration.perAddress) participants already (rooms.per_address)")
     }
-    var room = rooms[name] ?? Room(name, configuration, hasServer: hasServer, created: context.wallTime)
     let entrance: Room.Entrance
     do throws(RoomError) {
       try open(entry, in: name)
-      entrance = try room.join(entry, now: now, at: context.wallTime)
+      let time = context.wallTime
+      entrance = try change(name) { room throws(RoomError) in try room.join(entry, now: now, at: time) }
     } catch {
       release(entry.key, entry.remote, in: name)
       throw error
     }
-    rooms[name] = room
     joins += 1
     drain(name)
     if entrance == .known { release(entry.key, entry.remote, in: name) }
-    if entry.isStream { return ["ok": true] }
+    if entry.isStream { return ["ok": true, "silenced": rooms[name]?.silenced(entry.id) ?? []] }
     guard entrance == .inside else { return try waiting(entry, in: name) }
     guard let room = rooms[name], let participant = room.participant(entry.key) else { throw .gone }
     return try greeting(participant, room)
@@ -174,9 +212,10 @@ package final class RoomHub {
     }
   }
 
-  private func release(_ key: ParticipantKey, _ remote: SocketAddress, in name: RoomName) {
-    if !remote.ip.isLoopback { addresses.leave("\(remote.ip.origin)") }
-    if let inbox = name.inbox(key) { messages.discard(inbox) }
+  /// - Parameter hasLastWords: it was told why.
+  private func release(_ key: ParticipantKey, _ remote: SocketAddress, in name: RoomName, hasLastWords: Bool = false) {
+    if !remote.ip.isLoopback { census.addresses.leave("\(remote.ip.origin)") }
+    if let inbox = name.inbox(key) { messages.discard(inbox, hasLastWords: hasLastWords) }
   }
 
   /// What somebody is told who comes in, or comes back.
@@ -199,7 +238,8 @@ package final class RoomHub {
       "inbox": ["name": .string(inbox.text), "cursor": .string(own.description)],
       "chat": .object(chat),
     ]
-    object["media"] = .bool(hasServer && participant.mayPublish)
+    object["media"] = .bool(hasServer)
+    object["may"] = .array(room.may(participant).map { .string($0.rawValue) })
     return .object(object)
   }
 
@@ -207,17 +247,14 @@ package final class RoomHub {
 
   private func drain(_ name: RoomName) {
     while let output = rooms[name]?.pollOutput() { deliver(output, of: name) }
-    if rooms[name]?.isEmpty == true {
-      rooms[name] = nil
-      messages.discard(name.events)
-    }
+    closeIfOver(name)
   }
 
   private func deliver(_ output: Room.Output, of name: RoomName) {
     switch output {
     case .toAll(let event): publish(event, to: name.events)
     case .to(let key, let event): if let inbox = name.inbox(key) { publish(event, to: inbox) }
-    case .say(let id, let data): say(data, by: id, in: name)
+    case .say(let id, let data, let once): say(data, once, by: id, in: name)
     case .joined(let participant):
       context.log(
         .info, "rooms", "\(name): \(participant.id) joins\(participant.name.isEmpty ? "" : " as \(participant.name)")",
@@ -226,12 +263,14 @@ package final class RoomHub {
       didChange?(.joined(name, participant))
     case .departed(let participant, let reason):
       context.log(.info, "rooms", "\(name): \(participant.id) is gone: \(reason.rawValue)", ["peer": "\(participant.remote)"])
-      // The last words are read before the inbox goes.
-      release(participant.key, participant.remote, in: name)
+      release(participant.key, participant.remote, in: name, hasLastWords: reason != .left && reason != .timeout)
       didChange?(.left(name, participant, reason))
       if rooms[name]?.participants.isEmpty == true { didChange?(.ended(name)) }
     case .spoke(let speakers): didChange?(.spoke(name, speakers))
-    case .turnedAway(let participant): release(participant.key, participant.remote, in: name)
+    case .turnedAway(let participant): release(participant.key, participant.remote, in: name, hasLastWords: true)
+    case .silenced(let participant): didChange?(.silenced(name, participant))
+    case .restricted(let participant): didChange?(.restricted(name, participant))
+    case .configured(let options): didChange?(.recording(name, options.isRecorded))
     }
   }
 
@@ -240,12 +279,14 @@ package final class RoomHub {
     messages.publish(draft, to: channel) { _ in }
   }
 
-  private func say(_ data: JSON, by id: ParticipantID, in name: RoomName) {
+  private func say(_ data: JSON, _ once: String?, by id: ParticipantID, in name: RoomName) {
     guard let participant = rooms[name]?.participants.first(where: { $0.id == id }) else { return }
     let content: JSON = ["from": .string(id.text), "name": .string(participant.name), "data": data]
     var draft = Draft(.text, Slice(content.serialized), contentType: "application/json", event: "message")
     draft.user = participant.user
-    messages.publish(draft, to: name.chat) { _ in }
+    // Of this participant alone: no key that a publisher may give has a line break.
+    draft.key = once.map { "\(id)\n\($0)" }
+    messages.say(draft, in: name.chat)
   }
 
   private func sweepLater() {
@@ -263,6 +304,15 @@ package final class RoomHub {
   private func isPresent(_ participant: Participant, in name: RoomName) -> Bool {
     if participant.isStream { return isPublished("\(name.chat)/\(participant.id)") }
     return name.inbox(participant.key).map(messages.isWatched) ?? false
+  }
+
+  /// Lets a room of this worker end with its last participant.
+  /// - Returns: whether it was kept.
+  package func giveUp(_ room: String) -> Bool {
+    guard let name = try? RoomName(room), rooms[name]?.isKept == true else { return false }
+    rooms[name]?.isKept = false
+    drain(name)
+    return true
   }
 
   /// Those of a user, or with a token that was revoked, on this worker.

@@ -25,8 +25,8 @@ package enum RoomTopology: Equatable, Sendable {
 package struct TopologyChoice: Sendable {
   package struct Member: Sendable {
     package let id: ParticipantID
-    /// Bits a second that it said it can send; `nil` while it has not.
-    package let uplink: Int?
+    /// `nil` while it has not said.
+    package let uplink: Uplink?
     /// How many of the others it could not reach.
     package let failures: Int
     /// It connects to each of the others, and to nothing else.
@@ -37,7 +37,7 @@ package struct TopologyChoice: Sendable {
     package let canRelay: Bool
 
     package init(
-      id: ParticipantID, uplink: Int?, failures: Int, isMeshOnly: Bool = false, isStream: Bool = false, canRelay: Bool = true
+      id: ParticipantID, uplink: Uplink?, failures: Int, isMeshOnly: Bool = false, isStream: Bool = false, canRelay: Bool = true
     ) {
       self.id = id
       self.uplink = uplink
@@ -60,21 +60,25 @@ package struct TopologyChoice: Sendable {
     self.hasServer = hasServer
   }
 
+  /// Where few send to many, `auto` leaves the sending to the server, which also sees to it that nobody else does.
+  ///
   /// - Parameters:
   ///   - present: a room does not go back to a mesh for one who left: only below the limit by one.
   ///   - named: the supernode that a moderator chose.
-  package func topology(_ mode: RoomTopology.Mode, _ members: [Member], present: RoomTopology, named: ParticipantID?) -> RoomTopology {
+  package func topology(
+    _ options: RoomOptions, _ members: [Member], present: RoomTopology, named: ParticipantID?
+  ) -> RoomTopology {
     if members.contains(where: \.isMeshOnly) { return .mesh }
     if hasServer, members.contains(where: \.isStream) { return .sfu }
-    switch mode {
+    switch options.topology {
     case .mesh: return .mesh
     case .sfu: return hasServer ? .sfu : supernode(members, present, named) ?? .mesh
     case .supernode: return supernode(members, present, named) ?? .mesh
-    case .auto: break
+    case .auto: if hasServer, options.publish != .everyone { return .sfu }
     }
     let limit = present == .mesh ? meshLimit : meshLimit - 1
     let isReachable = !members.contains { $0.failures > 0 }
-    let canSend = !members.contains { member in member.uplink.map { $0 < (members.count - 1) * Self.bitsPerStream } ?? false }
+    let canSend = members.allSatisfy { $0.uplink?.carries((members.count - 1) * Self.bitsPerStream) ?? true }
     if members.count <= limit, isReachable, canSend || members.count <= 2 { return .mesh }
     if hasServer { return .sfu }
     return supernode(members, present, named) ?? .mesh
@@ -85,7 +89,7 @@ package struct TopologyChoice: Sendable {
     let relays = members.filter(\.canRelay)
     if let named, relays.contains(where: { $0.id == named }) { return .supernode(named) }
     if let id = present.supernode, relays.contains(where: { $0.id == id && $0.failures == 0 }) { return present }
-    let best = relays.max { a, b in (-a.failures, a.uplink ?? 0) < (-b.failures, b.uplink ?? 0) }
+    let best = relays.max { a, b in (-a.failures, a.uplink?.bitrate ?? 0) < (-b.failures, b.uplink?.bitrate ?? 0) }
     return members.count > 1 ? best.map { .supernode($0.id) } : nil
   }
 }

@@ -98,6 +98,12 @@ static const unsigned char figures_js[] = {
 static const unsigned char relays_js[] = {
 #embed "../../../Web/relays.js"
 };
+static const unsigned char room_cards_js[] = {
+#embed "../../../Web/room-cards.js"
+};
+static const unsigned char room_map_js[] = {
+#embed "../../../Web/room-map.js"
+};
 static const unsigned char sessions_js[] = {
 #embed "../../../Web/sessions.js"
 };
@@ -187,6 +193,8 @@ static const martlet_web_file files[] = {
     {"peer-stats.js", peer_stats_js, sizeof peer_stats_js},
     {"figures.js", figures_js, sizeof figures_js},
     {"relays.js", relays_js, sizeof relays_js},
+    {"room-cards.js", room_cards_js, sizeof room_cards_js},
+    {"room-map.js", room_map_js, sizeof room_map_js},
     {"sessions.js", sessions_js, sizeof sessions_js},
     {"signaling.js", signaling_js, sizeof signaling_js},
     {"rooms.js", rooms_js, sizeof rooms_js},

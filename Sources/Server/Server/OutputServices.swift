@@ -21,13 +21,12 @@ internal final class OutputServices {
     context.register(Snapshots(context, pool: shared.codecs))
     snapshots = SnapshotEndpoint(admission, held)
     recordings = RecordingsEndpoint(admission, shared.recordings, held, disk: shared.disk)
-    let recorders = shared.recordings.map { store in
-      StreamRecorders(configuration.record, store) { [unowned context] in context.wallTime }
-    }
+    let recorders = StreamRecorders(configuration.record, shared.recordings, hub: admission.hub) { [unowned context] in context.wallTime }
+    context.register(recorders)
     admission.hub.makeTranscoder = { [transcoders = shared.transcoders] in transcoders.make($0, deliver: $1) }
     admission.hub.makePacketizer = { [unowned context] _, packets in StreamPacketizer(packets, in: context) }
     admission.hub.streamDidStart = { stream in
-      recorders?.streamDidStart(stream)
+      recorders.streamDidStart(stream)
       outputs.streamDidStart(stream)
     }
   }

@@ -63,20 +63,14 @@ internal final class WorkerServices {
     channels = ChannelsEndpoint(configuration.channelTransports, hub: messages, access: access, webSocket: configuration.http.webSocket)
     roomHub = RoomHub(
       configuration.rooms, messages: messages, loops: shared.loops, hasServer: configuration.listeners.webrtc != nil,
-      addresses: shared.roomAddresses,
+      census: shared.roomCensus,
       isPublished: { [directory = shared.directory] path in (try? StreamPath(path)).map(directory.hasPublisher) ?? false }, in: context)
     context.register(roomHub)
     let media = RoomMedia(webrtc, admission, loops: shared.loops)
     context.register(media)
     roomHub.didChange = { [loops = shared.loops, notifier] change in
       notifier.notify(change)
-      switch change {
-      case .left(let room, let participant, let reason):
-        for loop in loops { loop.post { $0.service(RoomMedia.self).end(participant, of: room, reason) } }
-      case .spoke(let room, let speakers):
-        for loop in loops { loop.post { $0.service(RoomMedia.self).setSpeakers(speakers, of: room) } }
-      case .began, .joined, .ended: break
-      }
+      for loop in loops { Self.follow(change, on: loop) }
     }
     rooms = RoomsEndpoint(roomHub, messages: messages, access: access, webSocket: configuration.http.webSocket)
     rooms.iceServer = { [unowned rest] authority, user, expires, token in
@@ -110,6 +104,20 @@ internal final class WorkerServices {
       whip.addDiagnosis(to: router)
     }
     startRelay()
+  }
+
+  /// Media is where its participant came in, not where the room is at home.
+  private static func follow(_ change: RoomHub.Change, on loop: EventLoop) {
+    switch change {
+    case .left(let room, let participant, let reason):
+      loop.post { $0.service(RoomMedia.self).end(participant, of: room, reason.rawValue) }
+    case .restricted(let room, let participant):
+      loop.post { $0.service(RoomMedia.self).end(participant, of: room, "it may not publish any more") }
+    case .spoke(let room, let speakers): loop.post { $0.service(RoomMedia.self).setSpeakers(speakers, of: room) }
+    case .silenced(let room, let participant): loop.post { $0.service(RoomMedia.self).silence(participant, of: room) }
+    case .recording(let room, let isRecorded): loop.post { $0.service(StreamRecorders.self).setRecorded(room, isRecorded) }
+    case .began, .joined, .ended: break
+    }
   }
 
   /// Beside whatever else begins with a stream.
@@ -235,8 +243,7 @@ internal struct SharedServices: Sendable {
   let files: FileStore?
   /// Who takes part in channels, by user.
   let users: UserCensus
-  /// Who is in rooms, by address.
-  let roomAddresses: UserCensus
+  let roomCensus: RoomCensus
   /// Durable channels.
   let store: MessageStore?
 
@@ -264,7 +271,7 @@ internal struct SharedServices: Sendable {
     hls = HLSCatalog(loops: loops, start: started, random: UInt32.random(in: 0...UInt32.max))
     hlsDisk = configuration.hls.path.isEmpty ? nil : HLSDisk(configuration.hls.path, log: log)
     users = UserCensus(limit: configuration.channels.userConnections)
-    roomAddresses = UserCensus(limit: configuration.rooms.perAddress)
+    roomCensus = RoomCensus(configuration.rooms)
     store = try configuration.messageStore(log)
     files = configuration.fileStore(log)
     recordings = configuration.record.path.isEmpty ? nil : RecordingStore(configuration.record.path, log: log)

@@ -16,7 +16,7 @@ package struct FuzzEntry: Sendable {
 
   package static var all: [FuzzEntry] {
     rtmp + http + containers + codecs + texts + socketIO + files + stun + ice + sessionDescriptions + negotiations + rtp + rtpPayloads
-      + sctp + dtls + rooms
+      + sctp + dtls + rooms + roomClients
   }
 }
 

@@ -1,73 +1,76 @@
-import MartletClient
+import MartletEndpoints
 import MartletPrimitives
+import MartletRooms
 
-/// What a server, and through it any participant, tells a room of `MartletClient`.
+/// What participants of rooms say: commands, offers to the server, SkyRTC.
 extension FuzzEntry {
-  static let rooms = [roomNotices, sectionLabels]
+  static let rooms = [roomCommand, roomOffer, skyRTC]
 
-  private static let greeting =
-    #"{"participant": "me", "room": {"topology": "mesh"}, "participants": [{"id": "a", "name": "A", "tracks": []}, {"id": "b"}]}"#
+  private static func bytes(_ texts: [String]) -> [[UInt8]] { texts.map { Array($0.utf8) } }
 
-  /// Lines of JSON: events, answers to `resume`, and what comes over data channels.
-  private static let roomNotices = FuzzEntry(
-    "room-notices",
-    seeds: [
-      [
-        #"{"event": "joined", "participant": {"id": "c", "name": "C", "info": {"x": 1}, "muted": ["camera"]}}"#,
-        #"{"event": "offer", "from": "c", "sdp": "v=0"}"#, #"{"event": "topology", "topology": "sfu", "generation": 1}"#,
-        #"{"event": "tracks", "participant": "c", "tracks": [{"source": "camera"}]}"#, #"{"handover": 1}"#, greeting,
-        #"{"event": "topology", "topology": "supernode", "supernode": "a", "generation": 2}"#,
-        #"{"event": "signal", "from": "a", "data": {"renegotiate": {"audio": 1, "video": 2}}}"#,
-        #"{"event": "left", "participant": "a", "reason": "left"}"#, #"{"event": "moved", "room": "x"}"#,
-      ].joined(separator: "\n"),
-      #"{"event": "candidate", "from": "a", "candidate": {"candidate": "candidate:1", "sdpMid": "0", "sdpMLineIndex": 0}}"#,
-      #"{"event": "message", "from": "a", "name": "A", "data": "hello", "time": 1}"#, #"{"event": "speaking", "participants": ["a"]}"#,
-      #"{"event": "left", "participant": "me", "reason": "kicked"}"#, #"{"event": "mute", "muted": ["microphone"]}"#,
-    ].map { Array($0.utf8) }
+  /// Whatever is commanded, the room keeps what it promises: ids that are there, limits that hold, and outputs that end.
+  private static let roomCommand = FuzzEntry(
+    "room-command",
+    seeds: bytes([
+      #"{"do":"offer","to":"p1","sdp":"v=0"}"#, #"{"do":"candidate","to":"p1","candidate":{"candidate":"","sdpMid":"0"}}"#,
+      #"{"do":"set","name":"Ada","info":{"a":1},"muted":["camera","screen-audio"]}"#, #"{"do":"say","data":"hi","once":"k"}"#,
+      #"{"do":"report","uplink":900000,"limited":false,"unreachable":["p1"]}"#, #"{"do":"mute","participant":"p0","muted":["microphone"]}"#,
+      #"{"do":"topology","topology":"supernode","supernode":"p0"}"#, #"{"do":"move","participant":"p1","room":"other"}"#,
+      #"{"capacity":2,"topology":"mesh","publish":"nobody","lobby":true,"record":false}"#,
+    ])
   ) { bytes in
-    var machine = RoomMachine<Int>()
-    guard let first = (try? JSON(parsing: greeting)).flatMap({ RoomGreeting($0) }) else { return require(false, "no greeting") }
-    machine.enter(first, now: .zero)
-    var (links, hasServer) = (Set<String>(), false)
-    for (number, line) in bytes.split(separator: UInt8(ascii: "\n")).enumerated() {
-      let now = Instant.zero + .seconds(number)
-      guard let json = try? JSON(parsing: Array(line)) else { continue }
-      if let greeting = RoomGreeting(json) {
-        machine.catchUp(greeting, now: now)
-      } else if let notice = RoomNotice(json) {
-        machine.receive(notice, now: now)
-      } else {
-        machine.hear(json, from: "a", now: now)
-        machine.link("b", became: .connected, now: now)
-        machine.link("a", carries: ["b": [.camera: number]])
-      }
-      machine.timeout(now: now)
-      while let output = machine.pollOutput() {
-        switch output {
-        case .open(let id, _): require(links.insert(id).inserted, "a second connection to one participant")
-        case .close(let id): require(links.remove(id) != nil, "the end of a connection that is not there")
-        case .openServer, .closeServer: hasServer.toggle()
-        default: break
-        }
-      }
-      require(links.isSubset(of: machine.order), "a connection to somebody who is not here")
-      require(hasServer || machine.arrangement.topology != .sfu, "media of a server without a connection to it")
+    guard let json = try? JSON(parsing: bytes), let name = try? RoomName("r") else { return }
+    var room = Room(name, RoomConfiguration(), hasServer: true, created: WallTime(milliseconds: 0))
+    let keys = ["k0", "k1"].map { ParticipantKey($0) }
+    for (index, key) in keys.enumerated() {
+      let entry = Room.Entry(id: ParticipantID("p\(index)"), key: key, remote: SocketAddress(ip: .anyV4, port: 9))
+      _ = try? room.join(entry, now: .zero, at: WallTime(milliseconds: 0))
+    }
+    if let change = try? RoomOptions.Change(json) { room.configure(room.options.applying(change)) }
+    if let command = try? RoomCommand(json) {
+      for key in keys { try? room.perform(command, by: key, isModerator: true, now: .zero) }
+    }
+    var outputs = 0
+    while room.pollOutput() != nil { outputs += 1 }
+    require(outputs < 100, "a command that says too much")
+    require(RoomOptions.capacities.contains(room.options.capacity), "a capacity out of its range")
+    require(room.topology.supernode.map { id in room.participants.contains { $0.id == id } } ?? true, "a supernode that is not there")
+    for participant in room.participants { require(participant.name.utf8.count <= RoomLimits.name, "a name beyond its limit") }
+  }
+
+  private static let roomOffer = FuzzEntry(
+    "room-offer",
+    seeds: bytes([
+      #"{"do":"offer","sdp":"v=0","session":"0-a","tracks":[{"mid":"0","source":"camera"}],"subscribe":[{"mid":"1","participant":"p","source":"screen"}]}"#,
+      #"{"do":"view","session":"0-a","tracks":[{"participant":"p","source":"camera","width":640,"height":360,"paused":false}]}"#,
+    ])
+  ) { bytes in
+    guard let json = try? JSON(parsing: bytes) else { return }
+    if let offer = try? RoomOffer(CommandFields(json)) {
+      require(offer.tracks.count <= RoomLimits.tracks, "more tracks than one may have")
+      require(offer.subscriptions.count <= RoomOffer.maximumSections, "more subscriptions than there are sections")
+    }
+    if let view = try? RoomView(CommandFields(json)) {
+      require(view.wishes.values.allSatisfy { ($0.height ?? 0) <= 16_384 && $0.area >= 0 }, "a picture larger than any screen")
     }
   }
 
-  /// Descriptions, of which the room reads what their sections carry.
-  private static let sectionLabels = FuzzEntry(
-    "section-labels",
-    seeds: [
-      Array("o=- 1 2 IN IP4 0.0.0.0\r\nm=audio 9\r\na=mid:0\r\nm=video 9\r\na=mid:1\r\na=content:slides\r\n".utf8),
-      Array("m=video 9\na=mid:x\na=label:p1.screen-audio\n".utf8),
-    ]
+  private static let skyRTC = FuzzEntry(
+    "skyrtc",
+    seeds: bytes([
+      #"{"eventName":"__join","data":{"room":"r"}}"#, #"{"event":"offer","data":{"socketId":"p","sdp":{"type":"offer","sdp":"v=0"}}}"#,
+      #"{"eventName":"__ice_candidate","data":{"socketId":"p","label":0,"id":"audio","candidate":"candidate:1"}}"#,
+      #"{"event":"candidate","from":"p","candidate":{"candidate":"c","sdpMid":"0"}}"#,
+    ])
   ) { bytes in
-    let sdp = String(decoding: bytes, as: UTF8.self)
-    let labels = SectionLabels(sdp)
-    let screens = Set(labels.contents.keys)
-    let marked = SectionLabels(SectionLabels.marking(screens, in: sdp))
-    require(Set(marked.contents.keys) == screens, "marking sections changes which there are")
-    require(marked.session == labels.session, "marking sections changes the session")
+    guard let json = try? JSON(parsing: bytes) else { return }
+    guard let (name, data, dialect) = SkyRTCDialect.parse(json) else { return }
+    let command = SkyRTCDialect.command(name, data, to: "p")
+    require(command["to"] == "p", "a command for somebody else")
+    _ = dialect.translate(json)
+    // What one says another hears.
+    guard case .signal(let signal)? = try? RoomCommand(command), signal.kind == .signal else { return }
+    let heard = dialect.translate(["event": "signal", "from": "q", "data": signal.content])
+    require(heard?["data"]?["socketId"] == "q", "an event without its sender")
   }
 }

@@ -22,6 +22,8 @@ package struct AccessRequest: Sendable {
   /// Somebody at this machine asks, not a page of another site and nobody behind a proxy: what administration without a
   /// token takes.
   package var isLocal = false
+  /// Somebody asks for another thing, and this is to know what else they may: a no refuses nothing.
+  package var isProbe = false
   /// It came without credentials.
   package var isAnonymous: Bool { token == nil && key == nil }
 

@@ -1,5 +1,6 @@
 package import MartletIO
 package import MartletMedia
+internal import MartletMessages
 internal import MartletPrimitives
 internal import MartletRooms
 
@@ -46,22 +47,31 @@ package struct Admission {
 
   /// An encoder that publishes below a room is a participant of it.
   private func enter(
-    _ room: String, as name: String, _ client: ClientInfo, _ request: AccessRequest, _ then: @escaping (Result<ClientInfo, Refusal>) -> Void
+    _ text: String, as name: String, _ client: ClientInfo, _ request: AccessRequest, _ then: @escaping (Result<ClientInfo, Refusal>) -> Void
   ) {
     var random = RandomSource.system
     var entry = Room.Entry(id: ParticipantID(name), key: ParticipantKey(random: &random), remote: client.remote)
-    (entry.name, entry.user, entry.tokenID, entry.isStream) = (name, client.user, client.tokenID, true)
-    do throws(ParseError) {
-      context.service(RoomHub.self).perform(.join(entry), in: try RoomName(room)) { result in
+    (entry.name, entry.isStream) = (name, true)
+    (entry.grant.user, entry.grant.tokenID) = (client.user, client.tokenID)
+    let room: RoomName
+    do throws(ParseError) { room = try RoomName(text) } catch {
+      return refuse(request, client.path, Refusal(reason: "\(error)", isFinal: true), then)
+    }
+    var question = request
+    (question.action, question.resource, question.isProbe) = (.admin, room.chat.text, true)
+    access.decide(question) { decision in
+      if case .allowed = decision { entry.grant.isModerator = true }
+      context.service(RoomHub.self).perform(.join(entry), in: room) { result in
         switch result {
-        case .success:
+        case .success(let answer):
           var client = client
           client.isParticipant = true
+          client.silenced = TrackSource.kinds(TrackSource.sources(answer["silenced"]), ofScreen: false)
           then(.success(client))
         case .failure(let error): refuse(request, client.path, Refusal(reason: "\(error)", isFinal: true), then)
         }
       }
-    } catch { refuse(request, client.path, Refusal(reason: "\(error)", isFinal: true), then) }
+    }
   }
 
   private func refuse(

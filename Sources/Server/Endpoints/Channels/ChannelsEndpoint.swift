@@ -84,6 +84,7 @@ package final class ChannelsEndpoint {
     case .success(let value): exchange.respond(.ok, json: json(value))
     case .failure(.busy): exchange.refuse(503, "\(MessageError.busy)")
     case .failure(let error) where error == .noPresence || error == .noRoom: exchange.refuse(.notFound, "\(error)")
+    case .failure(.notSaid): exchange.refuse(.forbidden, "\(MessageError.notSaid)")
     case .failure(let error): exchange.refuse(507, "\(error)")
     }
   }

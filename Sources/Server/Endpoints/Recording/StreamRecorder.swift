@@ -1,6 +1,6 @@
 internal import MartletCodecs
-package import MartletMedia
-package import MartletPrimitives
+internal import MartletMedia
+internal import MartletPrimitives
 
 /// Records one stream: a file for each publish, each set of tracks and each span of `rotate`, from key frame to key frame.
 internal final class StreamRecorder: FrameConsumer {
@@ -17,6 +17,8 @@ internal final class StreamRecorder: FrameConsumer {
   private let configuration: RecordConfiguration
   private let store: RecordingStore
   private let wallTime: () -> WallTime
+  /// The stream is no more.
+  internal var didEnd: (() -> Void)?
   private var formats: [TrackFormat] = []
   private var open: Open?
   /// The disk refused this publish.
@@ -101,23 +103,8 @@ internal final class StreamRecorder: FrameConsumer {
   internal func streamDidConfigure(_ stream: Stream, _ content: StreamContent) { configure(content.formats) }
   internal func stream(_ stream: Stream, didReceive frame: Frame) { receive(frame) }
   internal func streamDidPause(_ stream: Stream) { pause() }
-  internal func streamDidEnd(_ stream: Stream) { close() }
-}
-
-/// Puts a recorder to each stream of this worker that the configuration names.
-package final class StreamRecorders {
-  private let configuration: RecordConfiguration
-  private let store: RecordingStore
-  private let wallTime: () -> WallTime
-
-  package init(_ configuration: RecordConfiguration, _ store: RecordingStore, wallTime: @escaping () -> WallTime) {
-    self.configuration = configuration
-    self.store = store
-    self.wallTime = wallTime
-  }
-
-  package func streamDidStart(_ stream: Stream) {
-    guard configuration.streams.contains(where: { $0.matches(stream.path.text) }) else { return }
-    stream.add(StreamRecorder(stream.path, configuration, store, wallTime: wallTime))
+  internal func streamDidEnd(_ stream: Stream) {
+    close()
+    didEnd?()
   }
 }

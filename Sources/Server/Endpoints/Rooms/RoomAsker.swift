@@ -13,7 +13,7 @@ internal final class RoomAsker {
   /// The host that was asked, which the TURN server's URLs have too.
   private let authority: String?
   /// The last permission to be here.
-  private var grant: Grant?
+  private var grant: RoomGrant?
 
   internal init(_ exchange: HTTPExchange, _ transport: String, _ endpoint: RoomsEndpoint) {
     question = exchange.accessRequest(.join, on: "", transport: transport)
@@ -51,22 +51,36 @@ internal final class RoomAsker {
 
   // MARK: Permissions
 
-  private struct Grant: Sendable {
-    let user: String?
-    let expires: WallTime?
-    let tokenID: String?
-  }
+  private typealias Verdict = (Result<RoomGrant, RoomError>) -> Void
 
-  private func ask(_ action: AccessAction, on resource: String, then: @escaping (Result<Grant, RoomError>) -> Void) {
+  private func ask(_ action: AccessAction, on resource: String, isProbe: Bool = false, then: @escaping Verdict) {
     question.action = action
     question.resource = resource
+    question.isProbe = isProbe
     endpoint.access.decide(question) { [context, question] decision in
       switch decision {
       case .denied(let reason, let isFinal):
         then(.failure(!isFinal && question.isAnonymous ? .noCredentials(reason) : .forbidden(reason)))
       case .allowed(_, .some(let expires), _) where expires <= context.wallTime:
         then(.failure(.forbidden("the permission has expired")))
-      case .allowed(let user, let expires, let tokenID): then(.success(Grant(user: user, expires: expires, tokenID: tokenID)))
+      case .allowed(let user, let expires, let tokenID):
+        var grant = RoomGrant()
+        (grant.user, grant.expires, grant.tokenID) = (user, expires, tokenID)
+        then(.success(grant))
+      }
+    }
+  }
+
+  /// To be in the room, and what else is allowed there.
+  private func askToJoin(_ room: RoomName, as id: ParticipantID, then: @escaping Verdict) {
+    ask(.join, on: room.chat.text) { [self] result in
+      guard case .success(var grant) = result else { return then(result) }
+      ask(.publish, on: "\(room.chat)/\(id)", isProbe: true) { [self] result in
+        if case .failure = result { grant.mayPublish = false }
+        ask(.admin, on: room.chat.text, isProbe: true) { result in
+          if case .success = result { grant.isModerator = true }
+          then(.success(grant))
+        }
       }
     }
   }
@@ -85,25 +99,13 @@ internal final class RoomAsker {
     entry.isMeshOnly = try fields.topologies() == [.mesh]
     entry.canRelay = fields.json["supernode"] != .bool(false)
     if let token = try fields.text("token", limit: 16 << 10) { question.token = token }
-    ask(.join, on: room.chat.text) { [self] result in
+    askToJoin(room, as: entry.id) { [self] result in
       switch result {
       case .failure(let error):
         log("join", room, error)
         then(.failure(error))
       case .success(let grant):
-        (entry.user, entry.expires, entry.tokenID) = (grant.user, grant.expires, grant.tokenID)
-        admit(entry, room, then)
-      }
-    }
-  }
-
-  private func admit(_ entry: Room.Entry, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
-    ask(.publish, on: "\(room.chat)/\(entry.id)") { [self] result in
-      var entry = entry
-      if case .failure = result { entry.mayPublish = false }
-      guard endpoint.hub.configuration.hasLobby else { return enter(entry, room, then) }
-      ask(.admin, on: room.chat.text) { [self] result in
-        if case .success = result { entry.isModerator = true }
+        entry.grant = grant
         enter(entry, room, then)
       }
     }
@@ -112,7 +114,7 @@ internal final class RoomAsker {
   private func enter(_ entry: Room.Entry, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
     endpoint.hub.perform(.join(entry), in: room) { [self] result in
       if case .failure(let error) = result { log("join", room, error) }
-      then(result.map { equip($0, Grant(user: entry.user, expires: entry.expires, tokenID: entry.tokenID)) })
+      then(result.map { equip($0, entry.grant) })
     }
   }
 
@@ -121,7 +123,7 @@ internal final class RoomAsker {
   }
 
   /// With a server to reach the others by. Who comes back is known by what it was granted when it came.
-  private func equip(_ greeting: JSON, _ grant: Grant? = nil) -> JSON {
+  private func equip(_ greeting: JSON, _ grant: RoomGrant? = nil) -> JSON {
     guard greeting["ok"] == .bool(true), case .object(var object) = greeting, case .string(let id)? = greeting["participant"] else {
       return greeting
     }
@@ -138,13 +140,16 @@ internal final class RoomAsker {
   }
 
   private func refresh(_ key: ParticipantKey, _ token: String, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
-    question.token = token
-    ask(.join, on: room.chat.text) { [endpoint] result in
-      switch result {
-      case .failure(let error): then(.failure(error))
-      case .success(let grant):
-        endpoint.hub.perform(
-          .refresh(key, user: grant.user, tokenID: grant.tokenID, expires: grant.expires), in: room, then: then)
+    endpoint.hub.perform(.identify(key, offers: false), in: room) { [self] result in
+      guard case .success(let json) = result, case .string(let id)? = json["participant"] else { return then(result) }
+      question.token = token
+      askToJoin(room, as: ParticipantID(id)) { [self] result in
+        switch result {
+        case .failure(let error): then(.failure(error))
+        case .success(let grant):
+          self.grant = grant
+          endpoint.hub.perform(.refresh(key, grant), in: room, then: then)
+        }
       }
     }
   }
@@ -152,10 +157,11 @@ internal final class RoomAsker {
   // MARK: Media
 
   private func offer(_ offer: RoomOffer, _ key: ParticipantKey, _ room: RoomName, _ then: @escaping RoomHub.Answer) {
-    endpoint.hub.perform(.identify(key), in: room) { [context, remote, userAgent] result in
+    endpoint.hub.perform(.identify(key, offers: true), in: room) { [context, remote, userAgent] result in
       guard case .success(let json) = result, case .string(let id)? = json["participant"] else { return then(result) }
       let identity = RoomPeer.Identity(
-        room: room, participant: ParticipantID(id), key: key, mayPublish: json["publish"] == .bool(true))
+        room: room, participant: ParticipantID(id), key: key, mayPublish: json["publish"] == .bool(true),
+        silenced: TrackSource.sources(json["silenced"]))
       let asker = RoomMedia.Asker(identity: identity, remote: remote, userAgent: userAgent)
       context.service(RoomMedia.self).answer(offer, by: asker, then: then)
     }

@@ -94,6 +94,21 @@ package final class RoomMedia {
     }
   }
 
+  /// What of a participant is silenced now. On every worker, as `end`.
+  package func silence(_ participant: Participant, of room: RoomName) {
+    peers[participant.key]?.silenced = participant.silenced
+    let path = "\(room.chat)/\(participant.id)"
+    for (path, isOfScreen) in [(path, false), (path + "/screen", true)] {
+      guard let path = try? StreamPath(path) else { continue }
+      admission.hub.silence(path, TrackSource.kinds(participant.silenced, ofScreen: isOfScreen))
+    }
+  }
+
+  /// Connections of a room's participants to this worker.
+  package func reports(of room: String) -> [RoomMediaReport] {
+    peers.values.filter { $0.room.text == room }.map { RoomMediaReport($0) }
+  }
+
   internal func didEnd(_ peer: RoomPeer) {
     if peers[peer.key] === peer { peers[peer.key] = nil }
     if !peers.values.contains(where: { $0.room == peer.room }) { speakers[peer.room] = nil }
@@ -108,9 +123,10 @@ package final class RoomMedia {
   }
 
   /// Somebody left the room. On every worker: its home does not know where its media is.
-  package func end(_ participant: Participant, of room: RoomName, _ reason: DepartureReason) {
+  /// - Parameter reason: for the log.
+  package func end(_ participant: Participant, of room: RoomName, _ reason: String) {
     guard participant.isStream else {
-      peers[participant.key]?.end(reason.rawValue)
+      peers[participant.key]?.end(reason)
       return
     }
     let path = "\(room.chat)/\(participant.id)"

@@ -1,25 +1,25 @@
 internal import MartletPrimitives
-internal import MartletRooms
+package import MartletRooms
 
 /// An offer to the server: `{"do": "offer", "sdp", "tracks": [{"mid", "source"}], "subscribe": [{"mid", "participant", "source"}]}`.
 /// Each one says everything: what it does not name is not sent any more.
-internal struct RoomOffer: Sendable {
-  internal struct Subscription: Hashable, Sendable {
-    let participant: ParticipantID
-    let source: TrackSource
+package struct RoomOffer: Sendable {
+  package struct Subscription: Hashable, Sendable {
+    package let participant: ParticipantID
+    package let source: TrackSource
   }
 
-  internal let sdp: String
+  package let sdp: String
   /// The media connection that this goes on with; a new one otherwise.
-  internal let session: String?
+  package let session: String?
   /// By `mid`.
-  internal let tracks: [String: TrackSource]
-  internal let subscriptions: [String: Subscription]
+  package let tracks: [String: TrackSource]
+  package let subscriptions: [String: Subscription]
 
   /// Sections of an offer; browsers take no more.
-  internal static let maximumSections = 256
+  package static let maximumSections = 256
 
-  internal init(_ fields: CommandFields) throws(RoomError) {
+  package init(_ fields: CommandFields) throws(RoomError) {
     sdp = try fields.word("sdp")
     session = try fields.text("session", limit: 64)
     var tracks: [String: TrackSource] = [:]
@@ -38,9 +38,4 @@ internal struct RoomOffer: Sendable {
     }
     return source
   }
-}
-
-extension TrackSource {
-  /// What is shared from a screen is a stream of its own, beside camera and microphone.
-  internal var isOfScreen: Bool { self == .screen || self == .screenAudio }
 }

@@ -26,11 +26,13 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
   internal var outgoingCodecs: [Codec?] { peer.media.outgoing.indices.map { forwarding(of: $0).flatMap { $0.0.codecs[$0.1] } } }
   internal var leftOut: Int { forwardings.values.reduce(0) { $0 + $1.leftOut } }
   private let mayPublish: Bool
+  /// What of it is not passed on, by a moderator: of what it begins to publish.
+  internal var silenced: Set<TrackSource>
   internal let listener: WebRTCListener
   private let admission: Admission
   private var negotiation: PeerNegotiation
   internal private(set) var offer: RoomOffer?
-  private var sections: [IncomingSection] = []
+  internal private(set) var sections: [IncomingSection] = []
   private var publishings: [StreamPath: PacketPublishing] = [:]
   /// Sections that a publication has already, by their index.
   private var published: Set<Int> = []
@@ -53,12 +55,15 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
     let participant: ParticipantID
     let key: ParticipantKey
     let mayPublish: Bool
+    /// By a moderator.
+    let silenced: Set<TrackSource>
   }
 
   internal init?(_ identity: Identity, client: ClientInfo, listener: WebRTCListener, admission: Admission) {
     guard let socket = listener.socket, let transport = listener.makeTransport() else { return nil }
     id = listener.makeID()
     (room, participant, key, mayPublish) = (identity.room, identity.participant, identity.key, identity.mayPublish)
+    silenced = identity.silenced
     self.client = client
     self.listener = listener
     self.admission = admission
@@ -208,6 +213,7 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
       user: client.user, userAgent: client.userAgent)
     made.tokenID = client.tokenID
     made.isParticipant = role == .publisher
+    made.silenced = TrackSource.kinds(silenced, ofScreen: path.participant == nil)
     return made
   }
 

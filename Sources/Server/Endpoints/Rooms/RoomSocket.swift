@@ -82,15 +82,22 @@ internal final class RoomSocket: RoomConnection {
   private static func event(_ message: Message, of place: RoomListening.Place, at: String) -> JSON {
     var object = JSON.Object()
     object["at"] = .string(at)
-    let content = try? JSON(parsing: message.payload.bytes)
     if place == .chat { object["event"] = "message" }
-    if case .object(let fields)? = content {
-      for member in fields.members where object[member.name] == nil { object[member.name] = member.value }
+    let content = content(of: message)
+    if place != .chat || content["from"] != nil, case .object(let fields) = content {
+      for member in fields.members { object[member.name] = member.value }
     } else {
-      object["data"] = content ?? .string(String(repairing: message.payload.bytes))
+      // From outside the room.
+      if let user = message.draft.user { object["user"] = .string(user) }
+      object["data"] = content
     }
     if place == .chat { object["time"] = .int(message.time.milliseconds) }
     return .object(object)
+  }
+
+  private static func content(of message: Message) -> JSON {
+    let text = JSON.string(String(repairing: message.payload.bytes))
+    return message.draft.isJSON ? (try? JSON(parsing: message.payload.bytes)) ?? text : text
   }
 
   internal func webSocketDidClose(_ session: WebSocketSession, _ code: WebSocketCloseCode, _ reason: String) {

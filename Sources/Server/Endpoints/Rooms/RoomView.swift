@@ -1,27 +1,27 @@
 internal import MartletPrimitives
-internal import MartletRooms
+package import MartletRooms
 
 /// How a participant looks at what it is subscribed to: `{"do": "view", "session", "tracks": [{"participant", "source", "width"?, "height"?,
 /// "paused"?, "pinned"?}], "lastN"?}`. What it does not name is shown in full.
-internal struct RoomView: Sendable {
-  internal struct Wish: Sendable, Equatable {
+package struct RoomView: Sendable {
+  package struct Wish: Sendable, Equatable {
     /// In lines, as it is shown; `nil` for any size.
-    let height: Int?
-    let area: Int
-    let isPaused: Bool
+    package let height: Int?
+    package let area: Int
+    package let isPaused: Bool
     /// It comes also where `lastN` leaves others out.
-    let isPinned: Bool
+    package let isPinned: Bool
   }
 
-  internal let session: String
-  internal let wishes: [RoomOffer.Subscription: Wish]
+  package let session: String
+  package let wishes: [RoomOffer.Subscription: Wish]
   /// Cameras at once; `nil` for as many as the room has.
-  internal let lastN: Int?
+  package let lastN: Int?
 
   /// Pixels either way; no screen has more.
   private static let largest = 16_384
 
-  internal init(_ fields: CommandFields) throws(RoomError) {
+  package init(_ fields: CommandFields) throws(RoomError) {
     session = try fields.word("session")
     lastN = try fields.number("lastN")
     var wishes: [RoomOffer.Subscription: Wish] = [:]

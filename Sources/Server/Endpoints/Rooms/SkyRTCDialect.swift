@@ -1,11 +1,11 @@
-internal import MartletPrimitives
+package import MartletPrimitives
 
 /// How a SkyRTC client speaks. There are two servers of that name, which call the same events differently, and pages that were written
 /// for either: all are answered as they began.
 ///
 ///     {"eventName": "__join", "data": {"room"}}   →  "_peers" {"connections", "you"}, "_new_peer", "_remove_peer", "_offer", …
 ///     {"event": "join", "data": {"room"}}         →  "peers" {"socketIds", "you"}, "new_peer", "remove_peer", "offer", …
-internal struct SkyRTCDialect: Equatable {
+package struct SkyRTCDialect: Equatable {
   /// `eventName` or `event`.
   internal let key: String
   /// What names of events begin with that the server sends.
@@ -15,7 +15,7 @@ internal struct SkyRTCDialect: Equatable {
   internal static let defaultRoom = "__default"
 
   /// What a client said: the event without underscores, and its data.
-  internal static func parse(_ json: JSON) -> (name: String, data: JSON, dialect: SkyRTCDialect)? {
+  package static func parse(_ json: JSON) -> (name: String, data: JSON, dialect: SkyRTCDialect)? {
     for key in ["eventName", "event"] {
       guard case .string(let text)? = json[key] else { continue }
       let name = String(text.drop { $0 == "_" })
@@ -29,14 +29,14 @@ internal struct SkyRTCDialect: Equatable {
   internal func event(_ name: String, _ data: JSON) -> JSON { [key: .string(prefix + name), "data": data] }
 
   /// Who is there already, for the one who comes.
-  internal func peers(_ ids: [JSON], you: JSON) -> JSON {
+  package func peers(_ ids: [JSON], you: JSON) -> JSON {
     event("peers", [prefix.isEmpty ? "socketIds" : "connections": .array(ids), "you": you])
   }
 
   // MARK: Between SkyRTC and the room
 
   /// A command of rooms for what a client sends to another; `nil` for one that names nobody.
-  internal static func command(_ name: String, _ data: JSON, to: String) -> JSON {
+  package static func command(_ name: String, _ data: JSON, to: String) -> JSON {
     switch name {
     case "offer", "answer": return ["do": .string(name), "to": .string(to), "sdp": text(of: data["sdp"])]
     case "ice_candidate": return ["do": "candidate", "to": .string(to), "candidate": candidate(data)]
@@ -57,7 +57,7 @@ internal struct SkyRTCDialect: Equatable {
   }
 
   /// What a client hears of an event of its room; `nil` for what SkyRTC has no word for.
-  internal func translate(_ event: JSON) -> JSON? {
+  package func translate(_ event: JSON) -> JSON? {
     guard case .string(let name)? = event["event"] else { return nil }
     let from = event["from"] ?? .null
     switch name {

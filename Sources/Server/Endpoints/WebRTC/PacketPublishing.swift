@@ -61,6 +61,8 @@ internal final class PacketPublishing: PublicationOwner {
   private var outputs: [TrackIngest.Output] = []
   private var frameTracks = 0
   private var areFramesRead = true
+  /// What is left out of what comes.
+  private var silenced: Set<MediaKind> = []
   private var demand = LayerDemand()
   private var unread = UnreadFrames()
   private var announced: [PacketTrack] = []
@@ -80,6 +82,7 @@ internal final class PacketPublishing: PublicationOwner {
     self.owner = owner
     nextChoice = listener.context.now + Self.choiceInterval
     clock = PublisherClock(tracks: sections.count, start: listener.context.now)
+    silenced = client.silenced
     publication = try hub.publish(client, owner: self)
     add(sections)
   }
@@ -109,6 +112,7 @@ internal final class PacketPublishing: PublicationOwner {
   /// - Returns: whether the packet is of this stream.
   @discardableResult internal func receive(_ packet: IncomingMedia.Packet, in buffer: UnsafeRawBufferPointer) -> Bool {
     guard let publication, let source = source(packet.stream) else { return false }
+    if silenced.contains(tracks[Int(source.track)].kind) { return true }
     let payload = Slice(copying: UnsafeRawBufferPointer(rebasing: buffer[packet.payload]).bytes)
     sources[packet.stream]?.bytes += payload.count
     let stream = peer.media.incoming.streams[packet.stream]
@@ -335,6 +339,22 @@ internal final class PacketPublishing: PublicationOwner {
     guard self.demand != demand else { return }
     self.demand = demand
     followDemand()
+  }
+
+  /// What is heard again begins as another source: viewers know no gap in its numbers, and decoding begins with a key frame.
+  internal func publication(_ publication: Publication, didSilence kinds: Set<MediaKind>) {
+    let heard = silenced.subtracting(kinds)
+    silenced = kinds
+    for (index, track) in tracks.enumerated() where heard.contains(track.kind) {
+      requestKeyFrames(track: index)
+      tracks[index].ingest = nil
+      for stream in sources.indices where sources[stream]?.track == UInt8(index) { sources[stream] = nil }
+    }
+    peer.settle()
+  }
+
+  private func requestKeyFrames(track: Int) {
+    for layer in tracks[track].layers.indices { requestKeyFrame(track: track, layer: UInt8(layer)) }
   }
 
   private func requestKeyFrame(track: Int, layer: UInt8) {

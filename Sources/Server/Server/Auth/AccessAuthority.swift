@@ -31,7 +31,7 @@ package final class AccessAuthority: AccessControl {
 
   package func decide(_ request: AccessRequest, then: @escaping (AccessDecision) -> Void) {
     let answer = { [weak self] (decision: AccessDecision) in
-      if case .denied = decision { self?.refused += 1 }
+      if case .denied = decision, !request.isProbe { self?.refused += 1 }
       then(decision)
     }
     switch policy.decide(request, now: context.wallTime) {

@@ -3,6 +3,7 @@ internal import MartletHTTP
 internal import MartletIO
 internal import MartletPrimitives
 internal import MartletRTMP
+internal import MartletRooms
 internal import MartletWeb
 
 /// What is wrong with settings together, each being right alone.
@@ -42,6 +43,11 @@ internal enum ConfigurationChecks {
     }
     if configuration.redirectsToHTTPS, configuration.listeners.https == nil {
       complain("http.redirect_https", "there is nowhere to redirect to: listeners.https is off")
+    }
+    if configuration.record.path.isEmpty {
+      let reason = "there is no folder for recordings: record.path is empty"
+      if configuration.rooms.defaults.isRecorded { complain("rooms.record", reason) }
+      if configuration.rooms.rules.contains(where: { $0.change.isRecorded == true }) { complain("rooms.rules", reason) }
     }
     problems += clashes(configuration.listeners, places)
     return problems

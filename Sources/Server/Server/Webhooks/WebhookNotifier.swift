@@ -65,8 +65,8 @@ package final class WebhookNotifier {
     case .joined(let room, let participant): notify(.join) { Self.body(.join, room, participant, at: context.wallTime) }
     case .left(let room, let participant, let reason):
       notify(.leave) { Self.body(.leave, room, participant, reason, at: context.wallTime) }
-    case .spoke: break
     case .ended(let room): notify(.roomEnd) { Self.body(.roomEnd, room, at: context.wallTime) }
+    case .spoke, .silenced, .restricted, .recording: break
     }
   }
 

@@ -13,6 +13,7 @@ internal enum SocketErrorCode: Int {
   case limit = 107
   case noPresence = 108
   case noRoom = 109
+  case notSaid = 110
   case busy = 200
   case storage = 201
 
@@ -25,6 +26,7 @@ internal enum SocketErrorCode: Int {
     case .notSubscribed: self = .notSubscribed
     case .noPresence: self = .noPresence
     case .noRoom: self = .noRoom
+    case .notSaid: self = .notSaid
     }
   }
 
