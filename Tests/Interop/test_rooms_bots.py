@@ -14,7 +14,7 @@ from test_rooms_browser import join, until
 from webrtc import CHROMIUM
 from websockets.exceptions import ConnectionClosed
 
-pytestmark = pytest.mark.paired
+pytestmark = pytest.mark.alone
 
 PION, AIORTC = 47, 2
 

@@ -8,7 +8,7 @@ from test_rooms import MEDIA, member  # noqa: F401 (a fixture)
 from test_rooms_options import PAIR, flows, options, room_of
 from webrtc import FIREFOX
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 # A folder for pictures of the page, for whoever wants to look.
 PICTURES = os.environ.get("MARTLET_PICTURES")
