@@ -117,6 +117,8 @@ class PeerLink {
   /** Whether we were asked for an offer that is still to be made. */
   #isAsked = false;
   #shown = "";
+  /** What the other one was told last of our sections. */
+  #told = "";
   #publications = null;
   #isBegun = false;
   #isOver = false;
@@ -208,6 +210,16 @@ class PeerLink {
       this.#sections.set(key, section);
     }
     if (isShort) this.#ask();
+    this.#retell();
+  }
+
+  /** Sections that change what they carry need no offer by the browser's reckoning; what they carry now has to be told all the same. */
+  #retell() {
+    const { localDescription, signalingState } = this.peer;
+    const labels = String([...this.#labels()]);
+    if (!localDescription || signalingState !== "stable" || labels === this.#told) return;
+    this.#told = labels;
+    this.#negotiate();
   }
 
   #freeSection(kind) {
@@ -290,6 +302,7 @@ class PeerLink {
     if (event === "offer") await this.#answer();
     this.#show();
     if (event === "answer" && this.#isAsked) await this.#offer();
+    else this.#retell();
   }
 
   async #answer() {
@@ -304,7 +317,10 @@ class PeerLink {
 
   #tell(what, description) {
     this.#holdsCandidates = false;
-    if (description) this.#events.send(this.id, { do: what, sdp: labelled(description.sdp, this.#labels()) });
+    if (!description) return;
+    const labels = this.#labels();
+    this.#told = String([...labels]);
+    this.#events.send(this.id, { do: what, sdp: labelled(description.sdp, labels) });
   }
 
   /** What our sections are, where their kind does not say it. */
@@ -312,6 +328,8 @@ class PeerLink {
     const labels = new Map();
     for (const [key, { source, of }] of this.#wanted()) {
       const mid = this.#sections.get(key)?.mid;
+      // One that has no mid yet is in the next offer.
+      if (!mid) continue;
       if (of) labels.set(mid, `a=label:${of}.${source}`);
       else if (source.startsWith("screen")) labels.set(mid, "a=content:slides");
     }

@@ -184,8 +184,11 @@ class Firefox(Browser):
             raise
 
     def _connect(self):
-        port = int((self.profile / "MarionetteActivePort").read_text())
-        return socket.create_connection(("127.0.0.1", port), timeout=60)
+        # It is there before it says anything.
+        port = (self.profile / "MarionetteActivePort").read_text()
+        if not port:
+            raise FileNotFoundError("no port yet")
+        return socket.create_connection(("127.0.0.1", int(port)), timeout=60)
 
     def _exactly(self, count):
         data = b""

@@ -448,6 +448,24 @@ def test_a_call_of_data_alone_gets_sound_and_pictures_and_loses_them_again(peopl
     assert ada.evaluate("peers[0].connectionState") == "connected"
 
 
+@pytest.mark.peer("chromium", "rooms: shows a screen in place of the camera")
+def test_a_section_that_carries_another_source_is_told_so(people, server):
+    """The browser sees no need for an offer: the section goes on in the same direction."""
+    options = "{ audio: false, video: true }"
+    ada, bob = join(people, server, "instead", "ada", options), join(people, server, "instead", "bob", options)
+    until(bob, "[...room.participants.values()][0]?.tracks.has('camera')")
+    others_are_seen = "received().then(({ frames }) => frames > 0)"
+    until(bob, others_are_seen)
+    ada.evaluate("""(async () => {
+      const canvas = Object.assign(document.createElement("canvas"), { width: 320, height: 180 });
+      const [context, screen] = [canvas.getContext("2d"), canvas.captureStream(10).getVideoTracks()[0]];
+      setInterval(() => { context.fillStyle = `hsl(${Date.now() / 20 % 360} 50% 50%)`; context.fillRect(0, 0, 320, 180); }, 100);
+      room.unpublish(room.me.tracks.get("camera"));
+      room.publish(screen, { source: "screen" });
+    })()""")
+    until(bob, "(({ tracks }) => tracks.has('screen') && !tracks.has('camera'))([...room.participants.values()][0])")
+
+
 # From each to each to the server, and back
 
 # A tone in place of Chromium's beeps, and the longest silence of what is heard of the other from then on.

@@ -145,8 +145,17 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
     sections = media.incoming
     peer.media.incoming.update(media.incoming)
     publish()
-    forward(media.outgoing)
+    guard peer.state == .connected else { return forward(media.outgoing) }
+    // Where packets flow already they would overtake the answer, and Firefox takes those of a source that it does not know yet for
+    // another section's, for good.
+    context.schedule(after: Self.answerTime) { [weak self] in
+      guard let self, !self.isEnded else { return }
+      self.forward(media.outgoing)
+    }
   }
+
+  /// That an answer has to come, and to be taken.
+  private static let answerTime = TimeSpan.milliseconds(500)
 
   // MARK: What it publishes
 
