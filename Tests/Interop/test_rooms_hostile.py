@@ -15,7 +15,7 @@ from test_rooms_options import PAIR, ask, flows
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 SECRET = "0123456789abcdef0123456789abcdef"
 PER_ADDRESS = 12

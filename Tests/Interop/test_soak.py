@@ -16,7 +16,7 @@ from test_rooms import Member, post
 from test_rooms_browser import join, until
 from webrtc import CHROMIUM
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 __all__ = ["example"]
 
