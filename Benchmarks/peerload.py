@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 
-from harness import bench
+from harness import bench, cpu
 
 
 class Load:
@@ -58,9 +58,25 @@ class Load:
         self.say("report")
         return self.wait(lambda line: "report" in line)["report"]
 
+    def measure(self, server, seconds):
+        """A while in which nobody comes or goes: the server's CPU seconds, and what the clients counted."""
+        self.say("measure")
+        before = cpu(server.pids)
+        time.sleep(seconds)
+        return cpu(server.pids) - before, self.report()
+
     def close(self):
         self.process.stdin.close()
         self.process.wait(10)
+
+
+def forwarding_costs(used, result):
+    """The columns that every row about forwarded packets has."""
+    return {
+        "us_per_packet": round(used / result["packets"] * 1e6, 2), "packets_per_s": round(result["packets"] / result["seconds"]),
+        "missed": result["missed"], "sent_again": result["recovered"], "latency_p50_ms": round(result["latency_ms"]["p50"], 2),
+        "latency_p99_ms": round(result["latency_ms"]["p99"], 2),
+    }
 
 
 class WHIP:
@@ -140,15 +156,12 @@ class Room:
         return asked
 
     def meet(self, load, members, bitrate):
-        """All of them publish, and watch all others. Answers when each was asked for."""
-        asked = {}
+        """All of them publish, and watch all others."""
         for peer in members:
             self.join(peer)
         for peer in members:
             offer = load.offer(peer, "member", bitrate=bitrate, others=len(members) - 1)
-            asked[peer] = time.monotonic_ns()
             self._offer(load, peer, offer, [other for other in members if other != peer])
-        return asked
 
 
 class VideoRoom:
@@ -183,7 +196,8 @@ class VideoRoom:
             self.publish(load, bitrate, f"{peer}-out", feed)
             load.event(f"{peer}-out", "connected")
         time.sleep(1.5)
-        return {peer: self.watch(load, peer, feeds=[feed for other, feed in feeds.items() if other != peer]) for peer in members}
+        for peer in members:
+            self.watch(load, peer, feeds=[feed for other, feed in feeds.items() if other != peer])
 
 
 class _JanusHandle:

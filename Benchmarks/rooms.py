@@ -3,9 +3,9 @@ import os
 import shutil
 import time
 
-from harness import cpu, pss, show
+from harness import pss, show
 from network import Namespace
-from peerload import Load, Room, VideoRoom
+from peerload import Load, Room, VideoRoom, forwarding_costs
 from webrtc import fan_out, medians, start_janus, start_martlet
 
 SERVERS = {"martlet": (start_martlet, Room), "janus": (start_janus, VideoRoom)}
@@ -18,23 +18,18 @@ def meeting(space, start, signaling, size, bitrate, seconds):
         signal = signaling(server)
         idle = pss(server.pids)
         members = [f"m{index}" for index in range(size)]
-        asked = signal.meet(load, members, bitrate)
+        signal.meet(load, members, bitrate)
         for peer in members:
             load.event(peer, "video")
         time.sleep(2)
         memory = pss(server.pids) - idle
-        load.say("measure")
-        before = cpu(server.pids)
-        time.sleep(seconds)
-        used, result = cpu(server.pids) - before, load.report()
+        used, result = load.measure(server, seconds)
     finally:
         load.close()
         server.stop()
     return {
-        "server": server.name, "viewers": f"{size} x {size}", "bitrate": bitrate,
-        "us_per_packet": round(used / result["packets"] * 1e6, 2), "packets_per_s": round(result["packets"] / result["seconds"]),
-        "missed": result["missed"], "sent_again": result["recovered"], "kib_per_viewer": round(memory / len(asked), 1),
-        "latency_p50_ms": round(result["latency_ms"]["p50"], 2), "latency_p99_ms": round(result["latency_ms"]["p99"], 2),
+        "server": server.name, "viewers": f"{size} x {size}", "bitrate": bitrate, **forwarding_costs(used, result),
+        "kib_per_viewer": round(memory / len(members), 1),
     }
 
 

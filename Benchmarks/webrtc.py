@@ -6,7 +6,7 @@ import time
 
 from harness import Server, cpu, free_port, martlet, pss, show, work
 from network import Namespace
-from peerload import Load, VideoRoom, WHIP
+from peerload import Load, VideoRoom, WHIP, forwarding_costs
 
 JANUS = {
     "janus.jcfg": """
@@ -77,24 +77,19 @@ def fan_out(space, start, signaling, viewers, bitrate, seconds, feedback=False):
         joining, joined = cpu(server.pids) - before, load.report()
         time.sleep(1)
         memory = pss(server.pids) - idle
-        load.say("measure")
-        before = cpu(server.pids)
-        time.sleep(seconds)
-        used, result = cpu(server.pids) - before, load.report()
+        used, result = load.measure(server, seconds)
     finally:
         load.close()
         server.stop()
     per_packet = used / result["packets"]
     joins, keys = [first for first, _ in times], [key for _, key in times]
     return {
-        "server": server.name + (" with feedback" if feedback else ""), "viewers": viewers, "bitrate": bitrate, "us_per_packet": round(per_packet * 1e6, 2),
-        "packets_per_s": round(result["packets"] / result["seconds"]), "missed": result["missed"], "sent_again": result["recovered"],
-        "join_p50_ms": round(statistics.median(joins), 1), "join_max_ms": round(max(joins), 1),
+        "server": server.name + (" with feedback" if feedback else ""), "viewers": viewers, "bitrate": bitrate,
+        **forwarding_costs(used, result), "join_p50_ms": round(statistics.median(joins), 1), "join_max_ms": round(max(joins), 1),
         "key_frame_p50_ms": round(statistics.median(keys), 1),
         # Less what the viewers who had joined got meanwhile.
         "cpu_ms_per_join": round(max(0, joining - joined["packets"] * per_packet) / len(joins) * 1e3, 2),
-        "kib_per_viewer": round(memory / len(joins), 1), "latency_p50_ms": round(result["latency_ms"]["p50"], 2),
-        "latency_p99_ms": round(result["latency_ms"]["p99"], 2),
+        "kib_per_viewer": round(memory / len(joins), 1),
     }
 
 

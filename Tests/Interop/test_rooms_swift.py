@@ -6,11 +6,11 @@ import subprocess
 import pytest
 from conftest import AUDIO, VIDEO, ffmpeg, start_server, stop_server, wait_for
 from test_examples import example, lines_of
-from test_rooms_browser import Cable, People, call, join, others_flow, press, until
+from test_rooms_browser import Cable, all_people, call, join, others_flow, people, press, until
 
 pytestmark = pytest.mark.paired
 
-__all__ = ["example"]
+__all__ = ["all_people", "example", "people"]
 
 
 @pytest.fixture(scope="module")
@@ -18,20 +18,6 @@ def server(tmp_path_factory):
     server = start_server(tmp_path_factory.mktemp("server"), configuration="rooms: {topology: mesh}\n")
     yield server
     stop_server(server)
-
-
-@pytest.fixture(scope="module")
-def all_people():
-    people = People()
-    yield people
-    for browser in people.browsers.values():
-        browser.close()
-
-
-@pytest.fixture
-def people(all_people):
-    yield all_people
-    all_people.leave()
 
 
 def heard(process):

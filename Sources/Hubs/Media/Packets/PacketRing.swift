@@ -128,7 +128,7 @@ package final class PacketRing {
   private func wakeLayers(_ before: [PacketTrack]) {
     for (track, old) in before.enumerated() {
       for (layer, rate) in old.resting where tracks[track].resting[layer] == nil {
-        let meter = meters.firstIndex { $0.track == track && $0.layer == layer } ?? meters.count
+        let meter = meter(of: UInt8(track), layer) ?? meters.count
         if meter == meters.count { meters.append(LayerMeter(track: UInt8(track), layer: layer, since: context.now)) }
         meters[meter].wake(rate: rate, context.now)
       }
@@ -170,12 +170,14 @@ package final class PacketRing {
     }
   }
 
+  private func meter(of track: UInt8, _ layer: UInt8) -> Int? { meters.firstIndex { $0.track == track && $0.layer == layer } }
+
   private func measure(_ packet: StreamPacket, _ now: Instant) {
     if let frame = packet.frame, let count = tracks[Int(packet.track)].scalability?.targets.count {
       if targetMeters[packet.track]?.count != count { targetMeters[packet.track] = TargetMeter(targets: count, since: now) }
       targetMeters[packet.track]?.add(packet.payload.count, frame, now)
     }
-    if let index = meters.firstIndex(where: { $0.track == packet.track && $0.layer == packet.layer }) {
+    if let index = meter(of: packet.track, packet.layer) {
       meters[index].add(packet.payload.count, now)
     } else if meters.count < 64 {
       meters.append(LayerMeter(track: packet.track, layer: packet.layer, since: now))

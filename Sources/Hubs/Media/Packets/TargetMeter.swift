@@ -18,16 +18,13 @@ internal struct TargetMeter {
 
   internal var count: Int { bytes.count }
 
-  internal mutating func add(_ count: Int, _ frame: ScalableFrame, _ now: Instant) {
+  internal mutating func add(_ size: Int, _ frame: ScalableFrame, _ now: Instant) {
     last = now
-    for target in bytes.indices where frame.isPart(of: target) { bytes[target] += count }
+    for target in bytes.indices where frame.isPart(of: target) { bytes[target] += size }
     let span = now - since
     guard span >= Self.window else { return }
-    if known == nil { known = bytes }
-    for target in bytes.indices {
-      known?[target] = Int(Double(bytes[target]) * 8 / span.seconds)
-      bytes[target] = 0
-    }
+    known = bytes.map { Int(Double($0) * 8 / span.seconds) }
+    bytes = Array(repeating: 0, count: count)
     since = now
   }
 

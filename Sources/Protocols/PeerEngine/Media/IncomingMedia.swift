@@ -232,7 +232,7 @@ package struct IncomingMedia: Sendable {
   /// The peer may change between the codecs that were negotiated.
   private mutating func follow(_ payloadType: UInt8, of index: Int, _ section: IncomingSection) -> Bool {
     if streams[index].codec.payloadType == payloadType { return true }
-    guard let codec = section.codec(payloadType), codec.isPrimary, codec.media != nil else { return false }
+    guard roles[streams[index].section][payloadType] == .media, let codec = section.codec(payloadType) else { return false }
     streams[index].codec = codec
     streams[index].media = codec.media
     return true
@@ -260,7 +260,7 @@ package struct IncomingMedia: Sendable {
       drops.tooManySources += 1
       return nil
     }
-    if codec.isNamed("rtx") {
+    if roles[place][header.payloadType] == .retransmission {
       let rid = header.text(of: .repairedRID, in: packet, section.extensions)
       // RFC 8852 §3.1; without rids a section has one stream to repair.
       guard let stream = streams.lastIndex(where: { $0.section == place && $0.rid == rid }) else { return nil }
@@ -285,8 +285,7 @@ package struct IncomingMedia: Sendable {
 
   private mutating func add(_ ssrc: UInt32, section: Int, rid: String?, _ codec: RTPCodec, rtx: UInt32? = nil) {
     var stream = IncomingStream(section: section, rid: rid, ssrc: ssrc, codec: codec, rtx: rtx)
-    let hasFEC = sections[section].codecs.contains { $0.isNamed("ulpfec") || $0.isNamed("flexfec-03") }
-    if hasFEC, stream.isVideo { stream.erasures = ErasureDecoder() }
+    if roles[section].hasFEC, stream.isVideo { stream.erasures = ErasureDecoder() }
     streams.append(stream)
     sources.append(Source(ssrc: ssrc, stream: streams.count - 1, isRetransmission: false))
     if let rtx { sources.append(Source(ssrc: rtx, stream: streams.count - 1, isRetransmission: true)) }

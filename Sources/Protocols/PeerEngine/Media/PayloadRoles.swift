@@ -17,6 +17,8 @@ struct PayloadRoles: Sendable {
 
   subscript(_ payloadType: UInt8) -> Role { roles[Int(payloadType & 0x7F)] }
 
+  var hasFEC: Bool { roles.contains(.ulpfec) || roles.contains(.flexFEC) }
+
   private static func role(of codec: RTPCodec) -> Role {
     switch codec.name.lowercased() {
     case "rtx": .retransmission

@@ -4,13 +4,10 @@ package import MartletPrimitives
 extension TURNClient {
   /// When to call `timeout`; `nil` when nothing is awaited.
   package var deadline: Instant? {
-    var earliest = [refreshAt, expiresAt].compactMap(\.self).min()
-    func consider(_ instant: Instant?) {
-      if let instant { earliest = earliest.map { min($0, instant) } ?? instant }
-    }
-    for request in requests { consider(request.transaction.deadline) }
-    for permission in permissions { consider(permission.refreshAt) }
-    for channel in channels { consider(channel.refreshAt) }
+    var earliest = Instant.earliest(refreshAt, expiresAt)
+    for request in requests { earliest = .earliest(earliest, request.transaction.deadline) }
+    for permission in permissions { earliest = .earliest(earliest, permission.refreshAt) }
+    for channel in channels { earliest = .earliest(earliest, channel.refreshAt) }
     return earliest
   }
 

@@ -45,9 +45,7 @@ package struct RoomMediaReport: Sendable {
         source: source, codec: stream.media.map { "\($0)" } ?? stream.codec.name, layer: stream.rid,
         bytes: Int(clamping: stream.statistics.bytes))
     }
-    let wanted = Dictionary(peer.offer?.subscriptions.compactMap { mid, wanted in peer.outgoing[mid].map { ($0, wanted) } } ?? []) {
-      first, _ in first
-    }
+    let wanted = peer.subscriptions
     watches = peer.forwardings.values.flatMap { forwarding in
       forwarding.senders.compactMap { sender in
         guard let subscription = wanted[sender.outgoing], peer.peer.media.outgoing.indices.contains(sender.outgoing) else { return nil }

@@ -67,8 +67,7 @@ extension RoomPeer {
   private var sounds: Int { forwardings.values.reduce(0) { $0 + $1.senders.count { $0.section.kind == .audio } } }
 
   private func places(_ now: Instant) -> [Place] {
-    guard let offer else { return [] }
-    let wanted = Dictionary(offer.subscriptions.compactMap { mid, wanted in outgoing[mid].map { ($0, wanted) } }) { first, _ in first }
+    let wanted = subscriptions
     return forwardings.values.flatMap { forwarding in
       forwarding.senders.enumerated().compactMap { index, sender in
         guard sender.section.kind == .video, let track = sender.track, let subscription = wanted[sender.outgoing] else { return nil }

@@ -39,6 +39,10 @@ internal final class RoomPeer: WebRTCMediaSession, PeerSessionHandler, StreamFor
   internal private(set) var forwardings: [StreamPath: StreamForwarding] = [:]
   /// Places among `PeerMedia.outgoing`, by `mid`.
   internal private(set) var outgoing: [String: Int] = [:]
+  /// What is watched in each of these places.
+  internal var subscriptions: [Int: RoomOffer.Subscription] {
+    Dictionary(offer?.subscriptions.compactMap { mid, wanted in outgoing[mid].map { ($0, wanted) } } ?? []) { first, _ in first }
+  }
   internal var speech = SpeechDetector()
   /// How it looks at what it watches.
   internal var view: RoomView? { didSet { nextChoice = .zero } }

@@ -243,7 +243,7 @@ internal final class StreamForwarding: PacketReaderOwner {
     let packet = ring.packet(at: offset)
     guard let index = senders.firstIndex(where: { $0.track == packet.track }) else { return false }
     guard !senders[index].isPaused else {
-      peer.media.outgoing[senders[index].outgoing].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
+      closeOver(packet, index)
       return false
     }
     if senders[index].section.kind == .video {
@@ -264,13 +264,13 @@ internal final class StreamForwarding: PacketReaderOwner {
   internal func send(_ packet: StreamPacket, _ index: Int, _ now: Instant) -> Bool {
     // The publisher's number carried nothing.
     guard !packet.payload.isEmpty else {
-      peer.media.outgoing[senders[index].outgoing].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
+      closeOver(packet, index)
       return false
     }
     var marker = packet.marker
     if let frame = packet.frame, let scalability = ring.scalability(of: packet.track) {
       guard let endsPicture = takes(frame, index, scalability) else {
-        peer.media.outgoing[senders[index].outgoing].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
+        closeOver(packet, index)
         return false
       }
       marker = marker || endsPicture
@@ -293,6 +293,11 @@ internal final class StreamForwarding: PacketReaderOwner {
     reader.bytesSent += payload.count
     if isNew { updateClock(index, packet) }
     return true
+  }
+
+  /// The packet is not for this viewer, whose numbers go on without a gap.
+  private func closeOver(_ packet: StreamPacket, _ index: Int) {
+    peer.media.outgoing[senders[index].outgoing].leaveOut(sequenceNumber: packet.sequence, source: packet.source)
   }
 
   /// Whether sound goes with the frame before it, which is then in `redundancy`.

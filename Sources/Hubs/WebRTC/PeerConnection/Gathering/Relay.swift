@@ -132,7 +132,7 @@ final class Relay: DatagramPath, TCPConnectionHandler {
     settle()
   }
 
-  var deadline: Instant? { [client.deadline, security?.deadline(now: now)].compactMap(\.self).min() }
+  var deadline: Instant? { .earliest(client.deadline, security?.deadline(now: now)) }
 
   func timeout(now: Instant) {
     if let security, let due = security.deadline(now: now), due <= now {
